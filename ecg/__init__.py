@@ -1,0 +1,1 @@
+"""What an ECG is: recordings, preprocessing, synthesis. No PyTorch below this package."""

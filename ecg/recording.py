@@ -1,0 +1,38 @@
+"""A 12-lead recording in the one form the rest of the project knows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from config import LEADS
+
+
+class RecordingError(ValueError):
+    """A recording that cannot be used; the message says what is wrong and what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """One 12-lead ECG.
+
+    signal: float32 ``(12, samples)`` in mV, leads in the order of ``config.LEADS``.
+    sampling_rate: Hz.
+    present: ``(12,)`` bool, which leads were recorded or exactly derivable; the rest are zero.
+    notes: what the reader had to do that the user should know (gaps filled, leads derived).
+    """
+
+    signal: np.ndarray
+    sampling_rate: float
+    present: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if self.signal.ndim != 2 or self.signal.shape[0] != len(LEADS):
+            raise RecordingError(f"a recording needs {len(LEADS)} leads x samples, not an array of {self.signal.shape}")
+        if not self.sampling_rate > 0:
+            raise RecordingError(f"the sampling rate must be positive, not {self.sampling_rate}")
+
+    @property
+    def duration(self) -> float:
+        """Length in s."""
+        return self.signal.shape[1] / self.sampling_rate
