@@ -1,0 +1,291 @@
+"""From a score to a probability one can trust, and from a probability to a decision. numpy only.
+
+Calibrators are monotone per class. Temperature, Platt and beta calibration are one family,
+``logit q = a log p - b log(1 - p) + c`` with a, b >= 0 (Kull et al. 2017): a = b, c = 0 is a
+temperature (Guo et al. 2017), a = b is Platt's sigmoid (1999). Isotonic regression is a
+staircase with straight edges (Zadrozny and Elkan 2002).
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from config import TASK_CLASSES, VALIDATION_FOLD
+from files import write_text
+
+KINDS = ("identity", "temperature", "platt", "beta", "isotonic")
+PARTS = 5  # of fold 9, by patient, for choosing a calibrator and for cross-fitted figures
+SMALLEST = 1e-6  # probabilities are kept this far from 0 and 1 before a logarithm
+
+
+class ThresholdsError(ValueError):
+    """A thresholds file that cannot be used; the message says why and what to do."""
+
+
+# --------------------------------------------------------------------------- calibrators
+
+
+def fit_calibrator(kind: str, probabilities: np.ndarray, targets: np.ndarray) -> dict:
+    """Fit one class: probabilities and targets ``(n,)`` to a plain, JSON-ready calibrator."""
+    if kind == "identity":
+        return {"kind": kind, "a": 1.0, "b": 1.0, "c": 0.0}
+    if kind == "isotonic":
+        return {"kind": kind, **_fit_isotonic(probabilities, targets)}
+    positive, negative = _log_odds_parts(probabilities)
+    ones = np.ones_like(positive)
+    if kind == "temperature":
+        (slope,) = _fit_logistic((positive + negative)[:, None], targets, bounded=1)
+        return {"kind": kind, "a": slope, "b": slope, "c": 0.0}
+    if kind == "platt":
+        slope, offset = _fit_logistic(np.stack([positive + negative, ones], 1), targets, bounded=1)
+        return {"kind": kind, "a": slope, "b": slope, "c": offset}
+    if kind == "beta":
+        a, b, c = _fit_logistic(np.stack([positive, negative, ones], 1), targets, bounded=2)
+        return {"kind": kind, "a": a, "b": b, "c": c}
+    raise ValueError(f"unknown calibrator {kind!r}: one of {', '.join(KINDS)}")
+
+
+def apply_calibrator(calibrator: dict, probabilities: np.ndarray) -> np.ndarray:
+    """Calibrated probabilities, same shape."""
+    if calibrator["kind"] == "isotonic":
+        return np.interp(probabilities, calibrator["x"], calibrator["y"])
+    positive, negative = _log_odds_parts(probabilities)
+    return _sigmoid(calibrator["a"] * positive + calibrator["b"] * negative + calibrator["c"])
+
+
+def _log_odds_parts(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """log p and -log(1 - p), whose sum is the logit."""
+    clipped = np.clip(np.asarray(probabilities, np.float64), SMALLEST, 1 - SMALLEST)
+    return np.log(clipped), -np.log1p(-clipped)
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 0.5 * (1 + np.tanh(0.5 * x))
+
+
+def _fit_logistic(features: np.ndarray, targets: np.ndarray, bounded: int) -> list[float]:
+    """Maximum likelihood by damped Newton steps; the first ``bounded`` coefficients stay at or above 0.
+
+    A coefficient that would turn negative is fixed at 0 and the others are fitted again, the
+    active-set rule of Kull et al. (2017), so the calibrator stays monotone.
+    """
+    free = list(range(features.shape[1]))
+    while True:
+        fitted = _newton(features[:, free], targets)
+        negative = [k for k, value in zip(free, fitted, strict=True) if k < bounded and value < 0]
+        if not negative:
+            break
+        free.remove(min(negative, key=lambda k: fitted[free.index(k)]))
+    coefficients = np.zeros(features.shape[1])
+    coefficients[free] = fitted
+    return [float(value) for value in coefficients]
+
+
+def _newton(features: np.ndarray, targets: np.ndarray, ridge: float = 1e-3, steps: int = 50) -> np.ndarray:
+    def loss(w):
+        z = features @ w
+        return np.logaddexp(0, z).sum() - targets @ z + 0.5 * ridge * w @ w
+
+    coefficients = np.zeros(features.shape[1])
+    for _ in range(steps):
+        p = _sigmoid(features @ coefficients)
+        gradient = features.T @ (p - targets) + ridge * coefficients
+        curvature = (features * (p * (1 - p))[:, None]).T @ features + ridge * np.eye(len(coefficients))
+        step = np.linalg.solve(curvature, gradient)
+        size, before = 1.0, loss(coefficients)
+        while size > 1e-6 and loss(coefficients - size * step) > before:
+            size /= 2
+        coefficients = coefficients - size * step
+        if np.abs(size * step).max() < 1e-9:
+            break
+    return coefficients
+
+
+def _fit_isotonic(probabilities: np.ndarray, targets: np.ndarray) -> dict:
+    """Pool adjacent violators over distinct scores; the knots are each pool's first and last score."""
+    scores, number = np.unique(np.asarray(probabilities, np.float64), return_inverse=True)
+    weights = np.bincount(number).astype(float)
+    means = np.bincount(number, targets) / weights
+    pools: list[list[float]] = []  # mean, weight, number of scores
+    for mean, weight in zip(means, weights, strict=True):
+        pools.append([mean, weight, 1])
+        while len(pools) > 1 and pools[-2][0] >= pools[-1][0]:
+            mean2, weight2, n2 = pools.pop()
+            mean1, weight1, n1 = pools.pop()
+            total = weight1 + weight2
+            pools.append([(mean1 * weight1 + mean2 * weight2) / total, total, n1 + n2])
+    x, y, first = [], [], 0
+    for mean, _, n in pools:
+        x += [float(scores[first]), float(scores[first + n - 1])]
+        y += [float(mean)] * 2
+        first += n
+    return {"x": x, "y": y}
+
+
+# --------------------------------------------------------------------------- thresholds
+
+
+def choose_threshold(
+    probabilities: np.ndarray, targets: np.ndarray, criterion: str = "f1", sensitivity_floor: float = 0.95
+) -> float:
+    """The decision threshold of one class; positive means probability >= threshold.
+
+    criterion: "f1", "youden" (sensitivity + specificity - 1) or "sensitivity" (the highest
+    threshold that keeps sensitivity at or above the floor). Raises ValueError without positives.
+    """
+    targets = np.asarray(targets) > 0
+    if not targets.any() or targets.all():
+        raise ValueError("a threshold needs both positive and negative recordings")
+    order = np.argsort(-probabilities, kind="stable")
+    ranked = probabilities[order]
+    ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
+    tp = np.cumsum(targets[order])[ends]
+    fp = ends + 1 - tp
+    sensitivity, specificity = tp / targets.sum(), 1 - fp / (~targets).sum()
+    if criterion == "f1":
+        best = int(np.argmax(2 * tp / (tp + fp + targets.sum())))
+    elif criterion == "youden":
+        best = int(np.argmax(sensitivity + specificity))
+    elif criterion == "sensitivity":
+        best = int(np.argmax(sensitivity >= sensitivity_floor))
+    else:
+        raise ValueError(f"unknown criterion {criterion!r}: f1, youden or sensitivity")
+    lowest_positive = ranked[ends[best]]
+    highest_negative = ranked[ends[best + 1]] if best + 1 < len(ends) else 0.0
+    return float((lowest_positive + highest_negative) / 2)
+
+
+# --------------------------------------------------------------------------- both, for all classes
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What turns the probabilities of one checkpoint into calibrated ones and into yes or no.
+
+    calibrators and thresholds hold one entry a class, in the order of ``classes``.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    criterion: str
+    calibrators: tuple[dict, ...]
+    thresholds: tuple[float, ...]
+
+    def calibrate(self, probabilities: np.ndarray) -> np.ndarray:
+        """Uncalibrated to calibrated probabilities, ``(n, classes)``."""
+        columns = [apply_calibrator(self.calibrators[k], probabilities[:, k]) for k in range(len(self.classes))]
+        return np.stack(columns, axis=1)
+
+    def decide(self, calibrated: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities to bool ``(n, classes)``."""
+        return calibrated >= np.array(self.thresholds)
+
+
+def fit_decisions(
+    probabilities: np.ndarray,
+    targets: np.ndarray,
+    patient_ids: np.ndarray,
+    task: str,
+    criterion: str = "f1",
+    sensitivity_floor: float = 0.95,
+) -> Decisions:
+    """Choose the calibrator by cross-validation inside the given recordings, then fit it and the thresholds.
+
+    probabilities, targets: ``(n, classes)``; patient_ids ``(n,)``: a patient is never on both
+    sides of a split. One kind of calibrator serves all classes: the one of least held-out log loss.
+    """
+    columns = range(targets.shape[1])
+    losses = calibration_losses(probabilities, targets, patient_ids)
+    kind = min(losses, key=losses.get)
+    calibrators = tuple(fit_calibrator(kind, probabilities[:, k], targets[:, k]) for k in columns)
+    thresholds = tuple(
+        choose_threshold(
+            apply_calibrator(calibrators[k], probabilities[:, k]), targets[:, k], criterion, sensitivity_floor
+        )
+        for k in columns
+    )
+    return Decisions(task, TASK_CLASSES[task], criterion, calibrators, thresholds)
+
+
+def calibration_losses(probabilities: np.ndarray, targets: np.ndarray, patient_ids: np.ndarray) -> dict[str, float]:
+    """Held-out log loss of each kind of calibrator, mean over classes."""
+    parts = patient_parts(patient_ids)
+    losses = dict.fromkeys(KINDS, 0.0)
+    for kind in KINDS:
+        for part in range(PARTS):
+            held_out, rest = parts == part, parts != part
+            for k in range(targets.shape[1]):
+                calibrator = fit_calibrator(kind, probabilities[rest, k], targets[rest, k])
+                q = np.clip(apply_calibrator(calibrator, probabilities[held_out, k]), 1e-4, 1 - 1e-4)
+                t = targets[held_out, k]
+                losses[kind] -= float((t * np.log(q) + (1 - t) * np.log1p(-q)).sum()) / targets.size
+    return losses
+
+
+def cross_fit(
+    probabilities: np.ndarray, targets: np.ndarray, patient_ids: np.ndarray, task: str, **choices
+) -> tuple[np.ndarray, np.ndarray]:
+    """Calibrated probabilities and decisions ``(n, classes)``, each recording judged by a fit that never saw it.
+
+    Five parts by patient; the whole of `fit_decisions` is repeated on four and applied to the fifth.
+    """
+    calibrated, positive = np.empty_like(probabilities), np.empty(probabilities.shape, bool)
+    parts = patient_parts(patient_ids)
+    for part in range(PARTS):
+        held_out, rest = parts == part, parts != part
+        decisions = fit_decisions(probabilities[rest], targets[rest], patient_ids[rest], task, **choices)
+        calibrated[held_out] = decisions.calibrate(probabilities[held_out])
+        positive[held_out] = decisions.decide(calibrated[held_out])
+    return calibrated, positive
+
+
+def patient_parts(patient_ids: np.ndarray, seed: int = 0) -> np.ndarray:
+    """A part 0-4 for each recording, all of a patient's in one; patients are dealt in random order."""
+    patients, number = np.unique(patient_ids, return_inverse=True)
+    return (np.random.default_rng(seed).permutation(len(patients)) % PARTS)[number]
+
+
+# --------------------------------------------------------------------------- the file
+
+
+def save_decisions(path: Path | str, decisions: Decisions, checkpoint_sha256: str, fold: int, facts: dict) -> None:
+    """Write ``<task>_thresholds.json``; facts are further entries, such as what the fit reached."""
+    content = {**asdict(decisions), "checkpoint_sha256": checkpoint_sha256, "fold": fold, **facts}
+    content["thresholds"] = dict(zip(decisions.classes, decisions.thresholds, strict=True))
+    content["calibrators"] = dict(zip(decisions.classes, decisions.calibrators, strict=True))
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def load_decisions(path: Path | str, task: str, checkpoint_sha256: str) -> Decisions:
+    """Read a thresholds file for one checkpoint.
+
+    Raises ThresholdsError if it is missing or malformed, belongs to another task or checkpoint, or
+    was tuned on any fold but 9.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ThresholdsError(f"no thresholds at {path}: run python threshold_search.py --task {task}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        classes = tuple(content["classes"])
+        decisions = Decisions(
+            content["task"],
+            classes,
+            content["criterion"],
+            tuple(content["calibrators"][name] for name in classes),
+            tuple(float(content["thresholds"][name]) for name in classes),
+        )
+        fold, tuned_for = content["fold"], content["checkpoint_sha256"]
+        decisions.decide(decisions.calibrate(np.full((1, len(classes)), 0.5)))
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise ThresholdsError(f"{path} is not a thresholds file: {type(error).__name__}: {error}") from error
+    again = f"run python threshold_search.py --task {task} for this checkpoint"
+    if decisions.task != task or classes != TASK_CLASSES[task]:
+        raise ThresholdsError(f"{path} is for task {decisions.task} with classes {', '.join(classes)}, not for {task}")
+    if fold != VALIDATION_FOLD:
+        raise ThresholdsError(f"{path} was tuned on fold {fold}; only fold {VALIDATION_FOLD} may be used: {again}")
+    if tuned_for != checkpoint_sha256:
+        raise ThresholdsError(f"{path} was tuned for another checkpoint ({tuned_for[:12]}…): {again}")
+    return decisions

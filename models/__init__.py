@@ -1,0 +1,23 @@
+"""Networks: float ``(batch, 12, samples)`` in, logits ``(batch, classes)`` out. They know nothing of files."""
+
+from torch import nn
+
+from models.hmt_ecgnet import HMTECGNet
+from models.resnet1d import ResNet1D
+
+ARCHITECTURES = {"hmt_ecgnet": HMTECGNet, "resnet1d": ResNet1D}
+
+
+def create_model(name: str, **arguments) -> nn.Module:
+    """Build a network by name, as recorded in a checkpoint.
+
+    Raises ValueError for a name that is not in ``ARCHITECTURES``.
+    """
+    if name not in ARCHITECTURES:
+        raise ValueError(f"unknown model {name!r}: one of {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[name](**arguments)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Number of trainable values."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

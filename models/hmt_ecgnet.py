@@ -1,0 +1,110 @@
+"""HMT-ECGNet: a hierarchical multi-lead network for the 12-lead ECG.
+
+    lead    one encoder with shared weights reads every lead by itself: what a P wave, a QRS
+            complex or an ST segment looks like does not depend on where the electrode sits
+    group   limb leads (frontal plane) and chest leads (horizontal plane) each become one token
+            a time step; here the weights know which lead is which
+    heart   the two planes are mixed into one description of the heart, refined over time
+    head    mean and maximum over time, dropout, one linear layer
+
+Shapes are written (batch, channels, leads, time). The encoder is a 2-D network whose kernels
+are one lead high, which is the same as running it on each lead and much faster.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+LIMB = slice(0, 6)
+CHEST = slice(6, 12)
+
+
+def convolution(channels_in: int, channels_out: int, kernel: tuple[int, int], stride: int = 1) -> nn.Sequential:
+    """Convolution over (leads, time), padded in time only, with batch normalisation."""
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, kernel, (1, stride), (0, kernel[1] // 2), bias=False),
+        nn.BatchNorm2d(channels_out),
+    )
+
+
+class SqueezeExcitation(nn.Module):
+    """Rescale each channel by what all channels do over the whole recording (Hu et al. 2018)."""
+
+    def __init__(self, channels: int, reduction: int = 8):
+        super().__init__()
+        self.gate = nn.Sequential(
+            nn.Linear(channels, channels // reduction),
+            nn.ReLU(inplace=True),
+            nn.Linear(channels // reduction, channels),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.gate(x.mean((2, 3)))[:, :, None, None]
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions along time; the shortcut averages before it subsamples, so it does not alias."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, excite: bool):
+        super().__init__()
+        self.first = convolution(channels_in, channels_out, (1, kernel), stride=2)
+        self.second = convolution(channels_out, channels_out, (1, kernel))
+        self.excitation = SqueezeExcitation(channels_out) if excite else nn.Identity()
+        self.halve = nn.AvgPool2d((1, 2), ceil_mode=True)
+        same = channels_in == channels_out
+        self.shortcut = nn.Identity() if same else convolution(channels_in, channels_out, (1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        refined = self.excitation(self.second(torch.relu(self.first(x))))
+        return torch.relu(refined + self.shortcut(self.halve(x)))
+
+
+class HMTECGNet(nn.Module):
+    """The network of this project.
+
+    classes: number of logits.
+    lead_channels: widths of the lead encoder's stem and of its residual blocks.
+    group_channels: width of each of the two group tokens.
+    heart_channels: width of the heart description.
+    heart_kernels: one residual block of this kernel size each.
+    dropout: before the linear layer.
+
+    Input: float ``(batch, 12, samples)``, at least 2 s at 100 Hz, leads in the order of
+    ``config.LEADS``. Output: logits ``(batch, classes)``.
+    """
+
+    def __init__(
+        self,
+        classes: int = 5,
+        lead_channels: tuple[int, ...] = (16, 16, 32),
+        group_channels: int = 80,
+        heart_channels: int = 120,
+        heart_kernels: tuple[int, ...] = (5, 3),
+        dropout: float = 0.3,
+    ):
+        super().__init__()
+        self.stem = convolution(1, lead_channels[0], (1, 15), stride=2)
+        self.lead_encoder = nn.Sequential(
+            *(ResidualBlock(narrow, wide, kernel=7, excite=False) for narrow, wide in pairwise(lead_channels))
+        )
+        self.limb_group = convolution(lead_channels[-1], group_channels, (6, 1))
+        self.chest_group = convolution(lead_channels[-1], group_channels, (6, 1))
+        self.heart = convolution(2 * group_channels, heart_channels, (1, 1))
+        self.heart_encoder = nn.Sequential(
+            *(ResidualBlock(heart_channels, heart_channels, kernel, excite=True) for kernel in heart_kernels)
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(2 * heart_channels, classes)
+        self.to(memory_format=torch.channels_last)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """What the head sees: ``(batch, 2 * heart_channels)``, mean and maximum over time."""
+        leads = self.lead_encoder(torch.relu(self.stem(x[:, None])))
+        groups = torch.cat([self.limb_group(leads[:, :, LIMB]), self.chest_group(leads[:, :, CHEST])], dim=1)
+        heart = self.heart_encoder(torch.relu(self.heart(torch.relu(groups))))
+        return torch.cat([heart.mean((2, 3)), heart.amax((2, 3))], dim=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.dropout(self.features(x)))

@@ -1,0 +1,1 @@
+"""How the networks learn and how they are measured."""

@@ -1,0 +1,202 @@
+"""What the train scripts share: flags, where files go, the run from data to promoted checkpoint."""
+
+import argparse
+import shutil
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+
+from config import (
+    BASELINE_NAMES,
+    CHECKPOINT_NAMES,
+    DEFAULT_OUT,
+    SYNTHETIC_NOTICE,
+    TASK_CLASSES,
+    Training,
+    data_directory,
+)
+from dataset import DatasetError, PTBXLDataset, read_index
+from files import replacing
+from models import ARCHITECTURES, count_parameters, create_model
+from training.checkpoint import CheckpointError, load_checkpoint
+from training.fit import Run, fit
+
+TUNABLE = (
+    "seed",
+    "epochs",
+    "patience",
+    "batch_size",
+    "learning_rate",
+    "weight_decay",
+    "ema_decay",
+    "window_s",
+    "stride_s",
+    "lead_gain",
+    "noise",
+    "wander",
+    "gamma_positive",
+    "gamma_negative",
+    "class_balance",
+)
+
+
+def train_command(defaults: Training, description: str, argv: list[str] | None = None) -> int:
+    """Parse flags, train, and leave the best checkpoint where the command-line contract says."""
+    arguments = train_parser(defaults, description).parse_args(argv)
+    settings = replace(
+        defaults,
+        model=arguments.model,
+        model_arguments={**defaults.model_arguments, "classes": len(TASK_CLASSES[defaults.task])}
+        if arguments.model == defaults.model
+        else {"classes": len(TASK_CLASSES[defaults.task])},
+        unlabelled=arguments.unlabelled,
+        **{name: getattr(arguments, name) for name in TUNABLE},
+    )
+    try:
+        return train(settings, arguments)
+    except (DatasetError, CheckpointError, FloatingPointError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def train_parser(defaults: Training, description: str) -> argparse.ArgumentParser:
+    """Flags of the train scripts; every number of the recipe can be changed for an experiment."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--data", help="PTB-XL's directory (default: PTBXL_DIR, else data/ptbxl)")
+    parser.add_argument("--out", help="where files go (default: artifacts; a shipped checkpoint there is kept)")
+    parser.add_argument("--promote", action="store_true", help="without --out: replace the shipped checkpoint")
+    parser.add_argument("--name", help="name of the run's folder (default: model and seed)")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the run's last completed epoch, or start if there is none"
+    )
+    parser.add_argument("--restart", action="store_true", help="replace a run of the same name")
+    parser.add_argument("--model", default=defaults.model, choices=sorted(ARCHITECTURES), help="(default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=0, help="of PyTorch; 0: all cores (default: %(default)s)")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(default: %(default)s)")
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        choices=("auto", "bfloat16", "float32"),
+        help="auto: bfloat16 where the processor computes in it (default: %(default)s)",
+    )
+    parser.add_argument("--deterministic", action="store_true", help="refuse operations that may not repeat exactly")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    parser.add_argument(
+        "--unlabelled",
+        action=argparse.BooleanOptionalAction,
+        default=defaults.unlabelled,
+        help="train on records without a superclass too (default: %(default)s)",
+    )
+    kinds = {field.name: field.type for field in fields(Training)}
+    for name in TUNABLE:
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=kinds[name],
+            default=getattr(defaults, name),
+            help="(default: %(default)s)",
+        )
+    return parser
+
+
+def train(settings: Training, arguments) -> int:
+    """The run itself; returns the exit status."""
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    torch.use_deterministic_algorithms(arguments.deterministic)
+    device = choose_device(arguments.device)
+    bfloat16 = computes_bfloat16(device) if arguments.precision == "auto" else arguments.precision == "bfloat16"
+    out = Path(arguments.out or DEFAULT_OUT)
+    run = Run(out / "runs" / (arguments.name or f"{settings.task}_{settings.model}_seed{settings.seed}"))
+    if run.last.is_file() and not (arguments.resume or arguments.restart):
+        raise CheckpointError(
+            f"{run.directory} holds a run already: --resume goes on with it, --restart replaces it, "
+            "--name NAME starts another beside it"
+        )
+    run.directory.mkdir(parents=True, exist_ok=True)
+
+    index = read_index(data_directory(arguments.data))
+    train_set = PTBXLDataset(index, "train", settings.task)
+    valid_set = PTBXLDataset(index, "val", settings.task, train_set.input_scale)
+    torch.manual_seed(settings.seed)
+    network = create_model(settings.model, **settings.model_arguments).to(device)
+    print(
+        f"{settings.model}, {count_parameters(network):,} parameters; {len(train_set):,} recordings to train on, "
+        f"{len(valid_set):,} to validate; {device.type}, {'bfloat16' if bfloat16 else 'float32'}, "
+        f"{torch.get_num_threads()} threads; files in {run.directory}"
+    )
+    if index.is_synthetic:
+        print(SYNTHETIC_NOTICE)
+    try:
+        history = fit(network, train_set, valid_set, settings, run, arguments.resume, bfloat16, not arguments.quiet)
+    except KeyboardInterrupt:
+        print(f"\nstopped. What was completed is in {run.directory}; go on with --resume and the same flags.")
+        return 130
+    draw_curves(history, run.directory / "curves.png", index.is_synthetic)
+    best = load_checkpoint(run.best)
+    print(
+        f"best epoch {best.epoch} of {len(history)}: fold-9 macro AUROC {best.metrics['val_auroc']:.4f}, "
+        f"AUPRC {best.metrics['val_auprc']:.4f}"
+    )
+    print(next_command(settings, arguments, run, promote(settings, arguments, out, run)))
+    return 0
+
+
+def choose_device(name: str) -> torch.device:
+    """The device asked for; "auto" takes a GPU where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether the processor has bfloat16 arithmetic; emulating it is many times slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def promote(settings: Training, arguments, out: Path, run: Run) -> Path | None:
+    """Copy the run's best checkpoint to its place in ``out``; None if a shipped one there was kept."""
+    name = CHECKPOINT_NAMES[settings.task]
+    if settings.model != "hmt_ecgnet":
+        name = BASELINE_NAMES.get(settings.model, f"{settings.model}_baseline.pth")
+    target = out / name
+    if arguments.out is None and target.is_file() and not arguments.promote:
+        print(f"{target} is kept as it is; --promote replaces it by this run's")
+        return None
+    with replacing(target) as unfinished:
+        shutil.copyfile(run.best, unfinished)
+    return target
+
+
+def next_command(settings: Training, arguments, run: Run, promoted: Path | None) -> str:
+    """The command that continues with this very run; a baseline's thresholds stay in its run's folder."""
+    words = ["python threshold_search.py", f"--task {settings.task}", f"--checkpoint {promoted or run.best}"]
+    beside = promoted is not None and settings.model == "hmt_ecgnet"
+    words.append(f"--out {promoted.parent if beside else run.directory}")
+    if arguments.data:
+        words.append(f"--data {arguments.data}")
+    return " ".join(words)
+
+
+def draw_curves(history: list[dict], path: Path, synthetic: bool) -> None:
+    """Loss and fold-9 figures against the epoch, as a PNG."""
+    epochs = [row["epoch"] for row in history]
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(epochs, [row["loss"] for row in history], color="#0072B2")
+    left.set(xlabel="epoch", ylabel="training loss")
+    right.plot(epochs, [row["val_auroc"] for row in history], color="#D55E00", label="macro AUROC")
+    right.plot(epochs, [row["val_auprc"] for row in history], color="#009E73", label="macro AUPRC")
+    right.set(xlabel="epoch", ylabel="fold 9")
+    right.legend()
+    if synthetic:
+        figure.suptitle("SYNTHETIC DATA", color="#D55E00")
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, dpi=120)
