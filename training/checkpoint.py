@@ -119,5 +119,5 @@ def machine_facts() -> dict:
         "processor": torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine(),
         "instruction_set": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
     }
