@@ -71,15 +71,15 @@ def _fit_logistic(features: np.ndarray, targets: np.ndarray, bounded: int) -> li
     A coefficient that would turn negative is fixed at 0 and the others are fitted again, the
     active-set rule of Kull et al. (2017), so the calibrator stays monotone.
     """
-    free = list(range(features.shape[1]))
-    while True:
-        fitted = _newton(features[:, free], targets)
-        negative = [k for k, value in zip(free, fitted, strict=True) if k < bounded and value < 0]
-        if not negative:
-            break
-        free.remove(min(negative, key=lambda k: fitted[free.index(k)]))
     coefficients = np.zeros(features.shape[1])
-    coefficients[free] = fitted
+    free = list(range(len(coefficients)))
+    while free:
+        fitted = _newton(features[:, free], targets)
+        below = [(value, k) for value, k in zip(fitted, free, strict=True) if k < bounded and value < 0]
+        if not below:
+            coefficients[free] = fitted
+            break
+        free.remove(min(below)[1])
     return [float(value) for value in coefficients]
 
 
@@ -170,6 +170,7 @@ class Decisions:
     task: str
     classes: tuple[str, ...]
     criterion: str
+    sensitivity_floor: float  # of criterion "sensitivity"
     calibrators: tuple[dict, ...]
     thresholds: tuple[float, ...]
 
@@ -206,7 +207,7 @@ def fit_decisions(
         )
         for k in columns
     )
-    return Decisions(task, TASK_CLASSES[task], criterion, calibrators, thresholds)
+    return Decisions(task, TASK_CLASSES[task], criterion, sensitivity_floor, calibrators, thresholds)
 
 
 def calibration_losses(probabilities: np.ndarray, targets: np.ndarray, patient_ids: np.ndarray) -> dict[str, float]:
@@ -274,6 +275,7 @@ def load_decisions(path: Path | str, task: str, checkpoint_sha256: str) -> Decis
             content["task"],
             classes,
             content["criterion"],
+            content["sensitivity_floor"],
             tuple(content["calibrators"][name] for name in classes),
             tuple(float(content["thresholds"][name]) for name in classes),
         )

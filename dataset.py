@@ -354,6 +354,7 @@ class PTBXLDataset(torch.utils.data.Dataset):
 
     @property
     def samples(self) -> int:
+        """Samples of each recording."""
         return self._signals.shape[2]
 
     def signals(self, numbers, starts=None, length: int | None = None) -> np.ndarray:

@@ -239,12 +239,16 @@ def frontal_axis(beat: Beat) -> float:
 
 def with_axis(beat: Beat, axis: float) -> Beat:
     """The same heartbeat with its QRS turned to this frontal axis (degrees); the T wave follows half the way."""
-    total = 0.0
-    for _ in range(3):  # the peaks of I and aVF are not simultaneous, so one turn does not hit the axis
-        turn = (axis - frontal_axis(beat) + 180) % 360 - 180
-        total += turn
-        beat = replace(beat, qrs=_turn_frontal(beat.qrs, turn))
-    return replace(beat, t=_turn_frontal(beat.t[None], np.clip(total / 2, -25, 25))[0])
+    i, avf = _FRONTAL @ (beat.qrs_times[:, 1] @ beat.qrs)[:2]
+    by_area = axis - np.degrees(np.arctan2(avf, i))
+
+    def distance(turn: float) -> float:
+        return abs((frontal_axis(replace(beat, qrs=_turn_frontal(beat.qrs, turn))) - axis + 180) % 360 - 180)
+
+    # The axis of the peaks is not that of the area, and jumps where one peak overtakes another: so it is searched.
+    turn = min(by_area + np.arange(-42, 43, 3), key=distance)
+    follow = np.clip(((turn + 180) % 360 - 180) / 2, -25, 25)
+    return replace(beat, qrs=_turn_frontal(beat.qrs, turn), t=_turn_frontal(beat.t[None], follow)[0])
 
 
 def _turn_frontal(vectors: np.ndarray, degrees: float) -> np.ndarray:
@@ -301,7 +305,10 @@ def _template_slice(start_ms: float, end_ms: float) -> slice:
 
 
 def _qrs_extremes(beat: Beat) -> tuple[np.ndarray, np.ndarray]:
-    leads = template(beat)[:, _template_slice(0, beat.qrs_ms)]
+    """Largest and smallest QRS amplitude of each lead in mV, ``(12,)`` each."""
+    kernels, vectors = _kernels(beat)
+    after_spike_ms = np.arange(0.04 * beat.qrs_ms, beat.qrs_ms, 2)  # a pacemaker's spike is no QRS amplitude
+    leads = leads_from_dipole(vectors.T @ _shape(after_spike_ms, kernels))
     return np.maximum(leads.max(axis=1), 0), np.minimum(leads.min(axis=1), 0)
 
 
@@ -379,7 +386,7 @@ def ischaemia_unspecified(beat: Beat, finding: Finding) -> Beat:
     s, net = finding.severity, beat.qrs_times[:, 1] @ beat.qrs
     toward, size = _unit(net), np.clip(np.linalg.norm(net) / 0.5, 0.8, 1.8)
     return replace(
-        beat, st=beat.st - size * (0.03 + 0.10 * s) * toward, t=_inverted(beat.t, toward, size * (0.30 * s - 0.02))
+        beat, st=beat.st - size * (0.04 + 0.12 * s) * toward, t=_inverted(beat.t, toward, size * (0.30 * s - 0.02))
     )
 
 
@@ -469,8 +476,8 @@ def intraventricular_delay(beat: Beat, finding: Finding) -> Beat:
 
 
 def left_anterior_fascicular_block(beat: Beat, finding: Finding) -> Beat:
-    """Axis of -45 to -75 degrees: first down and to the right, then up and to the left."""
-    beat = with_axis(beat, -47 - 25 * finding.severity)
+    """Axis of about -45 to -75 degrees: first down and to the right, then up and to the left."""
+    beat = with_axis(beat, -54 - 22 * finding.severity)
     return _with_qrs_ms(replace(beat, qrs=np.vstack([[-0.12, 0.22, -0.18], beat.qrs[1:]])), min(beat.qrs_ms + 7, 116))
 
 
@@ -653,7 +660,7 @@ def _fibrillation(seconds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _truth(case: Case, beat: Beat, onsets: np.ndarray) -> Truth:
     leads = template(beat)
     kernels, vectors = _kernels(beat)
-    qrs = _template_slice(0, beat.qrs_ms)
+    qrs = _template_slice(0.04 * beat.qrs_ms, beat.qrs_ms)
     size = np.linalg.norm(vectors.T @ _shape(_TEMPLATE_MS[qrs], kernels), axis=0)
     r_peaks = onsets + _TEMPLATE_MS[qrs][np.argmax(size)] / 1000
     t_wave = leads[:, _template_slice(beat.qt_ms - 0.75 * beat.t_ms, beat.qt_ms)]

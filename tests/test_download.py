@@ -443,11 +443,18 @@ def test_a_server_that_asks_for_an_hour_is_left_alone(tmp_path, server, release)
     assert_only_true_files(tmp_path, release)
 
 
-def test_an_endless_file_is_cut(tmp_path, monkeypatch, server, release):
+def test_an_endless_file_is_cut(tmp_path, monkeypatch, server):
     monkeypatch.setattr(download, "MAX_FILE_BYTES", 50_000)
-    server.always[SIGNAL] = lambda handler, data: handler.answer(200, bytes(200_000))
+    delivered = []
+
+    def pour(handler: Handler, data: bytes):
+        handler.answer(200, bytes(30_000_000))
+        delivered.append("all of it")
+
+    server.always[SIGNAL] = pour
     with pytest.raises(DownloadError, match=f"{SIGNAL} is larger"):
         fetch(tmp_path, server)
+    assert not delivered
     assert SIGNAL not in contents(tmp_path) and f"{SIGNAL}.part" not in contents(tmp_path)
 
 
@@ -727,6 +734,13 @@ def test_a_zip_with_an_unsafe_or_double_name_is_refused_whole(tmp_path, release,
     with pytest.raises(DownloadError, match="unsafe path|there twice"):
         extract(archive, tmp_path / "a" / "b")
     assert contents(tmp_path) == {"release.zip": archive.read_bytes(), f"a/b/{LOCK_NAME}": b""}
+
+
+def test_a_zip_with_a_name_that_hides_its_end_is_refused(tmp_path, release):
+    archive = zipped(tmp_path / "release.zip", release | {"shown#hidden": b""})
+    archive.write_bytes(archive.read_bytes().replace(b"shown#hidden", b"shown\0hidden"))
+    with pytest.raises(DownloadError, match="unsafe path"):
+        extract(archive, tmp_path / "dest")
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")

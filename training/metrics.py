@@ -145,16 +145,21 @@ def with_intervals(
     resampled = all_figures(*arrays, patient_weights(patient_ids, draws))
     return {
         name: {
-            key: {"value": _plain(value[0]), "ci95": [_plain(end) for end in _interval(resampled[name][key])]}
+            key: {"value": _plain(value[0]), "ci95": _interval(key, value[0], resampled[name][key])}
             for key, value in figures.items()
         }
         for name, figures in values.items()
     }
 
 
-def _interval(draws: np.ndarray) -> np.ndarray:
-    valid = draws[np.isfinite(draws)]
-    return np.percentile(valid, [2.5, 97.5]) if len(valid) else np.array([np.nan, np.nan])
+def _interval(key: str, value: float, draws: np.ndarray) -> list[float | None]:
+    draws = draws[np.isfinite(draws)]
+    if not len(draws):
+        return [None, None]
+    if key.startswith("ece"):
+        # a binned error can only grow with the noise of resampling, so its draws are moved back to centre on the figure
+        draws = np.maximum(draws - draws.mean() + value, 0)
+    return [_plain(end) for end in np.percentile(draws, [2.5, 97.5])]
 
 
 def _plain(value: float) -> float | None:

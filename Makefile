@@ -1,0 +1,35 @@
+# make demo    the whole pipeline on a small generated data set
+# make train   the real thing, from data/ptbxl
+# make test    lint and tests
+# make report  tables of README.md and MODEL_CARD.md from artifacts/
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo train test report
+
+.venv/ready: requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+demo: .venv/ready
+	@if [ -f data/ptbxl/ptbxl_database.csv ]; then echo "PTB-XL is in data/ptbxl: \`make train\` trains on the real thing."; fi
+	$(BIN)/python dataset.py demo demo/data
+	$(BIN)/python train_multilabel.py --data demo/data --out demo --restart --epochs 8 --patience 8
+	$(BIN)/python threshold_search.py --data demo/data --out demo
+	$(BIN)/python eval_multilabel.py --data demo/data --out demo --split test
+
+train: .venv/ready
+	$(BIN)/python train_multilabel.py --out artifacts --resume
+	$(BIN)/python threshold_search.py
+	$(BIN)/python eval_multilabel.py
+
+test: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+report: .venv/ready
+	$(BIN)/python report.py

@@ -1,0 +1,361 @@
+"""A 12-lead ECG on millimetre paper, at true scale, as a cardiologist reads it.
+
+    figure = draw(recording, Scale(25, 10), "3x4", caption="PTB-XL 1, woman of 56", notice=RESEARCH_ONLY)
+    save(figure, "ecg.pdf")  # A4 landscape: print at 100 %, and 25 mm on the paper are 1 s
+
+`layout` is geometry only: which stretch of which lead lies where on the page. Together with `Page.x_mm`,
+`Page.y_mm`, `trace_mm` and `calibration_mm` it serves any view; `draw` and `draw_page` are the matplotlib one.
+All positions are in mm from the page's lower left corner, y upwards.
+
+Nothing is filtered. Each lead is moved up or down as a whole, so that its median lies on its baseline: the offset
+of an amplifier says nothing about the heart and could push a trace off the paper.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, floor
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+
+from config import CHEST_LEADS, LEADS, LIMB_LEADS
+from ecg.recording import Recording
+from files import replacing
+
+SPEEDS_MM_S = (12.5, 25.0, 50.0)
+GAINS_MM_MV = (5.0, 10.0, 20.0)
+A4_LANDSCAPE_MM = (297.0, 210.0)
+FORMATS = ("pdf", "png", "svg")
+
+MM_PER_INCH, POINTS_PER_MM = 25.4, 72 / 25.4
+SQUARE_MM = 5  # between two strong lines
+SIDE_MM, TOP_MM, BOTTOM_MM = 8, 11, 14  # least distance of the grid from the page's edges; text lies above and below
+LEAD_IN_MM, LEAD_OUT_MM = 20, 10  # grid before the traces (the calibration pulse stands there) and after them
+CALIBRATION_MV, CALIBRATION_S = 1.0, 0.2
+
+DPI = 254  # 10 pixels a mm, so that grid lines fall on whole pixels
+FONT = "DejaVu Sans"  # comes with matplotlib
+PAPER, FINE_LINE, STRONG_LINE, INK, MUTED_INK = "#fffcfb", "#f8dcdc", "#ecabab", "#000000", "#5a5a5a"
+SHADE = "#0072b2"  # blue stands out from pink for colour-blind readers too
+DENSEST_SHADE = 0.5  # opacity at strength 1, with the grid still visible
+TRACE_MM, FINE_LINE_MM, STRONG_LINE_MM = 0.28, 0.1, 0.18
+
+
+# -- Geometry ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Paper speed in mm/s and gain in mm/mV."""
+
+    speed_mm_s: float = 25.0
+    gain_mm_mv: float = 10.0
+
+    def __post_init__(self):
+        if self.speed_mm_s not in SPEEDS_MM_S:
+            raise ValueError(f"the paper speed is one of {SPEEDS_MM_S} mm/s, not {self.speed_mm_s}")
+        if self.gain_mm_mv not in GAINS_MM_MV:
+            raise ValueError(f"the gain is one of {GAINS_MM_MV} mm/mV, not {self.gain_mm_mv}")
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """Which leads stand where: columns of leads, then one full-width row for each rhythm lead. "-aVR" is inverted."""
+
+    columns: tuple[tuple[str, ...], ...]
+    rhythm: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Number of rows, rhythm strips included."""
+        return len(self.columns[0]) + len(self.rhythm)
+
+
+CABRERA_LEADS = ("aVL", "I", "-aVR", "II", "aVF", "III") + CHEST_LEADS
+
+
+def _in_columns(leads: tuple[str, ...], rows: int, rhythm: tuple[str, ...] = ()) -> Arrangement:
+    return Arrangement(tuple(leads[first : first + rows] for first in range(0, len(leads), rows)), rhythm)
+
+
+ARRANGEMENTS = {
+    "3x4": _in_columns(LIMB_LEADS + CHEST_LEADS, 3, rhythm=("II",)),
+    "6x2": _in_columns(LIMB_LEADS + CHEST_LEADS, 6),
+    "12x1": _in_columns(LIMB_LEADS + CHEST_LEADS, 12),
+    "3x4 Cabrera": _in_columns(CABRERA_LEADS, 3, rhythm=("II",)),
+    "6x2 Cabrera": _in_columns(CABRERA_LEADS, 6),
+    "12x1 Cabrera": _in_columns(CABRERA_LEADS, 12),
+}
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in mm: lower left corner and size."""
+
+    x_mm: float
+    y_mm: float
+    width_mm: float
+    height_mm: float
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A stretch of one lead on the page.
+
+    lead: as in ``config.LEADS``. sign: -1 where the lead is drawn inverted, else 1.
+    start_s, end_s: the stretch, in s of the recording.
+    x_mm: where it starts. y_mm: its baseline, where ``baseline_mv`` (mV, the lead's median) is drawn.
+    present: whether the lead was recorded.
+    """
+
+    lead: str
+    sign: int
+    start_s: float
+    end_s: float
+    x_mm: float
+    y_mm: float
+    baseline_mv: float
+    present: bool
+
+    @property
+    def label(self) -> str:
+        """The lead's name as printed."""
+        return self.lead if self.sign > 0 else f"\N{MINUS SIGN}{self.lead}"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A laid-out page: its size, where the grid lies, the strips, and the rows they stand in.
+
+    duration_s: length of the recording; shown_s: how much of it is on the page, from its start.
+    row_mm: distance of two rows. baselines_mm: y of each row's baseline, from the top.
+    """
+
+    width_mm: float
+    height_mm: float
+    grid: Box
+    scale: Scale
+    strips: tuple[Strip, ...]
+    row_mm: float
+    baselines_mm: tuple[float, ...]
+    duration_s: float
+    shown_s: float
+
+    def x_mm(self, strip: Strip, seconds):
+        """Where a time of the recording (s, number or array) lies on a strip."""
+        return strip.x_mm + (seconds - strip.start_s) * self.scale.speed_mm_s
+
+    def y_mm(self, strip: Strip, millivolts):
+        """Where a voltage of the strip's lead (mV, number or array) lies."""
+        return strip.y_mm + strip.sign * (millivolts - strip.baseline_mv) * self.scale.gain_mm_mv
+
+    @property
+    def statement(self) -> str:
+        """Speed, gain, filter and time shown, for the foot of the page."""
+        total = f"{round(self.duration_s, 2):g} s"
+        time = total if self.shown_s == self.duration_s else f"first {self.shown_s:g} s of {total}"
+        return f"{self.scale.speed_mm_s:g} mm/s   {self.scale.gain_mm_mv:g} mm/mV   no filter   {time}"
+
+
+def layout(
+    recording: Recording,
+    scale: Scale | None = None,
+    arrangement: str = "3x4",
+    size_mm: tuple[float, float] = A4_LANDSCAPE_MM,
+) -> Page:
+    """Place the leads of a recording on a page.
+
+    Time runs on from column to column, so a rhythm strip shows the same beats as the leads above it. A recording
+    longer than the row is shown from its start; a shorter one gives each column its share, so no lead is left out.
+
+    scale: 25 mm/s and 10 mm/mV unless given.
+    arrangement: a key of ``ARRANGEMENTS``.
+    size_mm: width and height of the page.
+    """
+    scale = scale or Scale()
+    if arrangement not in ARRANGEMENTS:
+        raise ValueError(f"no arrangement {arrangement!r}; choose from {', '.join(ARRANGEMENTS)}")
+    chosen = ARRANGEMENTS[arrangement]
+    grid = _grid(size_mm)
+    row_mm = floor(grid.height_mm / chosen.rows)  # whole mm keep every baseline on a grid line
+    room_mm = grid.width_mm - LEAD_IN_MM - LEAD_OUT_MM
+    if room_mm <= 0 or row_mm <= 0:
+        raise ValueError(f"a page of {size_mm[0]:g} x {size_mm[1]:g} mm is too small for an ECG")
+    top_mm = grid.y_mm + floor((grid.height_mm + chosen.rows * row_mm) / 2)
+    baselines = tuple(top_mm - (row + 1) * row_mm + floor(row_mm / 2) for row in range(chosen.rows))
+    shown_s = min(recording.duration, room_mm / scale.speed_mm_s)
+    column_s = shown_s / len(chosen.columns)
+
+    def strip(name: str, start_s: float, end_s: float, row: int) -> Strip:
+        lead, sign = name.removeprefix("-"), -1 if name.startswith("-") else 1
+        x_mm = grid.x_mm + LEAD_IN_MM + start_s * scale.speed_mm_s
+        baseline_mv = _median(_stretch(recording, lead, 0, shown_s)[1])
+        present = bool(recording.present[LEADS.index(lead)])
+        return Strip(lead, sign, start_s, end_s, x_mm, baselines[row], baseline_mv, present)
+
+    strips = [
+        strip(name, number * column_s, (number + 1) * column_s, row)
+        for number, column in enumerate(chosen.columns)
+        for row, name in enumerate(column)
+    ]
+    below = len(chosen.columns[0])
+    strips += [strip(name, 0.0, shown_s, below + row) for row, name in enumerate(chosen.rhythm)]
+    return Page(*size_mm, grid, scale, tuple(strips), row_mm, baselines, recording.duration, shown_s)
+
+
+def _grid(size_mm: tuple[float, float]) -> Box:
+    """The largest grid of whole 5 mm squares between the margins."""
+    width, height = size_mm
+    across = floor((width - 2 * SIDE_MM) / SQUARE_MM) * SQUARE_MM
+    up = floor((height - TOP_MM - BOTTOM_MM) / SQUARE_MM) * SQUARE_MM
+    return Box((width - across) / 2, BOTTOM_MM, across, up)
+
+
+def _stretch(recording: Recording, lead: str, start_s: float, end_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Times (s) and voltages (mV) of a lead's samples from ``start_s`` to ``end_s``, both included."""
+    rounding = 1e-6  # in samples
+    first = ceil(start_s * recording.sampling_rate - rounding)
+    last = floor(end_s * recording.sampling_rate + rounding)
+    millivolts = recording.signal[LEADS.index(lead), first : last + 1]
+    return (first + np.arange(len(millivolts))) / recording.sampling_rate, millivolts
+
+
+def _median(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else 0.0
+
+
+def trace_mm(page: Page, strip: Strip, recording: Recording) -> np.ndarray:
+    """The points of a strip's trace, ``(samples, 2)`` in mm; NaN where the recording has no number."""
+    seconds, millivolts = _stretch(recording, strip.lead, strip.start_s, strip.end_s)
+    heights = page.y_mm(strip, np.where(np.isfinite(millivolts), millivolts, np.nan))
+    return np.column_stack([page.x_mm(strip, seconds), heights])
+
+
+def calibration_mm(page: Page) -> list[np.ndarray]:
+    """The calibration pulses (1 mV for 200 ms), each ``(6, 2)`` in mm: one a row, or only the lowest if they touched."""
+    height = CALIBRATION_MV * page.scale.gain_mm_mv
+    end = page.grid.x_mm + LEAD_IN_MM - SQUARE_MM
+    start = end - CALIBRATION_S * page.scale.speed_mm_s
+    xs = [start - 2, start, start, end, end, end + 2]
+    rows = page.baselines_mm if height < page.row_mm else page.baselines_mm[-1:]
+    return [np.column_stack([xs, np.array([0, 0, height, height, 0, 0]) + y_mm]) for y_mm in rows]
+
+
+# -- Drawing ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of one lead to be shaded: from ``start_s`` to ``end_s`` (s), strength from 0 (none) to 1."""
+
+    lead: str
+    start_s: float
+    end_s: float
+    strength: float
+
+    def __post_init__(self):
+        if self.lead not in LEADS:
+            raise ValueError(f"no lead {self.lead!r}; choose from {', '.join(LEADS)}")
+        if not self.start_s <= self.end_s or not 0 <= self.strength <= 1:
+            raise ValueError(f"a span ends after it starts and its strength is from 0 to 1, unlike {self}")
+
+
+def draw(
+    recording: Recording,
+    scale: Scale | None = None,
+    arrangement: str = "3x4",
+    *,
+    shading: Sequence[Span] = (),
+    caption: str = "",
+    notice: str = "",
+    size_mm: tuple[float, float] = A4_LANDSCAPE_MM,
+) -> Figure:
+    """Draw a recording on a page of its own; `layout` explains the first three arguments and ``size_mm``.
+
+    shading: stretches to mark, in every strip of their lead.
+    caption: one line above the grid, such as what the recording is.
+    notice: one line at the foot, such as "synthetic" or "research only".
+    """
+    page = layout(recording, scale, arrangement, size_mm)
+    figure = Figure(figsize=(page.width_mm / MM_PER_INCH, page.height_mm / MM_PER_INCH), dpi=DPI, facecolor="white")
+    draw_page(figure.add_axes((0, 0, 1, 1)), page, recording, shading=shading, caption=caption, notice=notice)
+    return figure
+
+
+def draw_page(
+    axes: Axes,
+    page: Page,
+    recording: Recording,
+    *,
+    shading: Sequence[Span] = (),
+    caption: str = "",
+    notice: str = "",
+) -> None:
+    """Draw a laid-out page on axes of ``page.width_mm`` by ``page.height_mm``, for example a part of a report."""
+    axes.set(xlim=(0, page.width_mm), ylim=(0, page.height_mm))
+    axes.set_axis_off()
+    paper = _draw_grid(axes, page.grid)
+    _draw_shading(axes, page, shading)
+    traces = {strip: trace_mm(page, strip, recording) for strip in page.strips if strip.present}
+    # Tall waves run over their neighbours, as on real paper, but end with the grid.
+    lines = LineCollection(
+        [*traces.values(), *calibration_mm(page)],
+        colors=INK,
+        linewidths=TRACE_MM * POINTS_PER_MM,
+        joinstyle="round",
+        capstyle="round",
+        zorder=4,
+        gid="traces",
+    )
+    axes.add_collection(lines, autolim=False)
+    lines.set_clip_path(paper)
+    for strip in page.strips:
+        _draw_badge(axes, page, strip, traces.get(strip))
+    _draw_text_line(axes, page, page.height_mm - TOP_MM + 2.5, caption, size=8, weight="bold")
+    _draw_text_line(axes, page, BOTTOM_MM - 4.5, page.statement, size=7.5)
+    _draw_text_line(axes, page, BOTTOM_MM - 8.5, notice, size=7.5, weight="bold")
+
+
+def _draw_grid(axes: Axes, grid: Box) -> Rectangle:
+    right, top = grid.x_mm + grid.width_mm, grid.y_mm + grid.height_mm
+    paper = Rectangle((grid.x_mm, grid.y_mm), grid.width_mm, grid.height_mm, facecolor=PAPER, edgecolor="none")
+    axes.add_patch(paper)
+    columns = [[(grid.x_mm + k, grid.y_mm), (grid.x_mm + k, top)] for k in range(int(grid.width_mm) + 1)]
+    rows = [[(grid.x_mm, grid.y_mm + k), (right, grid.y_mm + k)] for k in range(int(grid.height_mm) + 1)]
+    strong = columns[::SQUARE_MM] + rows[::SQUARE_MM]
+    for lines, colour, width, order in ((columns + rows, FINE_LINE, FINE_LINE_MM, 1), (strong, STRONG_LINE, STRONG_LINE_MM, 1.1)):
+        collection = LineCollection(lines, colors=colour, linewidths=width * POINTS_PER_MM, zorder=order)
+        axes.add_collection(collection, autolim=False)
+    return paper
+
+
+def _draw_shading(axes: Axes, page: Page, shading: Sequence[Span]) -> None:
+    bands, colours = [], []
+    for strip in page.strips:
+        bottom, top = strip.y_mm - page.row_mm / 2, strip.y_mm + page.row_mm / 2
+        for span in shading:
+            start, end = max(span.start_s, strip.start_s), min(span.end_s, strip.end_s)
+            if span.lead == strip.lead and start < end:
+                left, right = page.x_mm(strip, start), page.x_mm(strip, end)
+                bands.append([(left, bottom), (left, top), (right, top), (right, bottom)])
+                colours.append((*to_rgb(SHADE), DENSEST_SHADE * span.strength))
+    # Smoothed edges would show as seams between spans that touch.
+    bands = PolyCollection(bands, facecolors=colours, edgecolors="none", antialiased=False, zorder=2)
+    axes.add_collection(bands, autolim=False)
+
+
+def _draw_badge(axes: Axes, page: Page, strip: Strip, trace: np.ndarray | None) -> None:
+    """The lead's name above the start of its strip, and a word where there is no trace."""
+    y_mm = _badge_y(page, strip, trace)
+    badge = dict(facecolor=PAPER, edgecolor="none", alpha=0.8, boxstyle="round,pad=0.12")
+    axes.text(strip.x_mm + 1, y_mm, strip.label, family=FONT, size=8, weight="bold", bbox=badge, zorder=3)
+    if not strip.present:
+        x_mm = (strip.x_mm + page.x_mm(strip, strip.end_s)) / 2
+        axes.text(x_mm, strip.y_mm, "not recorded", family=FONT, size=7, color=MUTED_INK, bbox=badge, ha="center", va="center")

@@ -1,0 +1,73 @@
+"""A generated data set and a network trained on it, made once a session; the real PTB-XL where it is."""
+
+import contextlib
+import io
+import os
+import shutil
+
+import pytest
+import torch
+from hypothesis import settings
+
+import eval_multilabel
+import threshold_search
+from config import MULTILABEL, data_directory
+from dataset import Index, read_index
+from ecg.synthetic import write_dataset
+from training.command import train_command
+
+# no wall-clock limits on a busy machine, and the same examples on every run
+settings.register_profile("project", deadline=None, derandomize=True)
+settings.load_profile("project")
+
+FAST_TRAINING = ["--epochs", "3", "--learning-rate", "3e-3", "--quiet", "--threads", "1"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Equal thread counts make equal results, and tests do not fight over the cores."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def demo_data(tmp_path_factory):
+    """A generated data set; tests that change files copy it."""
+    directory = tmp_path_factory.mktemp("demo") / "data"
+    write_dataset(directory, patients=150, seed=0, progress=False)
+    return directory
+
+
+@pytest.fixture
+def own_data(demo_data, tmp_path):
+    """A copy of the generated data set that the test may damage."""
+    return shutil.copytree(demo_data, tmp_path / "data", ignore=shutil.ignore_patterns("cache"))
+
+
+@pytest.fixture(scope="session")
+def real() -> Index:
+    """The index of the real PTB-XL."""
+    directory = data_directory()
+    if not (directory / "ptbxl_database.csv").is_file():
+        if os.environ.get("REQUIRE_PTBXL"):
+            pytest.fail(f"REQUIRE_PTBXL is set and there is no PTB-XL in {directory}")
+        pytest.skip(f"no PTB-XL in {directory}")
+    index = read_index(directory)
+    assert not index.is_synthetic
+    return index
+
+
+@pytest.fixture(scope="session")
+def trained(demo_data, tmp_path_factory):
+    """--out of the three commands run on the generated data, and what each printed."""
+    out = tmp_path_factory.mktemp("trained")
+    printed = {}
+    for name, command in (
+        ("train", lambda: train_command(MULTILABEL, "", ["--data", str(demo_data), "--out", str(out), *FAST_TRAINING])),
+        ("thresholds", lambda: threshold_search.main(["--data", str(demo_data), "--out", str(out)])),
+        ("val", lambda: eval_multilabel.main(["--data", str(demo_data), "--out", str(out)])),
+        ("test", lambda: eval_multilabel.main(["--data", str(demo_data), "--out", str(out), "--split", "test"])),
+    ):
+        with contextlib.redirect_stdout(io.StringIO()) as text:
+            assert command() == 0
+        printed[name] = text.getvalue()
+    return out, printed

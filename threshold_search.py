@@ -1,0 +1,83 @@
+"""Fit calibration and decision thresholds on fold 9, for any checkpoint.
+
+    python threshold_search.py                                           # the shipped multi-label network
+    python threshold_search.py --criterion sensitivity --sensitivity-floor 0.95
+    python threshold_search.py --checkpoint artifacts/runs/NAME/best.pth --out artifacts/runs/NAME
+
+Writes <task>_thresholds.json, valid for that checkpoint alone. Every other fold is refused.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from calibration import ThresholdsError, calibration_losses, fit_decisions, save_decisions
+from config import TASK_CLASSES, VALIDATION_FOLD
+from dataset import DatasetError
+from training.checkpoint import CheckpointError
+from training.evaluation import add_shared_flags, score_split
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_shared_flags(parser)
+    parser.add_argument("--task", default="multilabel", choices=tuple(TASK_CLASSES), help="(default: %(default)s)")
+    parser.add_argument("--split", default="val", help="only val, fold 9, is allowed (default: %(default)s)")
+    parser.add_argument(
+        "--criterion",
+        default="f1",
+        choices=("f1", "youden", "sensitivity"),
+        help="what a threshold maximises; sensitivity: specificity above the floor (default: %(default)s)",
+    )
+    parser.add_argument("--sensitivity-floor", type=float, default=0.95, help="(default: %(default)s)")
+    return parser
+
+
+def search(arguments) -> Path:
+    """Fit on all of fold 9 and write the file."""
+    if arguments.split != "val":
+        raise ThresholdsError(
+            f"thresholds may only be fitted on fold {VALIDATION_FOLD} (--split val): "
+            "fitted on training folds they are optimistic, on fold 10 they are leakage"
+        )
+    scored = score_split(arguments, arguments.task, "val")
+    recordings = scored.split
+    arrays = (scored.probabilities, recordings.targets, recordings.patient_ids)
+    decisions = fit_decisions(*arrays, arguments.task, arguments.criterion, arguments.sensitivity_floor)
+    losses = calibration_losses(*arrays)
+    facts = {
+        "n": len(recordings),
+        "synthetic": scored.synthetic,
+        "data_sha256": recordings.fold_sha256,
+        "calibration_log_loss": {kind: round(loss, 5) for kind, loss in losses.items()},
+    }
+    path = Path(arguments.out) / f"{arguments.task}_thresholds.json"
+    save_decisions(path, decisions, scored.sha256, VALIDATION_FOLD, facts)
+    print(f"calibration: {decisions.calibrators[0]['kind']} (held-out log loss inside fold {VALIDATION_FOLD}: ", end="")
+    print(", ".join(f"{kind} {loss:.4f}" for kind, loss in losses.items()) + ")")
+    for name, threshold in zip(decisions.classes, decisions.thresholds, strict=True):
+        print(f"{name:>8}  positive from {threshold:.3f}")
+    print(f"written: {path}")
+    return path
+
+
+def next_command(arguments) -> str:
+    script = "eval_multilabel.py" if arguments.task == "multilabel" else f"eval_binary.py --task {arguments.task}"
+    words = [f"python {script} --out {arguments.out}"]
+    words += [f"--{name} {value}" for name in ("checkpoint", "data") if (value := getattr(arguments, name))]
+    return " ".join(words)
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = make_parser().parse_args(argv)
+    try:
+        search(arguments)
+    except (DatasetError, CheckpointError, ThresholdsError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(next_command(arguments))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,247 @@
+"""What the threshold and eval scripts share: a checkpoint on a split, its figures, its files."""
+
+import argparse
+import json
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from calibration import Decisions, cross_fit
+from config import CHECKPOINT_NAMES, DEFAULT_OUT, SPLIT_FOLDS, SYNTHETIC_NOTICE, VALIDATION_FOLD, data_directory
+from dataset import PTBXLDataset
+from files import replacing, sha256, write_text
+from models import count_parameters
+from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from training.fit import predict_split
+from training.metrics import BOOTSTRAP_DRAWS, CALIBRATION_BINS, with_intervals
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")  # Okabe and Ito: safe for the colour-blind
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """A checkpoint's answers on one split: probabilities ``(n, classes)``, uncalibrated."""
+
+    path: Path
+    sha256: str
+    checkpoint: Checkpoint
+    split: PTBXLDataset
+    probabilities: np.ndarray
+
+    @property
+    def synthetic(self) -> bool:
+        return self.checkpoint.synthetic or self.split.is_synthetic
+
+
+def add_shared_flags(parser: argparse.ArgumentParser) -> None:
+    """Flags of every threshold and eval script."""
+    parser.add_argument("--data", help="PTB-XL's directory (default: PTBXL_DIR, else data/ptbxl)")
+    parser.add_argument("--out", default=str(DEFAULT_OUT), help="where files go (default: artifacts)")
+    parser.add_argument("--checkpoint", help="the network (default: the task's, in --out)")
+    parser.add_argument("--threads", type=int, default=0, help="of PyTorch; 0: all cores (default: %(default)s)")
+
+
+def score_split(arguments, task: str, split: str) -> Scored:
+    """Load the checkpoint and run it on a split. Raises CheckpointError or DatasetError."""
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    path = Path(arguments.checkpoint or Path(arguments.out) / CHECKPOINT_NAMES[task])
+    checkpoint = load_checkpoint(path)
+    if checkpoint.task != task:
+        raise CheckpointError(f"{path} was trained for task {checkpoint.task}, not {task}")
+    recordings = PTBXLDataset(data_directory(arguments.data), split, task, checkpoint.input_scale)
+    probabilities = predict_split(
+        checkpoint.network(), recordings, np.arange(len(recordings)), checkpoint.window_s, checkpoint.stride_s
+    )
+    scored = Scored(path, sha256(path), checkpoint, recordings, probabilities)
+    if scored.synthetic:
+        print(SYNTHETIC_NOTICE)
+    return scored
+
+
+def judge(scored: Scored, decisions: Decisions, split: str, **choices) -> tuple[np.ndarray, np.ndarray]:
+    """Calibrated probabilities and decisions ``(n, classes)`` that no fit has seen.
+
+    Fold 9 is where thresholds were fitted, so there they are cross-fitted by patient; on any other
+    split the fitted ones apply.
+    """
+    if split == "val":
+        recordings = scored.split
+        return cross_fit(scored.probabilities, recordings.targets, recordings.patient_ids, decisions.task, **choices)
+    calibrated = decisions.calibrate(scored.probabilities)
+    return calibrated, decisions.decide(calibrated)
+
+
+def measure_all(scored: Scored, decisions: Decisions, split: str, thresholds_path: Path) -> tuple[dict, dict]:
+    """The metrics file's content and the predictions file's arrays for one split."""
+    recordings, probabilities = scored.split, scored.probabilities
+    calibrated, positive = judge(
+        scored, decisions, split, criterion=decisions.criterion, sensitivity_floor=decisions.sensitivity_floor
+    )
+    labelled, everything = recordings.labelled, np.ones(len(recordings), bool)
+    figures = _figures(scored, calibrated, positive, labelled)
+    all_figures = _figures(scored, calibrated, positive, everything)
+    content = {
+        "task": decisions.task,
+        "split": split,
+        "fold": SPLIT_FOLDS[split][0],
+        "n": int(labelled.sum()),
+        "n_all": len(recordings),
+        "source": "measured by this repository's evaluation script",
+        "synthetic": scored.synthetic,
+        "checkpoint_sha256": scored.sha256,
+        "thresholds_sha256": sha256(thresholds_path),
+        "data_sha256": recordings.fold_sha256,
+        "model": scored.checkpoint.model,
+        "parameters": count_parameters(scored.checkpoint.network()),
+        "date": date.today().isoformat(),
+        "decisions": (
+            f"calibration and thresholds cross-fitted by patient inside fold {VALIDATION_FOLD}"
+            if split == "val"
+            else f"calibration and thresholds of fold {VALIDATION_FOLD}"
+        ),
+        "criterion": decisions.criterion,
+        "intervals": f"95 %, {BOOTSTRAP_DRAWS} bootstrap resamples by patient",
+        "configuration": scored.checkpoint.training,
+        "revision": scored.checkpoint.revision,
+        "macro": figures.pop("macro"),
+        "macro_all": all_figures.pop("macro"),
+        **figures,
+    }
+    if split == "val":
+        seen = decisions.calibrate(probabilities)
+        content["in_sample"] = _figures(scored, seen, decisions.decide(seen), labelled)["macro"]
+    predictions = {
+        "ecg_id": recordings.ecg_ids,
+        "patient_id": recordings.patient_ids,
+        "labelled": labelled,
+        "classes": np.array(recordings.classes),
+        "targets": recordings.targets.astype(np.uint8),
+        "probabilities": probabilities.astype(np.float32),
+        "calibrated": calibrated.astype(np.float32),
+        "positive": positive,
+    }
+    return content, predictions
+
+
+def _figures(scored: Scored, calibrated: np.ndarray, positive: np.ndarray, chosen: np.ndarray) -> dict:
+    recordings = scored.split
+    return with_intervals(
+        scored.probabilities[chosen],
+        calibrated[chosen],
+        positive[chosen],
+        recordings.targets[chosen],
+        recordings.classes,
+        recordings.patient_ids[chosen],
+    )
+
+
+def write_results(out: Path, content: dict, predictions: dict) -> list[Path]:
+    """Metrics, predictions and figures of one evaluation; returns the paths written."""
+    task, split = content["task"], content["split"]
+    metrics = out / f"{task}_metrics_{split}.json"
+    write_text(metrics, json.dumps(content, indent=1) + "\n")
+    arrays = out / "predictions" / f"{content['model']}_{task}_{split}.npz"
+    with replacing(arrays) as unfinished:
+        np.savez_compressed(unfinished, **predictions)
+    pictures = []
+    for name, draw in (("roc", draw_roc), ("pr", draw_precision_recall), ("reliability", draw_reliability)):
+        path = out / "figures" / f"{task}_{name}_{split}.png"
+        with replacing(path) as unfinished:
+            draw(content, predictions).savefig(unfinished, dpi=130)
+        pictures.append(path)
+    return [metrics, arrays, *pictures]
+
+
+def draw_roc(content: dict, predictions: dict) -> Figure:
+    """ROC curve of each class on labelled recordings."""
+    figure, axes = _square("1 - specificity", "sensitivity", content)
+    for name, colour, scores, targets in _classes(predictions, "probabilities"):
+        fallout, recall, _ = roc_curve(targets, scores)
+        axes.plot(fallout, recall, color=colour, label=f"{name}  {content[name]['auroc']['value']:.3f}")
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, zorder=0)
+    axes.legend(title="AUROC", loc="lower right", frameon=False)
+    return figure
+
+
+def draw_precision_recall(content: dict, predictions: dict) -> Figure:
+    """Precision against recall of each class on labelled recordings."""
+    figure, axes = _square("sensitivity (recall)", "positive predictive value (precision)", content)
+    for name, colour, scores, targets in _classes(predictions, "probabilities"):
+        precision, recall, _ = precision_recall_curve(targets, scores)
+        axes.plot(recall, precision, color=colour, label=f"{name}  {content[name]['auprc']['value']:.3f}")
+    axes.legend(title="AUPRC", loc="lower left", frameon=False)
+    return figure
+
+
+def draw_reliability(content: dict, predictions: dict) -> Figure:
+    """Frequency against calibrated probability in bins of at least ten recordings."""
+    figure, axes = _square("calibrated probability", "frequency", content)
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, zorder=0)
+    for name, colour, scores, targets in _classes(predictions, "calibrated"):
+        bins = np.minimum((scores * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+        filled = [number for number in range(CALIBRATION_BINS) if (bins == number).sum() >= 10]
+        axes.plot(
+            [scores[bins == number].mean() for number in filled],
+            [targets[bins == number].mean() for number in filled],
+            "o-",
+            markersize=3.5,
+            color=colour,
+            label=f"{name}  {content[name]['ece']['value']:.3f}",
+        )
+    axes.legend(title="calibration error", loc="upper left", frameon=False)
+    return figure
+
+
+def _classes(predictions: dict, key: str):
+    chosen = predictions["labelled"]
+    for k, name in enumerate(predictions["classes"]):
+        yield str(name), COLOURS[k], predictions[key][chosen, k], predictions["targets"][chosen, k]
+
+
+def _square(x: str, y: str, content: dict) -> tuple[Figure, object]:
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlabel=x, ylabel=y, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    title = f"{content['model']}, {content['task']}, fold {content['fold']}, n = {content['n']:,}"
+    axes.set_title(f"SYNTHETIC DATA: {title}" if content["synthetic"] else title, fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+TABLE_COLUMNS = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "f1": "F1",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "brier": "Brier",
+    "ece": "ECE",
+}
+
+
+def markdown_table(content: dict) -> str:
+    """The figures of a metrics file with their intervals, a row a class."""
+    classes = [key for key, value in content.items() if isinstance(value, dict) and "auroc" in value]
+    ordered = [*(name for name in classes if name not in ("macro", "macro_all", "in_sample")), "macro", "macro_all"]
+    n = {"macro": f"macro, labelled (n = {content['n']:,})", "macro_all": f"macro, all (n = {content['n_all']:,})"}
+    lines = [
+        "| class | " + " | ".join(TABLE_COLUMNS.values()) + " |",
+        "|---" * (len(TABLE_COLUMNS) + 1) + "|",
+    ]
+    for name in ordered:
+        lines.append(f"| {n.get(name, name)} | " + " | ".join(cell(content[name][key]) for key in TABLE_COLUMNS) + " |")
+    return "\n".join(lines)
+
+
+def cell(figure: dict) -> str:
+    """A figure with its interval, for a table."""
+    if figure["value"] is None:
+        return "–"
+    low, high = figure["ci95"]
+    return f"{figure['value']:.3f} ({low:.3f}–{high:.3f})" if low is not None else f"{figure['value']:.3f}"
