@@ -12,6 +12,7 @@ Data 7:154 (2020); release 1.0.3, doi 10.13026/kfzx-aw45.
 import argparse
 import ast
 import contextlib
+import copy
 import hashlib
 import json
 import os
@@ -332,19 +333,28 @@ class PTBXLDataset(torch.utils.data.Dataset):
         in_split = np.isin(index.folds, folds)
         _refuse_gaps(index, cache, folds, split)
         targets, belongs = task_targets(index.superclasses, task)
-        self.rows = np.flatnonzero(in_split & belongs)
+        self._index, self._targets, self._signals = index, targets, cache.signals
         self.split, self.task, self.classes = split, task, TASK_CLASSES[task]
         self.is_synthetic = index.is_synthetic
         self.fold_sha256 = {fold: cache.fold_sha256[fold] for fold in folds}
-        self.metadata = index.table.iloc[self.rows]
+        self.statement_table = index.statement_table
+        self._keep(np.flatnonzero(in_split & belongs))
+        self.input_scale = self._measure_scale() if input_scale is None else input_scale
+
+    def _keep(self, rows: np.ndarray) -> None:
+        self.rows = rows
+        self.metadata = self._index.table.iloc[rows]
         self.ecg_ids = self.metadata.index.to_numpy()
         self.patient_ids = self.metadata["patient_id"].to_numpy()
-        self.targets = targets[self.rows]
-        self.labelled = index.superclasses[self.rows].any(1)
-        self.statements = index.statements[self.rows]
-        self.statement_table = index.statement_table
-        self._signals = cache.signals
-        self.input_scale = self._measure_scale() if input_scale is None else input_scale
+        self.targets = self._targets[rows]
+        self.labelled = self._index.superclasses[rows].any(1)
+        self.statements = self._index.statements[rows]
+
+    def first(self, n: int) -> "PTBXLDataset":
+        """The same split cut to its first n recordings."""
+        fewer = copy.copy(self)
+        fewer._keep(self.rows[:n])
+        return fewer
 
     def __len__(self) -> int:
         return len(self.rows)

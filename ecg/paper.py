@@ -45,6 +45,7 @@ PAPER, FINE_LINE, STRONG_LINE, INK, MUTED_INK = "#fffcfb", "#f8dcdc", "#ecabab",
 SHADE = "#0072b2"  # blue stands out from pink for colour-blind readers too
 DENSEST_SHADE = 0.5  # opacity at strength 1, with the grid still visible
 TRACE_MM, FINE_LINE_MM, STRONG_LINE_MM = 0.28, 0.1, 0.18
+BADGE_MM = (9.0, 3.0)  # room for the name of a lead
 
 
 # -- Geometry ---------------------------------------------------------------------------------------------------------
@@ -330,7 +331,10 @@ def _draw_grid(axes: Axes, grid: Box) -> Rectangle:
     columns = [[(grid.x_mm + k, grid.y_mm), (grid.x_mm + k, top)] for k in range(int(grid.width_mm) + 1)]
     rows = [[(grid.x_mm, grid.y_mm + k), (right, grid.y_mm + k)] for k in range(int(grid.height_mm) + 1)]
     strong = columns[::SQUARE_MM] + rows[::SQUARE_MM]
-    for lines, colour, width, order in ((columns + rows, FINE_LINE, FINE_LINE_MM, 1), (strong, STRONG_LINE, STRONG_LINE_MM, 1.1)):
+    for lines, colour, width, order in (
+        (columns + rows, FINE_LINE, FINE_LINE_MM, 1),
+        (strong, STRONG_LINE, STRONG_LINE_MM, 1.1),
+    ):
         collection = LineCollection(lines, colors=colour, linewidths=width * POINTS_PER_MM, zorder=order)
         axes.add_collection(collection, autolim=False)
     return paper
@@ -352,10 +356,49 @@ def _draw_shading(axes: Axes, page: Page, shading: Sequence[Span]) -> None:
 
 
 def _draw_badge(axes: Axes, page: Page, strip: Strip, trace: np.ndarray | None) -> None:
-    """The lead's name above the start of its strip, and a word where there is no trace."""
-    y_mm = _badge_y(page, strip, trace)
-    badge = dict(facecolor=PAPER, edgecolor="none", alpha=0.8, boxstyle="round,pad=0.12")
-    axes.text(strip.x_mm + 1, y_mm, strip.label, family=FONT, size=8, weight="bold", bbox=badge, zorder=3)
+    """The lead's name at the start of its strip, and words where there is no trace."""
+    halo = dict(facecolor=PAPER, edgecolor="none", alpha=0.8, boxstyle="round,pad=0.12")
+    style = dict(family=FONT, bbox=halo, zorder=3)
+    axes.text(strip.x_mm + 1, _badge_y(page, strip, trace), strip.label, size=8, weight="bold", **style)
     if not strip.present:
-        x_mm = (strip.x_mm + page.x_mm(strip, strip.end_s)) / 2
-        axes.text(x_mm, strip.y_mm, "not recorded", family=FONT, size=7, color=MUTED_INK, bbox=badge, ha="center", va="center")
+        width_mm = page.x_mm(strip, strip.end_s) - strip.x_mm
+        middle = strip.x_mm + width_mm / 2, strip.y_mm
+        text = axes.text(*middle, "not recorded", size=7, color=MUTED_INK, ha="center", va="center", **style)
+        _shrink(text, width_mm - 2)
+
+
+def _badge_y(page: Page, strip: Strip, trace: np.ndarray | None) -> float:
+    """Where the name stands in mm: above the beginning of the trace, below it if a wave leaves no room there."""
+    lowest, highest = strip.y_mm - page.row_mm / 2 + 1, strip.y_mm + page.row_mm / 2 - BADGE_MM[1]
+    usual = min(strip.y_mm + 5, highest)
+    near = np.array([]) if trace is None else trace[trace[:, 0] < strip.x_mm + BADGE_MM[0], 1]
+    near = near[np.isfinite(near)]
+    if not near.size:
+        return usual
+    above, below = near.max() + 1, near.min() - BADGE_MM[1] - 0.5
+    if above > highest and below >= lowest:
+        return below
+    return min(max(above, usual), highest)
+
+
+def _draw_text_line(axes: Axes, page: Page, y_mm: float, words: str, **style) -> None:
+    """One line as wide as the grid at most."""
+    line = " ".join(words.split())
+    text = axes.text(page.grid.x_mm, y_mm, line, family=FONT, color=INK, parse_math=False, zorder=5, **style)
+    _shrink(text, page.grid.width_mm)
+
+
+def _shrink(text: Text, width_mm: float) -> None:
+    """Make a text smaller if it is wider than ``width_mm``."""
+    drawn_mm = text.get_window_extent().width / text.get_figure(root=True).dpi * MM_PER_INCH
+    if drawn_mm > width_mm > 0:
+        text.set_fontsize(text.get_fontsize() * width_mm / drawn_mm)
+
+
+def save(figure: Figure, path: Path | str) -> None:
+    """Write a drawing whole or not at all; the ending, .pdf, .png (254 dpi) or .svg, says as what."""
+    suffix = Path(path).suffix.lower().removeprefix(".")
+    if suffix not in FORMATS:
+        raise ValueError(f"an ECG is saved as {', '.join(FORMATS)}, not {Path(path).name!r}")
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, format=suffix, dpi=DPI)

@@ -339,6 +339,11 @@ def _unit(vector: Sequence[float]) -> np.ndarray:
     return np.asarray(vector) / np.linalg.norm(vector)
 
 
+def _main_force(beat: Beat) -> np.ndarray:
+    """The largest QRS vector, ``(3,)`` in mV."""
+    return beat.qrs[np.argmax(np.linalg.norm(beat.qrs, axis=1))]
+
+
 def _without(vectors: np.ndarray, toward: np.ndarray, share: float | np.ndarray) -> np.ndarray:
     """Vectors ``(n, 3)`` less a share of what they have in one direction (nothing of what points away from it)."""
     return vectors - (share * np.maximum(vectors @ toward, 0))[:, None] * toward
@@ -349,9 +354,9 @@ def _with_force(beat: Beat, centre: float, half_width: float, vector: np.ndarray
     return replace(beat, qrs_times=np.vstack([beat.qrs_times, [centre, half_width]]), qrs=np.vstack([beat.qrs, vector]))
 
 
-def _with_qrs_ms(beat: Beat, qrs_ms: float, share_of_qt: float = 0.7) -> Beat:
+def _with_qrs_ms(beat: Beat, qrs_ms: float) -> Beat:
     """A longer QRS; most of the delay also prolongs the QT interval."""
-    return replace(beat, qrs_ms=qrs_ms, qt_ms=beat.qt_ms + share_of_qt * (qrs_ms - beat.qrs_ms))
+    return replace(beat, qrs_ms=qrs_ms, qt_ms=beat.qt_ms + 0.7 * (qrs_ms - beat.qrs_ms))
 
 
 def infarction(beat: Beat, finding: Finding) -> Beat:
@@ -383,8 +388,8 @@ def ischaemia(beat: Beat, finding: Finding) -> Beat:
 
 def ischaemia_unspecified(beat: Beat, finding: Finding) -> Beat:
     """ST and T turned against the QRS: diffuse ischaemia and, on a hypertrophied ventricle, strain."""
-    s, net = finding.severity, beat.qrs_times[:, 1] @ beat.qrs
-    toward, size = _unit(net), np.clip(np.linalg.norm(net) / 0.5, 0.8, 1.8)
+    s, main = finding.severity, _main_force(beat)
+    toward, size = _unit(main), np.clip(np.linalg.norm(main) / 1.3, 0.8, 1.8)
     return replace(
         beat, st=beat.st - size * (0.04 + 0.12 * s) * toward, t=_inverted(beat.t, toward, size * (0.30 * s - 0.02))
     )
@@ -405,7 +410,7 @@ def flat_t(beat: Beat, finding: Finding) -> Beat:
 
 def sagging_st(beat: Beat, finding: Finding) -> Beat:
     """Slight ST depression against the QRS, lower T waves."""
-    s, toward = finding.severity, _unit(beat.qrs_times[:, 1] @ beat.qrs)
+    s, toward = finding.severity, _unit(_main_force(beat))
     return replace(beat, st=beat.st - (0.04 + 0.07 * s) * toward, t=beat.t * (0.75 - 0.4 * s))
 
 

@@ -20,7 +20,7 @@ from training.command import train_command
 settings.register_profile("project", deadline=None, derandomize=True)
 settings.load_profile("project")
 
-FAST_TRAINING = ["--epochs", "3", "--learning-rate", "3e-3", "--quiet", "--threads", "1"]
+FAST_TRAINING = ["--epochs", "20", "--patience", "20", "--quiet", "--threads", "1"]
 
 
 @pytest.fixture(scope="session", autouse=True)

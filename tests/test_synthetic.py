@@ -311,13 +311,17 @@ def test_fascicular_blocks_turn_the_axis(code, low, high, positive, negative):
 
 
 def test_first_degree_av_block_prolongs_pr():
+    def p_to_r_ms(case):
+        signal, truth = simulate(case, np.random.default_rng(0))
+        r_peak = round(truth.r_peaks[2] * 500)
+        window = slice(r_peak - 180, r_peak - 45)  # from 360 to 90 ms before R
+        return 2 * (180 - np.argmax(signal[LEADS.index("II"), window])), truth.pr_ms
+
+    normal_distance, normal_pr = p_to_r_ms(CLEAN)
     for severity in (0, 0.5, 1):
-        signal, truth = simulate(with_findings(Finding("1AVB", severity)), np.random.default_rng(0))
-        assert 200 < truth.pr_ms <= 312
-        lead_ii = signal[1]
-        onset = int(truth.r_peaks[2] * 500) - 25
-        p_peak = onset - 125 + np.argmax(lead_ii[onset - 125 : onset - 20])
-        assert truth.pr_ms - 90 < 2 * (onset - p_peak) + 50 - 0.42 * truth.qrs_ms + 20 < truth.pr_ms + 20
+        distance, pr = p_to_r_ms(with_findings(Finding("1AVB", severity)))
+        assert 200 < pr <= 312
+        assert distance - normal_distance == pytest.approx(pr - normal_pr, abs=6)
 
 
 @pytest.mark.parametrize("severity", [0.4, 0.7, 1.0])

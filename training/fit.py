@@ -80,6 +80,7 @@ def fit(
     history = _restore(run, network, average, optimizer, settings) if resume and run.last.is_file() else []
     loss_function = make_loss(settings, train.targets).to(device)
     started_at = len(history)
+    revision = git_revision()  # of the code in memory, whatever happens to the files meanwhile
     for epoch in range(started_at, settings.epochs):
         if stopped_improving(history, settings.patience):
             break
@@ -88,7 +89,7 @@ def fit(
         row.update(val_auroc=auroc, val_auprc=auprc, peak_memory_mb=peak_memory_mb())
         history.append(row)
         if auroc >= max(past["val_auroc"] for past in history):
-            save_checkpoint(run.best, describe(average, train, valid, settings, row))
+            save_checkpoint(run.best, describe(average, train, valid, settings, row, revision))
         save_atomically(
             run.last,
             {
@@ -245,7 +246,7 @@ def describe(network: nn.Module, train: PTBXLDataset, valid: PTBXLDataset, setti
         metrics=dict(row),
         data_sha256={**train.fold_sha256, **valid.fold_sha256},
         synthetic=train.is_synthetic,
-        revision=git_revision(),
+        revision=revision,
         machine=machine_facts(),
     )
 

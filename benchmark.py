@@ -1,0 +1,89 @@
+"""Training speed of our network and of the baseline, in one run on one core.
+
+    python benchmark.py                          # on data/ptbxl, writes artifacts/benchmark.json
+
+Both networks take turns on the same recordings, so a busy machine slows both; the file records the
+processor and its instruction set. bfloat16 is used where the processor computes in it.
+"""
+
+import argparse
+import copy
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from config import DEFAULT_OUT, MULTILABEL, SYNTHETIC_NOTICE, data_directory
+from dataset import DatasetError, PTBXLDataset
+from files import write_text
+from models import count_parameters, create_model
+from training.checkpoint import machine_facts
+from training.command import computes_bfloat16
+from training.fit import make_loss, make_optimizer, train_epoch
+
+MODELS = ("hmt_ecgnet", "resnet1d")
+
+
+def training_speed(data: Path, rounds: int, records: int) -> dict:
+    """Records per second of whole training steps (crops, augmentation, optimiser, moving average).
+
+    Each round trains every network on the same records in turn; the median over rounds counts.
+    """
+    settings = replace(MULTILABEL, epochs=rounds + 1)
+    train = PTBXLDataset(data, "train").first(records)
+    bfloat16 = computes_bfloat16(torch.device("cpu"))
+    networks = {name: create_model(name) for name in MODELS}
+    states = {name: (copy.deepcopy(net), make_optimizer(net, settings)) for name, net in networks.items()}
+    loss = make_loss(settings, train.targets)
+    rows = {name: [] for name in MODELS}
+    for round_number in range(rounds + 1):
+        for name, network in networks.items():
+            average, optimizer = states[name]
+            rows[name].append(
+                train_epoch(network, average, optimizer, loss, train, settings, round_number, bfloat16, progress=False)
+            )
+            print(f"round {round_number}  {name:12} {rows[name][-1]['records_per_s']:7.1f} records/s", flush=True)
+    return {
+        "machine": machine_facts(),
+        "precision": "bfloat16" if bfloat16 else "float32",
+        "batch_size": settings.batch_size,
+        "window_s": settings.window_s,
+        "synthetic": train.is_synthetic,
+        "networks": [
+            {
+                "model": name,
+                "parameters": count_parameters(networks[name]),
+                # the first round warms up
+                "records_per_s": float(np.median([row["records_per_s"] for row in rows[name][1:]])),
+                "data_share": float(np.median([row["data_share"] for row in rows[name][1:]])),
+            }
+            for name in MODELS
+        ],
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", help="PTB-XL's directory (default: PTBXL_DIR, else data/ptbxl)")
+    parser.add_argument("--out", default=str(DEFAULT_OUT), help="where benchmark.json goes (default: artifacts)")
+    parser.add_argument("--threads", type=int, default=1, help="of PyTorch (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="that count, after one to warm up (default: %(default)s)")
+    parser.add_argument("--records", type=int, default=2560, help="a round (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    torch.set_num_threads(arguments.threads)
+    try:
+        content = training_speed(data_directory(arguments.data), arguments.rounds, arguments.records)
+        write_text(Path(arguments.out) / "benchmark.json", json.dumps(content, indent=1) + "\n")
+    except (DatasetError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if content["synthetic"]:
+        print(SYNTHETIC_NOTICE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
