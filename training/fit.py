@@ -229,7 +229,9 @@ def predict_split(
     )
 
 
-def describe(network: nn.Module, train: PTBXLDataset, valid: PTBXLDataset, settings: Training, row: dict) -> Checkpoint:
+def describe(
+    network: nn.Module, train: PTBXLDataset, valid: PTBXLDataset, settings: Training, row: dict, revision: str
+) -> Checkpoint:
     """The checkpoint of a network after the epoch whose log row is given."""
     return Checkpoint(
         task=settings.task,
