@@ -418,17 +418,18 @@ def check(index: Index, cache: SignalCache) -> tuple[str, bool]:
     lines.append(f"{len(index.table)} recordings of {index.table['patient_id'].nunique()} patients")
     lines.append("")
     lines.append(
-        f"{'folds':>6} {'records':>8} " + " ".join(f"{name:>6}" for name in SUPERCLASSES) + "   none  unreadable"
+        f"{'folds':>14} {'records':>8} " + " ".join(f"{name:>6}" for name in (*SUPERCLASSES, "none")) + "  unreadable"
     )
     for folds, expected in RELEASE_COUNTS.items():
         name = f"{folds[0]}-{folds[-1]}" if len(folds) > 1 else str(folds[0])
         counts, unreadable = _counts(index, cache, folds)
-        lines.append(f"{name:>6} {counts[0]:>8} " + " ".join(f"{n:>6}" for n in counts[1:]) + f"  {unreadable:>10}")
+        lines.append(f"{name:>14} {counts[0]:>8} " + " ".join(f"{n:>6}" for n in counts[1:]) + f"  {unreadable:>10}")
         absent = sorted(set(folds) - set(index.folds))
+        if not index.is_synthetic:
+            lines.append(f"{'release 1.0.3':>14} {expected[0]:>8} " + " ".join(f"{n:>6}" for n in expected[1:]))
         if absent:
             problems.append(f"fold {', '.join(map(str, absent))} is missing: {_consequence(folds)}")
         elif not index.is_synthetic and counts != expected:
-            lines.append(f"{'1.0.3:':>6} {expected[0]:>8} " + " ".join(f"{n:>6}" for n in expected[1:]))
             problems.append(f"folds {name} differ from release 1.0.3 in records or labels")
         if unreadable:
             problems.append(f"folds {name}: {unreadable} recordings are missing or unreadable: {_consequence(folds)}")

@@ -1,5 +1,8 @@
+import functools
 import json
 import shutil
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pandas as pd
@@ -11,6 +14,7 @@ import dataset
 from config import LEADS, SUPERCLASSES, TRAIN_FOLDS
 from dataset import DatasetError, PTBXLDataset, open_cache, read_index, read_microvolts, read_recording, task_targets
 from ecg.preprocessing import model_input
+from files import sha256
 
 
 def cached(directory):
@@ -283,3 +287,47 @@ def test_cache_reports_what_it_left_out(own_data, capsys):
     description = next((own_data / "cache").glob("*.json"))
     assert len(json.loads(description.read_text())["unreadable"]) == 1
     shutil.rmtree(own_data / "cache")
+
+
+@pytest.fixture
+def served_release(demo_data, tmp_path):
+    """A release like PhysioNet's, made of the generated data, and where a local server serves it."""
+    release = shutil.copytree(demo_data, tmp_path / "release", ignore=shutil.ignore_patterns("cache", "README.md"))
+    (release / "LICENSE.txt").write_text("CC BY 4.0")
+    names = sorted(path.relative_to(release).as_posix() for path in release.rglob("*") if path.is_file())
+    (release / "SHA256SUMS.txt").write_text("".join(f"{sha256(release / name)}  {name}\n" for name in names))
+    handler = functools.partial(QuietHandler, directory=str(release))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield release, f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *arguments):
+        pass
+
+
+def test_download_fetches_checks_and_caches(served_release, tmp_path, capsys):
+    release, url = served_release
+    destination = tmp_path / "downloaded"
+    assert dataset.main(["download", "--dest", str(destination), "--url", url]) == 0
+    assert "Whole" in capsys.readouterr().out
+    assert (destination / "cache").is_dir() and not (destination / "records500").exists()
+    for path in release.rglob("*_lr.*"):
+        assert (destination / path.relative_to(release)).read_bytes() == path.read_bytes()
+
+
+def test_download_takes_the_zip_with_the_same_checks(served_release, tmp_path, capsys):
+    release, _ = served_release
+    archive = shutil.make_archive(str(tmp_path / "ptb-xl"), "zip", tmp_path, "release")
+    assert dataset.main(["download", "--dest", str(tmp_path / "unpacked"), "--from", archive]) == 0
+    altered = next(release.rglob("*_lr.dat"))
+    altered.write_bytes(altered.read_bytes()[:-2] + b"xx")
+    archive = shutil.make_archive(str(tmp_path / "altered"), "zip", tmp_path, "release")
+    capsys.readouterr()
+    assert dataset.main(["download", "--dest", str(tmp_path / "refused"), "--from", archive]) == 2
+    assert altered.name in capsys.readouterr().err
+    assert not list((tmp_path / "refused").rglob(altered.name))
