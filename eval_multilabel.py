@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from calibration import ThresholdsError, load_decisions
+from config import SYNTHETIC_NOTICE
 from dataset import DatasetError
 from training.checkpoint import CheckpointError
 from training.evaluation import add_shared_flags, markdown_table, measure_all, score_split, write_results
@@ -40,6 +41,8 @@ def evaluate(arguments, task: str) -> dict:
     print(markdown_table(content))
     print(f"\n{content['model']}, {content['parameters']:,} parameters; fold {content['fold']}; {content['decisions']}")
     print("written: " + ", ".join(map(str, paths)))
+    if scored.synthetic:
+        print(SYNTHETIC_NOTICE)
     return content
 
 

@@ -293,6 +293,16 @@ def test_right_bundle_branch_block():
     assert beat.t["V1"] < 0
 
 
+@pytest.mark.parametrize("code", ["CLBBB", "CRBBB"])
+def test_even_the_slightest_complete_block_is_wider_than_120_ms_and_prolongs_qt(code):
+    normal, widths = measure(CLEAN), []
+    for severity in (0, 0.5, 1):
+        beat = measure(with_findings(Finding(code, severity)))
+        assert beat.truth.qt_ms > normal.truth.qt_ms + 10
+        widths.append(beat.qrs_ms)
+    assert 120 < widths[0] < widths[1] < widths[2] < 185
+
+
 def test_incomplete_right_bundle_branch_block_stays_narrow():
     beat = measure(with_findings(Finding("IRBBB", 0.8)))
     assert beat.qrs_ms < 122
