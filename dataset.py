@@ -36,6 +36,7 @@ from config import (
     MICROVOLTS_PER_MILLIVOLT,
     SAMPLING_RATE,
     SPLIT_FOLDS,
+    SUPERCLASS_NAMES,
     SUPERCLASSES,
     SYNTHETIC_NOTICE,
     TASK_CLASSES,
@@ -43,9 +44,10 @@ from config import (
     TRAIN_FOLDS,
     data_directory,
 )
+from ecg import paper
 from ecg.preprocessing import scale_signal
 from ecg.recording import Recording
-from ecg.synthetic import SYNTHETIC_DEVICE, write_dataset
+from ecg.synthetic import SYNTHETIC_DEVICE, example_cases, synthesise, write_dataset
 from files import write_text
 
 CACHE_FORMAT = 1
@@ -487,8 +489,19 @@ def command_cache(arguments) -> int:
     return 1 if cache.unreadable else 0
 
 
+def draw_examples(directory: Path) -> None:
+    """One textbook case of each class on ECG paper, the pictures in the generated set's README."""
+    for number, (name, case) in enumerate(example_cases().items()):
+        recording, _ = synthesise(case, 500, np.random.default_rng(number))
+        findings = ", ".join(finding.code for finding in case.findings) or "normal"
+        caption = f"{name}: {SUPERCLASS_NAMES[name]} ({findings}), {case.heart_rate:g}/min, age {case.age:g}"
+        figure = paper.draw(recording, caption=caption, notice="Generated ECG, not a patient's")
+        paper.save(figure, directory / "examples" / f"{name}.png")
+
+
 def command_demo(arguments) -> int:
     recordings = write_dataset(Path(arguments.directory), arguments.patients, arguments.seed)
+    draw_examples(Path(arguments.directory))
     print(f"{recordings} generated recordings in {arguments.directory}\n{SYNTHETIC_NOTICE}")
     return 0
 

@@ -240,7 +240,7 @@ def trace_mm(page: Page, strip: Strip, recording: Recording) -> np.ndarray:
 
 
 def calibration_mm(page: Page) -> list[np.ndarray]:
-    """The calibration pulses (1 mV for 200 ms), each ``(6, 2)`` in mm: one a row, or only the lowest if they touched."""
+    """The calibration pulses (1 mV, 200 ms), each ``(6, 2)`` in mm: one a row, or only the lowest if they touched."""
     height = CALIBRATION_MV * page.scale.gain_mm_mv
     end = page.grid.x_mm + LEAD_IN_MM - SQUARE_MM
     start = end - CALIBRATION_S * page.scale.speed_mm_s
@@ -357,8 +357,8 @@ def _draw_shading(axes: Axes, page: Page, shading: Sequence[Span]) -> None:
 
 def _draw_badge(axes: Axes, page: Page, strip: Strip, trace: np.ndarray | None) -> None:
     """The lead's name at the start of its strip, and words where there is no trace."""
-    halo = dict(facecolor=PAPER, edgecolor="none", alpha=0.8, boxstyle="round,pad=0.12")
-    style = dict(family=FONT, bbox=halo, zorder=3)
+    halo = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "boxstyle": "round,pad=0.12"}
+    style = {"family": FONT, "bbox": halo, "zorder": 3}
     axes.text(strip.x_mm + 1, _badge_y(page, strip, trace), strip.label, size=8, weight="bold", **style)
     if not strip.present:
         width_mm = page.x_mm(strip, strip.end_s) - strip.x_mm

@@ -1217,6 +1217,7 @@ def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object
 
 
 def _readme(patients: int, seed: int, recordings: int) -> str:
+    pictures = "\n\n".join(f"![{name}](examples/{name}.png)" for name in example_cases())
     return f"""# Generated ECGs: not patients' data
 
 A program (`ecg/synthetic.py`, version {GENERATOR_VERSION}) made all {recordings} recordings of {patients} imaginary
@@ -1224,4 +1225,8 @@ patients here from seed {seed}. No one's heart was recorded. The files have the 
 command can be tried without the real data. Every row says `{SYNTHETIC_DEVICE}` in its `device` column.
 
 Figures measured on this set prove that the software runs. They say nothing about accuracy on people.
+
+One textbook case of each class, drawn by `python dataset.py demo`:
+
+{pictures}
 """

@@ -278,6 +278,10 @@ def test_demo_writes_a_set_that_loads(tmp_path, capsys):
     assert "SYNTHETIC" in capsys.readouterr().out
     index = read_index(tmp_path / "set")
     assert index.is_synthetic and set(index.folds) == set(range(1, 11))
+    readme = (tmp_path / "set" / "README.md").read_text()
+    for name in SUPERCLASSES:
+        assert f"examples/{name}.png" in readme
+        assert (tmp_path / "set" / "examples" / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_cache_reports_what_it_left_out(own_data, capsys):
