@@ -12,7 +12,7 @@ of an amplifier says nothing about the heart and could push a trace off the pape
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor
 from pathlib import Path
 
@@ -72,11 +72,6 @@ class Arrangement:
     columns: tuple[tuple[str, ...], ...]
     rhythm: tuple[str, ...] = ()
 
-    @property
-    def rows(self) -> int:
-        """Number of rows, rhythm strips included."""
-        return len(self.columns[0]) + len(self.rhythm)
-
 
 CABRERA_LEADS = ("aVL", "I", "-aVR", "II", "aVF", "III") + CHEST_LEADS
 
@@ -109,7 +104,7 @@ class Box:
 class Strip:
     """A stretch of one lead on the page.
 
-    lead: as in ``config.LEADS``. sign: -1 where the lead is drawn inverted, else 1.
+    lead: as in ``config.LEADS``. sign: -1 where the lead is drawn inverted, else 1. row: from the top.
     start_s, end_s: the stretch, in s of the recording.
     x_mm: where it starts. y_mm: its baseline, where ``baseline_mv`` (mV, the lead's median) is drawn.
     present: whether the lead was recorded.
@@ -117,6 +112,7 @@ class Strip:
 
     lead: str
     sign: int
+    row: int
     start_s: float
     end_s: float
     x_mm: float
@@ -148,20 +144,20 @@ class Page:
     duration_s: float
     shown_s: float
 
-    def x_mm(self, strip: Strip, seconds):
-        """Where a time of the recording (s, number or array) lies on a strip."""
+    def x_mm(self, strip: Strip, seconds: float | np.ndarray) -> float | np.ndarray:
+        """Where a time of the recording (s) lies on a strip."""
         return strip.x_mm + (seconds - strip.start_s) * self.scale.speed_mm_s
 
-    def y_mm(self, strip: Strip, millivolts):
-        """Where a voltage of the strip's lead (mV, number or array) lies."""
+    def y_mm(self, strip: Strip, millivolts: float | np.ndarray) -> float | np.ndarray:
+        """Where a voltage of the strip's lead (mV) lies."""
         return strip.y_mm + strip.sign * (millivolts - strip.baseline_mv) * self.scale.gain_mm_mv
 
     @property
     def statement(self) -> str:
         """Speed, gain, filter and time shown, for the foot of the page."""
-        total = f"{round(self.duration_s, 2):g} s"
-        time = total if self.shown_s == self.duration_s else f"first {self.shown_s:g} s of {total}"
-        return f"{self.scale.speed_mm_s:g} mm/s   {self.scale.gain_mm_mv:g} mm/mV   no filter   {time}"
+        shown, total = f"{round(self.shown_s, 2):g} s", f"{round(self.duration_s, 2):g} s"
+        time = total if shown == total else f"first {shown} of {total}"
+        return f"{self.scale.speed_mm_s:g} mm/s  ·  {self.scale.gain_mm_mv:g} mm/mV  ·  no filter  ·  {time}"
 
 
 def layout(
@@ -182,32 +178,50 @@ def layout(
     scale = scale or Scale()
     if arrangement not in ARRANGEMENTS:
         raise ValueError(f"no arrangement {arrangement!r}; choose from {', '.join(ARRANGEMENTS)}")
-    chosen = ARRANGEMENTS[arrangement]
+    columns, rhythm = ARRANGEMENTS[arrangement].columns, ARRANGEMENTS[arrangement].rhythm
+    rows = len(columns[0]) + len(rhythm)
     grid = _grid(size_mm)
-    row_mm = floor(grid.height_mm / chosen.rows)  # whole mm keep every baseline on a grid line
     room_mm = grid.width_mm - LEAD_IN_MM - LEAD_OUT_MM
-    if room_mm <= 0 or row_mm <= 0:
+    if room_mm <= 0 or grid.height_mm < rows * SQUARE_MM:
         raise ValueError(f"a page of {size_mm[0]:g} x {size_mm[1]:g} mm is too small for an ECG")
-    top_mm = grid.y_mm + floor((grid.height_mm + chosen.rows * row_mm) / 2)
-    baselines = tuple(top_mm - (row + 1) * row_mm + floor(row_mm / 2) for row in range(chosen.rows))
     shown_s = min(recording.duration, room_mm / scale.speed_mm_s)
-    column_s = shown_s / len(chosen.columns)
 
-    def strip(name: str, start_s: float, end_s: float, row: int) -> Strip:
+    def strip(name: str, row: int, start_s: float, end_s: float) -> Strip:
         lead, sign = name.removeprefix("-"), -1 if name.startswith("-") else 1
         x_mm = grid.x_mm + LEAD_IN_MM + start_s * scale.speed_mm_s
         baseline_mv = _median(_stretch(recording, lead, 0, shown_s)[1])
         present = bool(recording.present[LEADS.index(lead)])
-        return Strip(lead, sign, start_s, end_s, x_mm, baselines[row], baseline_mv, present)
+        return Strip(lead, sign, row, start_s, end_s, x_mm, 0.0, baseline_mv, present)
 
+    edges_s = np.linspace(0, shown_s, len(columns) + 1).tolist()
     strips = [
-        strip(name, number * column_s, (number + 1) * column_s, row)
-        for number, column in enumerate(chosen.columns)
-        for row, name in enumerate(column)
+        strip(name, row, edges_s[column], edges_s[column + 1])
+        for column, names in enumerate(columns)
+        for row, name in enumerate(names)
     ]
-    below = len(chosen.columns[0])
-    strips += [strip(name, 0.0, shown_s, below + row) for row, name in enumerate(chosen.rhythm)]
-    return Page(*size_mm, grid, scale, tuple(strips), row_mm, baselines, recording.duration, shown_s)
+    strips += [strip(name, len(columns[0]) + row, 0.0, shown_s) for row, name in enumerate(rhythm)]
+    page = Page(*size_mm, grid, scale, tuple(strips), 0.0, (0.0,) * rows, recording.duration, shown_s)
+    return _with_baselines(page, recording)
+
+
+def _with_baselines(page: Page, recording: Recording) -> Page:
+    """Spread the rows evenly, with room above the first and below the last for their own tallest waves."""
+    grid, rows = page.grid, len(page.baselines_mm)
+
+    def room_mm(row: int, direction: int, least: float) -> int:
+        traces = [trace_mm(page, strip, recording)[:, 1] for strip in page.strips if strip.row == row and strip.present]
+        reach = np.concatenate([[least], *(direction * trace[np.isfinite(trace)] for trace in traces)]).max()
+        # Beyond a quarter of the paper it is an artefact or a spike, which may be cut.
+        return ceil(np.clip(reach + 1, grid.height_mm / rows / 2, grid.height_mm / 4))
+
+    head = room_mm(0, 1, least=CALIBRATION_MV * page.scale.gain_mm_mv)
+    foot = room_mm(rows - 1, -1, least=0.0)
+    row_mm = floor((grid.height_mm - head - foot) / (rows - 1))  # whole mm keep every baseline on a grid line
+    spare = int(grid.height_mm) - head - foot - row_mm * (rows - 1)
+    top = grid.y_mm + grid.height_mm - head - spare // 2
+    baselines = tuple(top - row * row_mm for row in range(rows))
+    strips = tuple(replace(strip, y_mm=baselines[strip.row]) for strip in page.strips)
+    return replace(page, strips=strips, row_mm=row_mm, baselines_mm=baselines)
 
 
 def _grid(size_mm: tuple[float, float]) -> Box:

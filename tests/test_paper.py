@@ -31,7 +31,7 @@ def pixels(figure):
 
 def strong_lines(darkness):
     """Positions (pixels) of the strong grid lines along one axis."""
-    peaks = np.flatnonzero(darkness > 0.4 * darkness.max())
+    peaks = np.flatnonzero(darkness > 0.2 * darkness.max())
     groups = np.split(peaks, np.flatnonzero(np.diff(peaks) > 3) + 1)
     return np.array([group.mean() for group in groups])
 
