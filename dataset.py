@@ -17,7 +17,6 @@ import hashlib
 import json
 import os
 import sys
-import uuid
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +26,7 @@ import numpy as np
 import pandas as pd
 import torch
 import wfdb
+from filelock import FileLock
 from tqdm import tqdm
 
 import download
@@ -213,7 +213,10 @@ def open_cache(index: Index, progress: bool = True) -> SignalCache:
     fingerprint = _fingerprint(index)
     description = directory / f"signals_{fingerprint}.json"
     if not description.is_file():
-        _build_cache(index, directory, fingerprint, progress)
+        _make_directory(directory)
+        with FileLock(directory / ".lock"):  # a second script waits for the first one's cache
+            if not description.is_file():
+                _build_cache(index, directory, fingerprint, progress)
     facts = json.loads(description.read_text())
     signals = np.load(description.with_suffix(".npy"), mmap_mode="r")
     return SignalCache(
@@ -254,16 +257,23 @@ def _read_chunk(paths: list[Path], target: Path, first_row: int) -> dict[int, st
     return failed
 
 
-def _build_cache(index: Index, directory: Path, fingerprint: str, progress: bool) -> None:
+def _make_directory(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        (directory / ".lock").touch()
     except OSError as error:
         raise DatasetError(
             f"cannot write the signal cache to {directory} ({error}): set PTBXL_CACHE to a writable directory"
         ) from error
+
+
+def _build_cache(index: Index, directory: Path, fingerprint: str, progress: bool) -> None:
+    """Read every record in parallel; the caller holds the lock, so whatever is unfinished here was killed."""
+    for killed in directory.glob("signals_*.tmp"):
+        killed.unlink()
     paths = [index.directory / name for name in index.table["filename_lr"]]
     samples = 10 * SAMPLING_RATE
-    unfinished = directory / f"signals_{fingerprint}.{uuid.uuid4().hex}.tmp"
+    unfinished = directory / f"signals_{fingerprint}.tmp"
     try:
         with unfinished.open("wb") as file:  # a sparse file of the right size; workers fill its rows
             header = {"descr": "<i2", "fortran_order": False, "shape": (len(paths), len(LEADS), samples)}

@@ -319,23 +319,19 @@ def draw_page(
     paper = _draw_grid(axes, page.grid)
     _draw_shading(axes, page, shading)
     traces = {strip: trace_mm(page, strip, recording) for strip in page.strips if strip.present}
-    # Tall waves run over their neighbours, as on real paper, but end with the grid.
-    lines = LineCollection(
-        [*traces.values(), *calibration_mm(page)],
-        colors=INK,
-        linewidths=TRACE_MM * POINTS_PER_MM,
-        joinstyle="round",
-        capstyle="round",
-        zorder=4,
-        gid="traces",
-    )
-    axes.add_collection(lines, autolim=False)
-    lines.set_clip_path(paper)
+    lines = _draw_lines(axes, [*traces.values(), *calibration_mm(page)], INK, TRACE_MM, zorder=4)
+    lines.set_clip_path(paper)  # tall waves run over their neighbours, as on real paper, but end with the grid
     for strip in page.strips:
         _draw_badge(axes, page, strip, traces.get(strip))
     _draw_text_line(axes, page, page.height_mm - TOP_MM + 2.5, caption, size=8, weight="bold")
     _draw_text_line(axes, page, BOTTOM_MM - 4.5, page.statement, size=7.5)
     _draw_text_line(axes, page, BOTTOM_MM - 8.5, notice, size=7.5, weight="bold")
+
+
+def _draw_lines(axes: Axes, lines: list, colour: str, width_mm: float, zorder: float) -> LineCollection:
+    width = width_mm * POINTS_PER_MM
+    collection = LineCollection(lines, colors=colour, linewidths=width, joinstyle="round", zorder=zorder)
+    return axes.add_collection(collection, autolim=False)
 
 
 def _draw_grid(axes: Axes, grid: Box) -> Rectangle:
@@ -344,13 +340,8 @@ def _draw_grid(axes: Axes, grid: Box) -> Rectangle:
     axes.add_patch(paper)
     columns = [[(grid.x_mm + k, grid.y_mm), (grid.x_mm + k, top)] for k in range(int(grid.width_mm) + 1)]
     rows = [[(grid.x_mm, grid.y_mm + k), (right, grid.y_mm + k)] for k in range(int(grid.height_mm) + 1)]
-    strong = columns[::SQUARE_MM] + rows[::SQUARE_MM]
-    for lines, colour, width, order in (
-        (columns + rows, FINE_LINE, FINE_LINE_MM, 1),
-        (strong, STRONG_LINE, STRONG_LINE_MM, 1.1),
-    ):
-        collection = LineCollection(lines, colors=colour, linewidths=width * POINTS_PER_MM, zorder=order)
-        axes.add_collection(collection, autolim=False)
+    _draw_lines(axes, columns + rows, FINE_LINE, FINE_LINE_MM, zorder=1)
+    _draw_lines(axes, columns[::SQUARE_MM] + rows[::SQUARE_MM], STRONG_LINE, STRONG_LINE_MM, zorder=1.1)
     return paper
 
 
@@ -365,15 +356,19 @@ def _draw_shading(axes: Axes, page: Page, shading: Sequence[Span]) -> None:
                 bands.append([(left, bottom), (left, top), (right, top), (right, bottom)])
                 colours.append((*to_rgb(SHADE), DENSEST_SHADE * span.strength))
     # Smoothed edges would show as seams between spans that touch.
-    bands = PolyCollection(bands, facecolors=colours, edgecolors="none", antialiased=False, zorder=2)
-    axes.add_collection(bands, autolim=False)
+    patches = PolyCollection(bands, facecolors=colours, edgecolors="none", antialiased=False, zorder=2)
+    axes.add_collection(patches, autolim=False)
 
 
 def _draw_badge(axes: Axes, page: Page, strip: Strip, trace: np.ndarray | None) -> None:
     """The lead's name at the start of its strip, and words where there is no trace."""
     halo = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "boxstyle": "round,pad=0.12"}
     style = {"family": FONT, "bbox": halo, "zorder": 3}
-    axes.text(strip.x_mm + 1, _badge_y(page, strip, trace), strip.label, size=8, weight="bold", **style)
+    y_mm = _badge_y(page, strip, trace)
+    axes.text(strip.x_mm + 1, y_mm, strip.label, size=8, weight="bold", **style)
+    if strip.start_s > 0:  # marks the change of lead, up beside the name, where it is not taken for a pacing spike
+        ends = [(strip.x_mm, y_mm - 0.6), (strip.x_mm, y_mm + BADGE_MM[1] - 0.3)]
+        _draw_lines(axes, [ends], INK, STRONG_LINE_MM, zorder=3)
     if not strip.present:
         width_mm = page.x_mm(strip, strip.end_s) - strip.x_mm
         middle = strip.x_mm + width_mm / 2, strip.y_mm
@@ -382,17 +377,11 @@ def _draw_badge(axes: Axes, page: Page, strip: Strip, trace: np.ndarray | None) 
 
 
 def _badge_y(page: Page, strip: Strip, trace: np.ndarray | None) -> float:
-    """Where the name stands in mm: above the beginning of the trace, below it if a wave leaves no room there."""
-    lowest, highest = strip.y_mm - page.row_mm / 2 + 1, strip.y_mm + page.row_mm / 2 - BADGE_MM[1]
-    usual = min(strip.y_mm + 5, highest)
-    near = np.array([]) if trace is None else trace[trace[:, 0] < strip.x_mm + BADGE_MM[0], 1]
-    near = near[np.isfinite(near)]
-    if not near.size:
-        return usual
-    above, below = near.max() + 1, near.min() - BADGE_MM[1] - 0.5
-    if above > highest and below >= lowest:
-        return below
-    return min(max(above, usual), highest)
+    """Where the name stands in mm: 5 mm above the baseline, or over the first wave as far as the row above allows."""
+    near = [] if trace is None else trace[trace[:, 0] < strip.x_mm + BADGE_MM[0], 1]
+    wave = np.nanmax([strip.y_mm + 4, *near]) + 1
+    row_above = strip.y_mm + page.row_mm - 2
+    return min(wave, row_above - BADGE_MM[1], page.grid.y_mm + page.grid.height_mm - BADGE_MM[1])
 
 
 def _draw_text_line(axes: Axes, page: Page, y_mm: float, words: str, **style) -> None:

@@ -23,6 +23,13 @@ settings.load_profile("project")
 FAST_TRAINING = ["--epochs", "20", "--patience", "20", "--quiet", "--threads", "1"]
 
 
+def unavailable(what: str) -> None:
+    """Skip a test whose real data are not here; where they must be (REQUIRE_PTBXL), fail."""
+    if os.environ.get("REQUIRE_PTBXL"):
+        pytest.fail(f"REQUIRE_PTBXL is set, and {what}")
+    pytest.skip(what)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     """Equal thread counts make equal results, and tests do not fight over the cores."""
@@ -48,9 +55,7 @@ def real() -> Index:
     """The index of the real PTB-XL."""
     directory = data_directory()
     if not (directory / "ptbxl_database.csv").is_file():
-        if os.environ.get("REQUIRE_PTBXL"):
-            pytest.fail(f"REQUIRE_PTBXL is set and there is no PTB-XL in {directory}")
-        pytest.skip(f"no PTB-XL in {directory}")
+        unavailable(f"no PTB-XL in {directory}")
     index = read_index(directory)
     assert not index.is_synthetic
     return index

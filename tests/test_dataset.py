@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import wfdb
+from conftest import unavailable
 
 import dataset
 from config import LEADS, SUPERCLASSES, TRAIN_FOLDS
@@ -87,7 +88,7 @@ def test_both_rates_of_a_real_record_give_the_same_input(real):
         if dataset.record_path(real, ecg_id, 500).with_suffix(".dat").is_file()
     ]
     if not both:
-        pytest.skip("no 500-Hz recordings")
+        unavailable(f"no 500-Hz recordings in {real.directory}")
     for ecg_id in both[:10]:
         low, high = (model_input(read_recording(real, ecg_id, rate), 1.0) for rate in (100, 500))
         assert low.shape == high.shape
@@ -170,15 +171,24 @@ def test_an_unfinished_cache_is_never_used(own_data, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         open_cache(index, progress=False)
     monkeypatch.undo()
-    assert list((own_data / "cache").iterdir()) == []
+    assert not list((own_data / "cache").glob("signals_*"))
+    killed = own_data / "cache" / "signals_0123456789abcdef.tmp"
+    killed.write_bytes(b"half")
     assert not open_cache(index, progress=False).unreadable
+    assert not killed.exists()
+
+
+def test_a_cache_that_cannot_be_written_says_where_else_it_may_go(own_data):
+    (own_data / "cache").write_text("in the way")
+    with pytest.raises(DatasetError, match="PTBXL_CACHE"):
+        cached(own_data)
 
 
 def test_the_cache_can_live_elsewhere(own_data, tmp_path, monkeypatch):
     monkeypatch.setenv("PTBXL_CACHE", str(tmp_path / "elsewhere"))
     cached(own_data)
     assert not (own_data / "cache").exists()
-    assert len(list((tmp_path / "elsewhere").iterdir())) == 2
+    assert len(list((tmp_path / "elsewhere").glob("signals_*"))) == 2
 
 
 # --------------------------------------------------------------------------- damage

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import eval_multilabel
@@ -148,11 +149,11 @@ def test_criteria_move_the_thresholds_the_right_way(trained, demo_data, tmp_path
     assert found["sensitivity", "0.99"] < found["sensitivity", "0.5"]
 
 
-def test_a_missing_test_fold_is_one_sentence(real, capsys):
-    if (real.folds == 10).any():
-        pytest.skip("fold 10 is present")
-    arguments = ["--data", str(real.directory), "--split", "test"]
-    assert eval_multilabel.main(arguments) == 1
+def test_a_missing_test_fold_is_one_sentence(trained, own_data, tmp_path, capsys):
+    table = pd.read_csv(own_data / "ptbxl_database.csv")
+    table[table["strat_fold"] != 10].to_csv(own_data / "ptbxl_database.csv", index=False)
+    out = ["--data", str(own_data), "--checkpoint", str(trained[0] / "multilabel_best.pth"), "--out", str(tmp_path)]
+    assert eval_multilabel.main([*out, "--split", "test"]) == 1
     error = capsys.readouterr().err.strip()
     assert "no fold 10" in error and len(error.splitlines()) == 1
 
