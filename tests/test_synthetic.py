@@ -169,6 +169,7 @@ def test_cases_are_checked(change):
 
 
 def test_neurokit_measures_what_the_truth_says():
+    # V5, because in II neurokit2 often takes the P wave for the start of the QRS, in PTB-XL's normal recordings too
     errors = []
     for k in range(8):
         case = Case(age=25 + 7 * k, sex=k % 2, heart_rate=58 + 4 * k, axis=45, noise=0.3)
@@ -191,7 +192,7 @@ def test_neurokit_measures_what_the_truth_says():
                 "rate": 60 / np.median(np.diff(peaks) / 500) - truth.heart_rate,
             }
         )
-    error = pd.DataFrame(errors).abs().median()
+    error = pd.DataFrame(errors).abs().max()  # of the worst case
     assert (error[["PR", "QRS", "QT", "R time"]] < 20).all(), error
     assert (error[["R", "T"]] < 0.15).all(), error
     assert error["rate"] < 2
@@ -212,7 +213,7 @@ def test_normal_hearts_stay_within_normal_limits(sex):
 def test_women_have_shorter_qrs_and_longer_qt_and_the_axis_turns_left_with_age():
     def mean(measured, **change):
         case = Case(**{"age": 50, "sex": MALE, "heart_rate": 70} | change)
-        return np.mean([measured(normal_beat(case, np.random.default_rng(k))) for k in range(60)])
+        return np.mean([measured(normal_beat(case, np.random.default_rng(k))) for k in range(20)])
 
     assert mean(lambda beat: beat.qrs_ms, sex=FEMALE) < mean(lambda beat: beat.qrs_ms) - 3
     assert mean(lambda beat: beat.qt_ms, sex=FEMALE) > mean(lambda beat: beat.qt_ms) + 5
@@ -505,6 +506,13 @@ def test_patients_of_the_default_size_match_ptb_xl_closely_and_every_fold_has_ev
         assert has.mean() == pytest.approx(share, abs=0.01)
         for fold in range(1, 11):
             assert has[[person.fold == fold for person in people]].sum() >= 3
+
+
+def test_codes_add_up_to_the_superclasses_and_fold_of_the_patient(dataset):
+    people = {person.patient_id: person for person in draw_patients(120, 3)}
+    for row in dataset.table.itertuples():
+        assert row.classes == set(people[row.patient_id].superclasses)
+        assert row.strat_fold == people[row.patient_id].fold
 
 
 def test_codes_exist_and_have_ptb_xls_likelihoods(dataset):
