@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from config import CHEST_LEADS, LEADS, LIMB_LEADS
+from config import CHEST_LEADS, LEADS
 from ecg.recording import Recording
 from files import replacing
 
@@ -81,9 +81,9 @@ def _in_columns(leads: tuple[str, ...], rows: int, rhythm: tuple[str, ...] = ())
 
 
 ARRANGEMENTS = {
-    "3x4": _in_columns(LIMB_LEADS + CHEST_LEADS, 3, rhythm=("II",)),
-    "6x2": _in_columns(LIMB_LEADS + CHEST_LEADS, 6),
-    "12x1": _in_columns(LIMB_LEADS + CHEST_LEADS, 12),
+    "3x4": _in_columns(LEADS, 3, rhythm=("II",)),
+    "6x2": _in_columns(LEADS, 6),
+    "12x1": _in_columns(LEADS, 12),
     "3x4 Cabrera": _in_columns(CABRERA_LEADS, 3, rhythm=("II",)),
     "6x2 Cabrera": _in_columns(CABRERA_LEADS, 6),
     "12x1 Cabrera": _in_columns(CABRERA_LEADS, 12),
@@ -157,7 +157,7 @@ class Page:
         """Speed, gain, filter and time shown, for the foot of the page."""
         shown, total = f"{round(self.shown_s, 2):g} s", f"{round(self.duration_s, 2):g} s"
         time = total if shown == total else f"first {shown} of {total}"
-        return f"{self.scale.speed_mm_s:g} mm/s  ·  {self.scale.gain_mm_mv:g} mm/mV  ·  no filter  ·  {time}"
+        return f"{self.scale.speed_mm_s:g} mm/s · {self.scale.gain_mm_mv:g} mm/mV · no filter · {time}"
 
 
 def layout(
@@ -362,13 +362,13 @@ def _draw_shading(axes: Axes, page: Page, shading: Sequence[Span]) -> None:
 
 def _draw_badge(axes: Axes, page: Page, strip: Strip, trace: np.ndarray | None) -> None:
     """The lead's name at the start of its strip, and words where there is no trace."""
-    halo = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "boxstyle": "round,pad=0.12"}
+    halo = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
     style = {"family": FONT, "bbox": halo, "zorder": 3}
     y_mm = _badge_y(page, strip, trace)
     axes.text(strip.x_mm + 1, y_mm, strip.label, size=8, weight="bold", **style)
     if strip.start_s > 0:  # marks the change of lead, up beside the name, where it is not taken for a pacing spike
         ends = [(strip.x_mm, y_mm - 0.6), (strip.x_mm, y_mm + BADGE_MM[1] - 0.3)]
-        _draw_lines(axes, [ends], INK, STRONG_LINE_MM, zorder=3)
+        _draw_lines(axes, [ends], MUTED_INK, STRONG_LINE_MM, zorder=3)
     if not strip.present:
         width_mm = page.x_mm(strip, strip.end_s) - strip.x_mm
         middle = strip.x_mm + width_mm / 2, strip.y_mm
