@@ -35,7 +35,7 @@ from config import LEADS
 from ecg.recording import Recording
 
 SYNTHETIC_DEVICE = "SYNTHETIC"  # the `device` of every generated row: how scripts recognise such a set
-GENERATOR_VERSION = 1  # goes up whenever the bytes change
+GENERATOR_VERSION = 2  # goes up whenever the bytes change
 NATIVE_RATE = 500  # Hz, of the simulation
 DURATION = 10.0  # s
 MALE, FEMALE = 0, 1  # PTB-XL's coding
@@ -480,16 +480,23 @@ def intraventricular_delay(beat: Beat, finding: Finding) -> Beat:
     return _with_qrs_ms(_with_force(replace(beat, t=beat.t * 0.8), 0.52, 0.12, notch), 112 + 28 * s)
 
 
+def _with_first_force(beat: Beat, axis: float, first: Sequence[float]) -> Beat:
+    """The QRS turned to a frontal axis (degrees) after a first force of its own direction."""
+    turned = with_axis(beat, axis)
+    # The new force moves the axis, and setting it again turns the force a little.
+    return with_axis(replace(turned, qrs=np.vstack([first, turned.qrs[1:]])), axis)
+
+
 def left_anterior_fascicular_block(beat: Beat, finding: Finding) -> Beat:
-    """Axis of about -45 to -75 degrees: first down and to the right, then up and to the left."""
-    beat = with_axis(beat, -54 - 22 * finding.severity)
-    return _with_qrs_ms(replace(beat, qrs=np.vstack([[-0.12, 0.22, -0.18], beat.qrs[1:]])), min(beat.qrs_ms + 7, 116))
+    """Axis of -47 to -72 degrees: first down and to the right, then up and to the left."""
+    beat = _with_first_force(beat, -47 - 25 * finding.severity, [-0.12, 0.22, -0.18])
+    return _with_qrs_ms(beat, min(beat.qrs_ms + 7, 116))
 
 
 def left_posterior_fascicular_block(beat: Beat, finding: Finding) -> Beat:
-    """Axis of 100 to 125 degrees: first up and to the left, then down and to the right."""
-    beat = with_axis(beat, 101 + 24 * finding.severity)
-    return _with_qrs_ms(replace(beat, qrs=np.vstack([[0.16, -0.20, -0.15], beat.qrs[1:]])), min(beat.qrs_ms + 5, 116))
+    """Axis of 101 to 125 degrees: first up and to the left, then down and to the right."""
+    beat = _with_first_force(beat, 101 + 24 * finding.severity, [0.16, -0.20, -0.15])
+    return _with_qrs_ms(beat, min(beat.qrs_ms + 5, 116))
 
 
 def av_block(beat: Beat, finding: Finding) -> Beat:
@@ -546,9 +553,9 @@ EFFECTS: dict[str, Callable[[Beat, Finding], Beat]] = {  # in the order in which
     "CLBBB": left_bundle_branch_block,
     "PACE": paced,
     "ILBBB": incomplete_left_bundle_branch_block,
+    "LVH": left_hypertrophy,  # before the blocks that turn its voltage away from V1, V5 and V6
     "LAFB": left_anterior_fascicular_block,
     "LPFB": left_posterior_fascicular_block,
-    "LVH": left_hypertrophy,
     "RVH": right_hypertrophy,
     **dict.fromkeys(("ASMI", "IMI", "AMI", "ALMI", "LMI", "ILMI", "IPMI", "IPLMI", "PMI"), infarction),
     "IVCD": intraventricular_delay,

@@ -57,8 +57,8 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Identity() if same else convolution(channels_in, channels_out, (1, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        refined = self.excitation(self.second(torch.relu(self.first(x))))
-        return torch.relu(refined + self.shortcut(self.halve(x)))
+        refined = self.excitation(self.second(torch.relu_(self.first(x))))
+        return torch.relu_(refined + self.shortcut(self.halve(x)))
 
 
 class HMTECGNet(nn.Module):
@@ -101,9 +101,9 @@ class HMTECGNet(nn.Module):
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """What the head sees: ``(batch, 2 * heart_channels)``, mean and maximum over time."""
-        leads = self.lead_encoder(torch.relu(self.stem(x[:, None])))
+        leads = self.lead_encoder(torch.relu_(self.stem(x[:, None])))
         groups = torch.cat([self.limb_group(leads[:, :, LIMB]), self.chest_group(leads[:, :, CHEST])], dim=1)
-        heart = self.heart_encoder(torch.relu(self.heart(torch.relu(groups))))
+        heart = self.heart_encoder(torch.relu_(self.heart(torch.relu_(groups))))
         return torch.cat([heart.mean((2, 3)), heart.amax((2, 3))], dim=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -36,10 +36,10 @@ def with_pulse(recording: Recording, lead: str, start_s: float, end_s: float, mi
 
 
 def pixels(figure: Figure) -> np.ndarray:
-    """RGB of a figure at its own dpi, int, y downwards."""
+    """RGB of a figure at its own dpi, y downwards."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
+    return np.asarray(canvas.buffer_rgba())[..., :3].astype(np.int16)
 
 
 def ink(image: np.ndarray) -> np.ndarray:
@@ -66,9 +66,10 @@ def centres(marked: np.ndarray) -> np.ndarray:
 
 
 def texts(figure: Figure) -> dict[str, list[Text]]:
+    """All words on a page, with their places."""
     found = {}
-    for text in figure.findobj(Text):
-        if text.get_text() and text.get_visible() and text.axes.axison is False and text in text.axes.texts:
+    for text in figure.axes[0].texts:
+        if text.get_text():
             found.setdefault(text.get_text(), []).append(text)
     return found
 
@@ -76,8 +77,8 @@ def texts(figure: Figure) -> dict[str, list[Text]]:
 # -- Scale on the paper -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dpi", [254, 300])
-def test_grid_lines_are_one_and_five_millimetres_apart_both_ways(dpi):
+@pytest.mark.parametrize(("dpi", "rounding"), [(254, 0.5), (300, 1.5)])  # at 300, a mm is no whole number of pixels
+def test_grid_lines_are_one_and_five_millimetres_apart_both_ways(dpi, rounding):
     figure = draw(flat(present=False))
     figure.set_dpi(dpi)
     image, px_mm = pixels(figure), dpi / 25.4
@@ -87,8 +88,8 @@ def test_grid_lines_are_one_and_five_millimetres_apart_both_ways(dpi):
         colour = profile[:, 1]  # green: 252 paper, 255 page
         every, strong = centres(colour < 245), centres(colour < 195)
         assert len(every) == 5 * squares + 1 and len(strong) == squares + 1
-        assert np.abs(np.diff(every) - px_mm).max() <= 1
-        assert np.abs(np.diff(strong) - 5 * px_mm).max() <= 1
+        assert np.abs(np.diff(every) - px_mm).max() <= rounding
+        assert np.abs(np.diff(strong) - 5 * px_mm).max() <= rounding
         assert (strong[-1] - strong[0]) / squares == pytest.approx(5 * px_mm, abs=1 / squares)
 
 
@@ -169,8 +170,8 @@ def test_every_row_holds_its_leads_one_after_the_other(arrangement):
 
 def test_a_beat_is_drawn_where_its_lead_and_time_are():
     recording = flat()
-    for lead in LEADS:
-        recording = with_pulse(recording, lead, 9, 9.1) if lead in ("I", "II", "V5") else recording
+    for lead in ("I", "II", "V5"):
+        recording = with_pulse(recording, lead, 9, 9.1)
     page = layout(recording)
     image = pixels(draw(recording))
     x_mm = TRACES_LEFT_MM + 9.05 * 25
@@ -256,22 +257,22 @@ def test_shading_follows_a_lead_into_the_rhythm_strip_but_not_past_its_own():
 
 
 def test_a_stronger_span_is_darker_and_one_of_strength_0_unseen():
-    red = [pixels(draw(flat(), shading=[Span("V1", 5, 7, k)])) for k in (0, 0.3, 1)]
-    assert (red[0] == pixels(draw(flat()))).all()
-    assert red[2][..., 0].sum() < red[1][..., 0].sum() < red[0][..., 0].sum()
+    images = [pixels(draw(flat(), shading=[Span("V1", 5, 7, k)])) for k in (0, 0.3, 1)]
+    assert (images[0] == pixels(draw(flat()))).all()
+    unseen, faint, strong = (image[..., 0].sum() for image in images)  # blue takes red away
+    assert strong < faint < unseen
 
 
 def test_tall_waves_cross_their_neighbours_but_never_leave_the_grid():
     recording = with_pulse(flat(), "V3", 4, 4.2, 40.0)
     recording = with_pulse(recording, "V3", 6, 6.2, -40.0)
-    marks = ink(pixels(draw(recording, arrangement="12x1")))
     page = layout(recording, arrangement="12x1")
-    spike = part(marks, TRACES_LEFT_MM + 4 * 25 - 1, TRACES_LEFT_MM + 4 * 25 + 1, 0, 210).any(axis=1)
-    assert spike[: round((210 - page.baselines_mm[0]) * 10)].any()  # up to the first lead's row and over it
-    outside = marks.copy()
-    outside[110 - 1 : 1960 + 1, 85 - 1 : 2885 + 1] = False
-    assert not outside[:1960].any() and not outside[:, :85].any() and not outside[:, 2885:].any()
-    assert (outside == ink(pixels(draw(flat(), arrangement="12x1"))) & outside).all()  # only the foot's words
+    marks, flat_marks = (ink(pixels(draw(each, arrangement="12x1"))) for each in (recording, flat()))
+    rise_mm = TRACES_LEFT_MM + 4 * 25
+    assert part(marks, rise_mm - 0.5, rise_mm + 0.5, page.baselines_mm[0] + 5, page.baselines_mm[0] + 6).any()
+    grid = np.zeros_like(marks)
+    grid[110:1960, 85:2885] = True  # 14 to 199 mm up, 8.5 to 288.5 mm across
+    assert (marks[~grid] == flat_marks[~grid]).all()
 
 
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)
@@ -294,7 +295,8 @@ def test_words_never_overlap_nor_leave_the_page(name, arrangement):
     figure = draw(
         recording, Scale(12.5, 20), arrangement, caption=caption, notice=f"{SYNTHETIC_NOTICE} {RESEARCH_ONLY}"
     )
-    boxes = [text.get_window_extent() for alike in texts(figure).values() for text in alike]
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = [text.get_window_extent(renderer) for alike in texts(figure).values() for text in alike]
     assert len(boxes) == 15 + arrangement.startswith("3x4")
     for number, box in enumerate(boxes):
         assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= 2900 and box.y1 <= 2100

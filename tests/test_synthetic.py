@@ -27,6 +27,7 @@ from ecg.synthetic import (
     Case,
     DatasetExistsError,
     Finding,
+    diseased_beat,
     draw_patients,
     frontal_axis,
     heart_axis_name,
@@ -35,8 +36,10 @@ from ecg.synthetic import (
     scp_statements,
     simulate,
     synthesise,
+    template,
     to_100_hz,
     write_dataset,
+    write_record,
 )
 
 PTB_XL_COLUMNS = """ecg_id,patient_id,age,sex,height,weight,nurse,site,device,recording_date,report,scp_codes,\
@@ -321,6 +324,16 @@ def test_fascicular_blocks_turn_the_axis(code, low, high, positive, negative):
         assert beat.r[positive] > -beat.s[positive] and beat.r[negative] < -beat.s[negative]
 
 
+@pytest.mark.parametrize(("code", "least", "gross"), [("LAFB", -47, -72), ("LPFB", 101, 125)])
+def test_fascicular_blocks_reach_their_axis_in_any_heart(code, least, gross):
+    for seed in range(20):
+        case = Case(age=25 + 3 * seed, sex=seed % 2, heart_rate=70)
+        for severity, axis in ((0, least), (1, gross)):
+            finding = Finding(code, severity)
+            beat = diseased_beat(replace(case, findings=(finding,)), np.random.default_rng(seed))
+            assert frontal_axis(beat) == pytest.approx(axis, abs=3)
+
+
 def test_first_degree_av_block_prolongs_pr():
     def p_to_r_ms(case):
         signal, truth = simulate(case, np.random.default_rng(0))
@@ -341,6 +354,14 @@ def test_left_hypertrophy_meets_sokolow_lyon(severity):
     index = -beat.s["V1"] + max(beat.r["V5"], beat.r["V6"])
     assert index >= 3.5
     assert index == pytest.approx(beat.truth.sokolow_mv, rel=0.1)
+
+
+@pytest.mark.parametrize("block", ["LAFB", "LPFB", "CRBBB", "CLBBB"])
+def test_hypertrophy_with_a_block_stays_in_human_bounds(block):
+    for seed in range(20):
+        case = with_findings(Finding("LVH", 1.0), Finding(block, 0.7), voltage=0.6 + 0.04 * seed, axis=None)
+        leads = template(diseased_beat(case, np.random.default_rng(seed)))
+        assert 1.5 < np.abs(leads).max() < 6
 
 
 def test_strain_turns_st_and_t_against_the_hypertrophied_qrs():
@@ -461,6 +482,14 @@ def test_wfdb_reads_both_rates_and_agrees_with_the_checksums(dataset):
             assert record.checksum == record.calc_checksum()
             assert record.init_value == record.d_signal[0].tolist()
             assert "SYNTHETIC" in record.comments[0]
+
+
+@pytest.mark.parametrize("rate", [100, 500])
+def test_files_hold_the_signal_to_the_microvolt(tmp_path, rate):
+    recording, _ = synthesise(CLEAN, rate, np.random.default_rng(0))
+    write_record(tmp_path / "records" / "00001", recording.signal, rate)
+    read = wfdb.rdrecord(str(tmp_path / "records" / "00001")).p_signal.T
+    np.testing.assert_allclose(read, recording.signal, rtol=0, atol=0.000501)
 
 
 def test_headers_are_spelt_like_ptb_xls(dataset):

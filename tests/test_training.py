@@ -21,7 +21,7 @@ from training.checkpoint import (
     save_checkpoint,
 )
 from training.command import train_command
-from training.fit import learning_rate, make_optimizer, stopped_improving, update_average
+from training.fit import learning_rate, make_optimizer, paired_values, stopped_improving, update_average
 
 FAST = ["--epochs", "3", "--quiet", "--threads", "1", "--deterministic"]
 
@@ -167,7 +167,7 @@ def test_the_average_carries_weights_and_batch_statistics():
     slow, fast = create_model("hmt_ecgnet"), create_model("hmt_ecgnet")
     fast.train()(torch.randn(16, 12, 250) * 3 + 1)
     before = {name: value.clone() for name, value in slow.state_dict().items()}
-    update_average(slow, fast, 0.9)
+    update_average(*paired_values(slow, fast), 0.9)
     for name, value in slow.state_dict().items():
         if value.is_floating_point():
             torch.testing.assert_close(value, 0.9 * before[name] + 0.1 * fast.state_dict()[name])

@@ -130,6 +130,7 @@ def train_epoch(
     steps = max(1, len(order) // settings.batch_size)
     window = round(settings.window_s * SAMPLING_RATE)
     strengths = Augmentation(settings.lead_gain, settings.noise, settings.wander)
+    values = paired_values(average, network)
     network.train()
     losses, data_seconds, began = [], 0.0, time.perf_counter()
     bar = tqdm(range(steps), desc=f"epoch {epoch + 1}", unit="batch", leave=False, disable=not progress)
@@ -151,7 +152,7 @@ def train_epoch(
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
         optimizer.step()
-        update_average(average, network, min(settings.ema_decay, (1 + done) / (10 + done)))
+        update_average(*values, min(settings.ema_decay, (1 + done) / (10 + done)))
         losses.append(loss.item())
         if not math.isfinite(losses[-1]):
             raise FloatingPointError(f"the loss became {losses[-1]} in epoch {epoch + 1}: lower --learning-rate")
@@ -203,12 +204,16 @@ def make_loss(settings: Training, targets: np.ndarray) -> AsymmetricFocalLoss:
     return AsymmetricFocalLoss(settings.gamma_positive, settings.gamma_negative, weights)
 
 
-@torch.no_grad()
-def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the average's weights and BatchNorm statistics towards the network's by ``1 - decay``."""
+def paired_values(average: nn.Module, network: nn.Module) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """The floating-point weights and BatchNorm statistics of two equal networks, in the same order."""
     slow, fast = average.state_dict().values(), network.state_dict().values()
     pairs = [(a, b) for a, b in zip(slow, fast, strict=True) if a.is_floating_point()]
-    torch._foreach_lerp_([a for a, _ in pairs], [b for _, b in pairs], 1 - decay)
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+def update_average(slow: list[torch.Tensor], fast: list[torch.Tensor], decay: float) -> None:
+    """Move the average's values towards the network's by ``1 - decay``, in place."""
+    torch._foreach_lerp_(slow, fast, 1 - decay)
 
 
 def measure(network: nn.Module, valid: PTBXLDataset, settings: Training) -> tuple[float, float]:
