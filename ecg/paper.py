@@ -318,7 +318,7 @@ def draw_page(
     axes.set_axis_off()
     paper = _draw_grid(axes, page.grid)
     _draw_shading(axes, page, shading)
-    traces = {strip: trace_mm(page, strip, recording) for strip in page.strips}
+    traces = {strip: trace_mm(page, strip, recording) for strip in page.strips if strip.present}
     lines = _draw_lines(axes, [*traces.values(), *calibration_mm(page)], INK, TRACE_MM, zorder=4)
     lines.set_clip_path(paper)  # tall waves run over their neighbours, as on real paper, but end with the grid
     for strip in page.strips:

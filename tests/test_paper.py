@@ -93,8 +93,7 @@ def test_grid_lines_are_one_and_five_millimetres_apart_both_ways(dpi, rounding):
         assert (strong[-1] - strong[0]) / squares == pytest.approx(5 * px_mm, abs=1 / squares)
 
 
-@pytest.mark.parametrize("gain", GAINS_MM_MV)
-@pytest.mark.parametrize("speed", SPEEDS_MM_S)
+@pytest.mark.parametrize(("speed", "gain"), [(12.5, 20), (25, 10), (25, 5), (50, 10)])
 def test_calibration_pulse_is_one_millivolt_for_200_ms(speed, gain):
     recording, scale = flat(present=False), Scale(speed, gain)
     baseline = layout(recording, scale).baselines_mm[1]
@@ -288,9 +287,8 @@ def test_a_tall_first_and_a_deep_last_row_are_not_cut(arrangement):
 
 
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)
-@pytest.mark.parametrize("name", ["NORM", "CD"])
-def test_words_never_overlap_nor_leave_the_page(name, arrangement):
-    recording, _ = synthesise(example_cases()[name], 100, np.random.default_rng(1))
+def test_words_never_overlap_nor_leave_the_page(arrangement):
+    recording, _ = synthesise(example_cases()["CD"], 100, np.random.default_rng(1))
     caption = "cost $5_000^ and a name far too long for one line " * 8
     figure = draw(
         recording, Scale(12.5, 20), arrangement, caption=caption, notice=f"{SYNTHETIC_NOTICE} {RESEARCH_ONLY}"
@@ -306,7 +304,7 @@ def test_words_never_overlap_nor_leave_the_page(name, arrangement):
 # -- Manners ----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     seconds=st.floats(5, 60),
     rate=st.floats(100, 1000),
