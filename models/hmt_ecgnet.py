@@ -16,8 +16,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-LIMB = slice(0, 6)
-CHEST = slice(6, 12)
+GROUP_LEADS = 6  # I to aVF, V1 to V6
 
 
 def convolution(channels_in: int, channels_out: int, kernel: tuple[int, int], stride: int = 1) -> nn.Sequential:
@@ -89,8 +88,8 @@ class HMTECGNet(nn.Module):
         self.lead_encoder = nn.Sequential(
             *(ResidualBlock(narrow, wide, kernel=7, excite=False) for narrow, wide in pairwise(lead_channels))
         )
-        self.limb_group = convolution(lead_channels[-1], group_channels, (6, 1))
-        self.chest_group = convolution(lead_channels[-1], group_channels, (6, 1))
+        self.limb_group = convolution(lead_channels[-1], group_channels, (GROUP_LEADS, 1))
+        self.chest_group = convolution(lead_channels[-1], group_channels, (GROUP_LEADS, 1))
         self.heart = convolution(2 * group_channels, heart_channels, (1, 1))
         self.heart_encoder = nn.Sequential(
             *(ResidualBlock(heart_channels, heart_channels, kernel, excite=True) for kernel in heart_kernels)
@@ -102,7 +101,8 @@ class HMTECGNet(nn.Module):
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """What the head sees: ``(batch, 2 * heart_channels)``, mean and maximum over time."""
         leads = self.lead_encoder(torch.relu_(self.stem(x[:, None])))
-        groups = torch.cat([self.limb_group(leads[:, :, LIMB]), self.chest_group(leads[:, :, CHEST])], dim=1)
+        limb, chest = leads.split(GROUP_LEADS, dim=2)
+        groups = torch.cat([self.limb_group(limb), self.chest_group(chest)], dim=1)
         heart = self.heart_encoder(torch.relu_(self.heart(torch.relu_(groups))))
         return torch.cat([heart.mean((2, 3)), heart.amax((2, 3))], dim=1)
 
