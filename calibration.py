@@ -191,14 +191,16 @@ def fit_decisions(
     task: str,
     criterion: str = "f1",
     sensitivity_floor: float = 0.95,
+    losses: dict[str, float] | None = None,
 ) -> Decisions:
     """Choose the calibrator by cross-validation inside the given recordings, then fit it and the thresholds.
 
     probabilities, targets: ``(n, classes)``; patient_ids ``(n,)``: a patient is never on both
     sides of a split. One kind of calibrator serves all classes: the one of least held-out log loss.
+    losses: `calibration_losses` of these same recordings, where the caller has them already.
     """
     columns = range(targets.shape[1])
-    losses = calibration_losses(probabilities, targets, patient_ids)
+    losses = losses or calibration_losses(probabilities, targets, patient_ids)
     kind = min(losses, key=losses.get)
     calibrators = tuple(fit_calibrator(kind, probabilities[:, k], targets[:, k]) for k in columns)
     thresholds = tuple(

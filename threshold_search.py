@@ -43,8 +43,8 @@ def search(arguments) -> Path:
     scored = score_split(arguments, arguments.task, "val")
     recordings = scored.split
     arrays = (scored.probabilities, recordings.targets, recordings.patient_ids)
-    decisions = fit_decisions(*arrays, arguments.task, arguments.criterion, arguments.sensitivity_floor)
     losses = calibration_losses(*arrays)
+    decisions = fit_decisions(*arrays, arguments.task, arguments.criterion, arguments.sensitivity_floor, losses)
     facts = {
         "n": len(recordings),
         "synthetic": scored.synthetic,
