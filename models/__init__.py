@@ -3,9 +3,16 @@
 from torch import nn
 
 from models.hmt_ecgnet import HMTECGNet
+from models.plain_cnn import PlainCNN
 from models.resnet1d import ResNet1D
+from models.resnet1d_wang import ResNet1DWang
 
-ARCHITECTURES = {"hmt_ecgnet": HMTECGNet, "resnet1d": ResNet1D}
+ARCHITECTURES = {
+    "hmt_ecgnet": HMTECGNet,
+    "resnet1d": ResNet1D,
+    "resnet1d_wang": ResNet1DWang,
+    "plain_cnn": PlainCNN,
+}
 
 
 def create_model(name: str, **arguments) -> nn.Module:
