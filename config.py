@@ -50,6 +50,7 @@ class Training:
     """
 
     task: str = "multilabel"
+    init_sha256: str = ""  # of the multi-label checkpoint whose weights training started from; empty: random weights
     model: str = "hmt_ecgnet"
     model_arguments: dict = field(default_factory=dict)
     seed: int = 0
@@ -77,6 +78,10 @@ class Training:
 
 
 MULTILABEL = Training()
+BINARY = {
+    "mi_vs_norm": Training(task="mi_vs_norm", unlabelled=False),
+    "norm_vs_abnormal": Training(task="norm_vs_abnormal", unlabelled=False),
+}
 CHECKPOINT_NAMES = {
     "multilabel": "multilabel_best.pth",
     "mi_vs_norm": "mi_best.pth",

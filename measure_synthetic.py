@@ -66,7 +66,7 @@ def measure(data: Path, work: Path, checkpoint_path: Path, patients: int, thread
     generated = work / "generated"
     count = write_dataset(generated, patients, seed=0)
     arguments = ["--data", str(generated), "--out", str(work), "--threads", str(threads), "--restart"]
-    if train_command(MULTILABEL, "", arguments):
+    if train_command({"multilabel": MULTILABEL}, "", arguments):
         raise CheckpointError("the network on generated data could not be trained")
     synthetic = load_checkpoint(work / "multilabel_best.pth")
     rows = []

@@ -2,6 +2,7 @@
 
     python train_multilabel.py                       # the shipped recipe, from data/ptbxl
     python train_multilabel.py --resume              # on from the last completed epoch
+    python train_multilabel.py --seeds 5             # five seeds, one after the other, resumable
     python train_multilabel.py --model resnet1d      # the baseline, same loop
 
 Trains on folds 1-8, selects the epoch on fold 9, never looks at fold 10.
@@ -13,4 +14,4 @@ from config import MULTILABEL
 from training.command import train_command
 
 if __name__ == "__main__":
-    sys.exit(train_command(MULTILABEL, __doc__))
+    sys.exit(train_command({"multilabel": MULTILABEL}, __doc__))

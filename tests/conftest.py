@@ -67,7 +67,12 @@ def trained(demo_data, tmp_path_factory):
     out = tmp_path_factory.mktemp("trained")
     printed = {}
     for name, command in (
-        ("train", lambda: train_command(MULTILABEL, "", ["--data", str(demo_data), "--out", str(out), *FAST_TRAINING])),
+        (
+            "train",
+            lambda: train_command(
+                {"multilabel": MULTILABEL}, "", ["--data", str(demo_data), "--out", str(out), *FAST_TRAINING]
+            ),
+        ),
         ("thresholds", lambda: threshold_search.main(["--data", str(demo_data), "--out", str(out)])),
         ("val", lambda: eval_multilabel.main(["--data", str(demo_data), "--out", str(out)])),
         ("test", lambda: eval_multilabel.main(["--data", str(demo_data), "--out", str(out), "--split", "test"])),

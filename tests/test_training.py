@@ -37,14 +37,19 @@ def same(first, second):
 @pytest.fixture(scope="module")
 def uninterrupted(demo_data, tmp_path_factory):
     out = tmp_path_factory.mktemp("uninterrupted")
-    assert train_command(MULTILABEL, "", ["--data", str(demo_data), "--out", str(out), "--name", "run", *FAST]) == 0
+    assert (
+        train_command(
+            {"multilabel": MULTILABEL}, "", ["--data", str(demo_data), "--out", str(out), "--name", "run", *FAST]
+        )
+        == 0
+    )
     return out
 
 
 def test_a_run_repeats_exactly_and_another_seed_does_not(uninterrupted, demo_data, tmp_path):
     for name, seed, expected in (("again", "0", True), ("other", "1", False)):
         arguments = ["--data", str(demo_data), "--out", str(tmp_path), "--name", name, "--seed", seed, *FAST]
-        assert train_command(MULTILABEL, "", arguments) == 0
+        assert train_command({"multilabel": MULTILABEL}, "", arguments) == 0
         last = load_plain(tmp_path / "runs" / name / "last.pth")["network"]
         assert same(load_plain(uninterrupted / "runs" / "run" / "last.pth")["network"], last) is expected
 
@@ -83,20 +88,20 @@ def test_ctrl_c_leaves_a_usable_run(demo_data, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(fit_module, "measure", interrupt_the_second)
     arguments = ["--data", str(demo_data), "--out", str(tmp_path), "--name", "run", *FAST]
-    assert train_command(MULTILABEL, "", arguments) == 130
+    assert train_command({"multilabel": MULTILABEL}, "", arguments) == 130
     assert "--resume" in capsys.readouterr().out
     assert load_checkpoint(tmp_path / "runs" / "run" / "best.pth").epoch == 1
     monkeypatch.undo()
-    assert train_command(MULTILABEL, "", [*arguments, "--resume"]) == 0
+    assert train_command({"multilabel": MULTILABEL}, "", [*arguments, "--resume"]) == 0
     assert epochs_done(tmp_path / "runs" / "run" / "log.csv") == 3
 
 
 def test_a_finished_run_is_not_overwritten_unasked(uninterrupted, demo_data, capsys):
     arguments = ["--data", str(demo_data), "--out", str(uninterrupted), "--name", "run", *FAST]
     before = (uninterrupted / "runs" / "run" / "last.pth").read_bytes()
-    assert train_command(MULTILABEL, "", arguments) == 1
+    assert train_command({"multilabel": MULTILABEL}, "", arguments) == 1
     assert "--restart" in capsys.readouterr().err
-    assert train_command(MULTILABEL, "", [*arguments, "--resume", "--noise", "0.3"]) == 1
+    assert train_command({"multilabel": MULTILABEL}, "", [*arguments, "--resume", "--noise", "0.3"]) == 1
     assert "another noise" in capsys.readouterr().err
     assert (uninterrupted / "runs" / "run" / "last.pth").read_bytes() == before
 
@@ -126,24 +131,24 @@ def test_a_shipped_checkpoint_is_kept_without_promote(demo_data, tmp_path, monke
     shipped = tmp_path / "multilabel_best.pth"
     shipped.write_bytes(b"shipped")
     arguments = ["--data", str(demo_data), "--name", "run", "--epochs", "1", "--quiet", "--threads", "1"]
-    assert train_command(MULTILABEL, "", arguments) == 0
+    assert train_command({"multilabel": MULTILABEL}, "", arguments) == 0
     printed = capsys.readouterr().out
     assert shipped.read_bytes() == b"shipped"
     assert str(tmp_path / "runs" / "run" / "best.pth") in printed.splitlines()[-1]
-    assert train_command(MULTILABEL, "", [*arguments, "--restart", "--promote"]) == 0
+    assert train_command({"multilabel": MULTILABEL}, "", [*arguments, "--restart", "--promote"]) == 0
     assert load_checkpoint(shipped).epoch == 1
 
 
 def test_the_baseline_goes_through_the_same_loop(demo_data, tmp_path):
     arguments = ["--data", str(demo_data), "--out", str(tmp_path), "--model", "resnet1d", "--epochs", "1"]
-    assert train_command(MULTILABEL, "", [*arguments, "--quiet", "--threads", "1"]) == 0
+    assert train_command({"multilabel": MULTILABEL}, "", [*arguments, "--quiet", "--threads", "1"]) == 0
     assert load_checkpoint(tmp_path / "resnet_baseline.pth").model == "resnet1d"
     assert not (tmp_path / "multilabel_best.pth").exists()
 
 
 def test_a_diverging_run_stops_with_advice(demo_data, tmp_path, capsys):
     arguments = ["--data", str(demo_data), "--out", str(tmp_path), "--learning-rate", "1e38", "--quiet"]
-    assert train_command(MULTILABEL, "", arguments) == 1
+    assert train_command({"multilabel": MULTILABEL}, "", arguments) == 1
     assert "--learning-rate" in capsys.readouterr().err
 
 

@@ -8,20 +8,22 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
+from torch import nn
 
 from config import (
     BASELINE_NAMES,
     CHECKPOINT_NAMES,
     DEFAULT_OUT,
+    SUPERCLASSES,
     SYNTHETIC_NOTICE,
     TASK_CLASSES,
     Training,
     data_directory,
 )
 from dataset import DatasetError, PTBXLDataset, read_index
-from files import replacing
+from files import replacing, sha256
 from models import ARCHITECTURES, count_parameters, create_model
-from training.checkpoint import CheckpointError, load_checkpoint
+from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from training.fit import Run, fit
 
 TUNABLE = (
@@ -43,30 +45,53 @@ TUNABLE = (
 )
 
 
-def train_command(defaults: Training, description: str, argv: list[str] | None = None) -> int:
-    """Parse flags, train, and leave the best checkpoint where the command-line contract says."""
-    arguments = train_parser(defaults, description).parse_args(argv)
+def train_command(recipes: dict[str, Training], description: str, argv: list[str] | None = None) -> int:
+    """Parse flags, train, and leave the best checkpoint where the command-line contract says.
+
+    recipes: task to its defaults; with more than one the script has a ``--task`` flag.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--task", choices=tuple(recipes), default=next(iter(recipes)))
+    defaults = recipes[first.parse_known_args(argv)[0].task if len(recipes) > 1 else next(iter(recipes))]
+    arguments = train_parser(defaults, tuple(recipes), description).parse_args(argv)
+    model = getattr(arguments, "model", defaults.model)
+    own = defaults.model_arguments if model == defaults.model else {}
     settings = replace(
         defaults,
-        model=arguments.model,
-        model_arguments={**defaults.model_arguments, "classes": len(TASK_CLASSES[defaults.task])}
-        if arguments.model == defaults.model
-        else {"classes": len(TASK_CLASSES[defaults.task])},
-        unlabelled=arguments.unlabelled,
+        model=model,
+        model_arguments={**own, "classes": len(TASK_CLASSES[defaults.task])},
+        unlabelled=getattr(arguments, "unlabelled", defaults.unlabelled),
         **{name: getattr(arguments, name) for name in TUNABLE},
     )
     try:
-        return train(settings, arguments)
+        return train_seeds(settings, arguments)
     except (DatasetError, CheckpointError, FloatingPointError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 
 
-def train_parser(defaults: Training, description: str) -> argparse.ArgumentParser:
+def train_parser(defaults: Training, tasks: tuple[str, ...], description: str) -> argparse.ArgumentParser:
     """Flags of the train scripts; every number of the recipe can be changed for an experiment."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
+    if defaults.task == "multilabel":
+        parser.add_argument(
+            "--model", default=defaults.model, choices=sorted(ARCHITECTURES), help="(default: %(default)s)"
+        )
+        parser.add_argument(
+            "--unlabelled",
+            action=argparse.BooleanOptionalAction,
+            default=defaults.unlabelled,
+            help="train on records without a superclass too (default: %(default)s)",
+        )
+    else:
+        parser.add_argument("--task", choices=tasks, default=defaults.task, help="(default: %(default)s)")
+        parser.add_argument(
+            "--init",
+            metavar="CHECKPOINT",
+            help="multi-label network to start from; none: random weights (default: multilabel_best.pth in --out)",
+        )
     parser.add_argument("--data", help="PTB-XL's directory (default: PTBXL_DIR, else data/ptbxl)")
     parser.add_argument("--out", help="where files go (default: artifacts; a shipped checkpoint there is kept)")
     parser.add_argument("--promote", action="store_true", help="without --out: replace the shipped checkpoint")
@@ -75,7 +100,6 @@ def train_parser(defaults: Training, description: str) -> argparse.ArgumentParse
         "--resume", action="store_true", help="go on from the run's last completed epoch, or start if there is none"
     )
     parser.add_argument("--restart", action="store_true", help="replace a run of the same name")
-    parser.add_argument("--model", default=defaults.model, choices=sorted(ARCHITECTURES), help="(default: %(default)s)")
     parser.add_argument("--threads", type=int, default=0, help="of PyTorch; 0: all cores (default: %(default)s)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(default: %(default)s)")
     parser.add_argument(
@@ -87,10 +111,7 @@ def train_parser(defaults: Training, description: str) -> argparse.ArgumentParse
     parser.add_argument("--deterministic", action="store_true", help="refuse operations that may not repeat exactly")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     parser.add_argument(
-        "--unlabelled",
-        action=argparse.BooleanOptionalAction,
-        default=defaults.unlabelled,
-        help="train on records without a superclass too (default: %(default)s)",
+        "--seeds", type=int, metavar="N", help="train seeds 0 to N-1 one after the other, or resume them; seed 0 ships"
     )
     kinds = {field.name: field.type for field in fields(Training)}
     for name in TUNABLE:
@@ -101,6 +122,20 @@ def train_parser(defaults: Training, description: str) -> argparse.ArgumentParse
             help="(default: %(default)s)",
         )
     return parser
+
+
+def train_seeds(settings: Training, arguments) -> int:
+    """One run, or with ``--seeds`` one after the other; returns the exit status."""
+    if arguments.seeds is None:
+        return train(settings, arguments)
+    if arguments.name:
+        raise CheckpointError("--seeds names its runs itself: leave --name away")
+    arguments.resume = not arguments.restart
+    for seed in reversed(range(arguments.seeds)):  # seed 0 last, so that the last line is its next command
+        status = train(replace(settings, seed=seed), arguments)
+        if status:
+            return status
+    return 0
 
 
 def train(settings: Training, arguments) -> int:
@@ -119,11 +154,15 @@ def train(settings: Training, arguments) -> int:
         )
     run.directory.mkdir(parents=True, exist_ok=True)
 
+    torch.manual_seed(settings.seed)
+    if settings.task == "multilabel" or arguments.init == "none":
+        network = create_model(settings.model, **settings.model_arguments)
+    else:
+        settings, network = start_from(Path(arguments.init or out / CHECKPOINT_NAMES["multilabel"]), settings)
+    network = network.to(device)
     index = read_index(data_directory(arguments.data))
     train_set = PTBXLDataset(index, "train", settings.task)
     valid_set = PTBXLDataset(index, "val", settings.task, train_set.input_scale)
-    torch.manual_seed(settings.seed)
-    network = create_model(settings.model, **settings.model_arguments).to(device)
     print(
         f"{settings.model}, {count_parameters(network):,} parameters; {len(train_set):,} recordings to train on, "
         f"{len(valid_set):,} to validate; {device.type}, {'bfloat16' if bfloat16 else 'float32'}, "
@@ -142,8 +181,41 @@ def train(settings: Training, arguments) -> int:
         f"best epoch {best.epoch} of {len(history)}: fold-9 macro AUROC {best.metrics['val_auroc']:.4f}, "
         f"AUPRC {best.metrics['val_auprc']:.4f}"
     )
-    print(next_command(settings, arguments, run, promote(settings, arguments, out, run)))
+    promoted = None if arguments.seeds and settings.seed else promote(settings, arguments, out, run)
+    print(next_command(settings, arguments, run, promoted))
     return 0
+
+
+def start_from(path: Path, settings: Training) -> tuple[Training, nn.Module]:
+    """A binary network with the weights of a multi-label one, and the settings that record it.
+
+    The last layer becomes the difference that answers the binary question, logit MI - logit NORM
+    or minus logit NORM, so training starts from what the multi-label network already knows.
+    """
+    if not path.is_file():
+        raise CheckpointError(
+            f"no multi-label network at {path} to start from: python train_multilabel.py trains one, "
+            "--init CHECKPOINT names another, --init none starts from random weights"
+        )
+    checkpoint = load_checkpoint(path)
+    if checkpoint.task != "multilabel":
+        raise CheckpointError(f"{path} was trained for task {checkpoint.task}; --init takes a multi-label network")
+    settings = replace(
+        settings,
+        init_sha256=sha256(path),
+        model=checkpoint.model,
+        model_arguments={**checkpoint.model_arguments, "classes": 1},
+        window_s=checkpoint.window_s,
+        stride_s=checkpoint.stride_s,
+    )
+    network = create_model(settings.model, **settings.model_arguments)
+    norm, mi = SUPERCLASSES.index("NORM"), SUPERCLASSES.index("MI")
+    weights = dict(checkpoint.weights)
+    for name in ("head.weight", "head.bias"):
+        rows = weights[name]
+        weights[name] = (rows[mi] - rows[norm] if settings.task == "mi_vs_norm" else -rows[norm])[None]
+    network.load_state_dict(weights)
+    return settings, network
 
 
 def choose_device(name: str) -> torch.device:
@@ -170,9 +242,18 @@ def promote(settings: Training, arguments, out: Path, run: Run) -> Path | None:
     if arguments.out is None and target.is_file() and not arguments.promote:
         print(f"{target} is kept as it is; --promote replaces it by this run's")
         return None
-    with replacing(target) as unfinished:
-        shutil.copyfile(run.best, unfinished)
+    if settings.model == "hmt_ecgnet":
+        with replacing(target) as unfinished:
+            shutil.copyfile(run.best, unfinished)
+    else:
+        save_checkpoint(target, in_half_precision(load_checkpoint(run.best)))
     return target
+
+
+def in_half_precision(checkpoint: Checkpoint) -> Checkpoint:
+    """The same network in half the bytes: baselines are shipped for comparison, not for use."""
+    weights = {name: w.half() if w.is_floating_point() else w for name, w in checkpoint.weights.items()}
+    return replace(checkpoint, weights=weights)
 
 
 def next_command(settings: Training, arguments, run: Run, promoted: Path | None) -> str:
