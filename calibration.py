@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from config import TASK_CLASSES, VALIDATION_FOLD
+from config import SUPERCLASSES, TASK_CLASSES, VALIDATION_FOLD
 from files import write_text
 
 KINDS = ("identity", "temperature", "platt", "beta", "isotonic")
@@ -22,6 +22,21 @@ SMALLEST = 1e-6  # probabilities are kept this far from 0 and 1 before a logarit
 
 class ThresholdsError(ValueError):
     """A thresholds file that cannot be used; the message says why and what to do."""
+
+
+# --------------------------------------------------------------------------- scores
+
+
+def multilabel_score(probabilities: np.ndarray, task: str) -> np.ndarray:
+    """What the multi-label network's probabilities ``(n, 5)`` say to a binary question, ``(n, 1)`` in (0, 1).
+
+    mi_vs_norm: the logistic function of logit MI - logit NORM; norm_vs_abnormal: 1 - p(NORM).
+    """
+    norm = probabilities[:, [SUPERCLASSES.index("NORM")]]
+    if task == "norm_vs_abnormal":
+        return 1 - norm
+    mi = probabilities[:, [SUPERCLASSES.index("MI")]]
+    return _sigmoid(sum(_log_odds_parts(mi)) - sum(_log_odds_parts(norm)))
 
 
 # --------------------------------------------------------------------------- calibrators
@@ -164,10 +179,13 @@ def choose_threshold(
 class Decisions:
     """What turns the probabilities of one checkpoint into calibrated ones and into yes or no.
 
+    score: whose probabilities these are, the "multilabel" network's or a "binary" one's; a binary
+    task may be answered by either, see `multilabel_score`.
     calibrators and thresholds hold one entry a class, in the order of ``classes``.
     """
 
     task: str
+    score: str
     classes: tuple[str, ...]
     criterion: str
     sensitivity_floor: float  # of criterion "sensitivity"
@@ -191,13 +209,14 @@ def fit_decisions(
     task: str,
     criterion: str = "f1",
     sensitivity_floor: float = 0.95,
+    score: str = "multilabel",
     losses: dict[str, float] | None = None,
 ) -> Decisions:
     """Choose the calibrator by cross-validation inside the given recordings, then fit it and the thresholds.
 
     probabilities, targets: ``(n, classes)``; patient_ids ``(n,)``: a patient is never on both
     sides of a split. One kind of calibrator serves all classes: the one of least held-out log loss.
-    losses: `calibration_losses` of these same recordings, where the caller has them already.
+    score: see `Decisions`. losses: `calibration_losses` of these same recordings, where the caller has them already.
     """
     columns = range(targets.shape[1])
     losses = losses or calibration_losses(probabilities, targets, patient_ids)
@@ -209,7 +228,7 @@ def fit_decisions(
         )
         for k in columns
     )
-    return Decisions(task, TASK_CLASSES[task], criterion, sensitivity_floor, calibrators, thresholds)
+    return Decisions(task, score, TASK_CLASSES[task], criterion, sensitivity_floor, calibrators, thresholds)
 
 
 def calibration_losses(probabilities: np.ndarray, targets: np.ndarray, patient_ids: np.ndarray) -> dict[str, float]:
@@ -261,11 +280,12 @@ def save_decisions(path: Path | str, decisions: Decisions, checkpoint_sha256: st
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 
-def load_decisions(path: Path | str, task: str, checkpoint_sha256: str) -> Decisions:
-    """Read a thresholds file for one checkpoint.
+def load_decisions(path: Path | str, task: str, checkpoints: dict[str, str]) -> Decisions:
+    """Read a thresholds file.
 
-    Raises ThresholdsError if it is missing or malformed, belongs to another task or checkpoint, or
-    was tuned on any fold but 9.
+    checkpoints: SHA-256 of the checkpoint behind each score at hand, such as ``{"multilabel": ...}``.
+    Raises ThresholdsError if the file is missing or malformed, belongs to another task or checkpoint,
+    was tuned on any fold but 9, or for a score that is not at hand.
     """
     path = Path(path)
     if not path.is_file():
@@ -275,6 +295,7 @@ def load_decisions(path: Path | str, task: str, checkpoint_sha256: str) -> Decis
         classes = tuple(content["classes"])
         decisions = Decisions(
             content["task"],
+            content["score"],
             classes,
             content["criterion"],
             content["sensitivity_floor"],
@@ -290,6 +311,10 @@ def load_decisions(path: Path | str, task: str, checkpoint_sha256: str) -> Decis
         raise ThresholdsError(f"{path} is for task {decisions.task} with classes {', '.join(classes)}, not for {task}")
     if fold != VALIDATION_FOLD:
         raise ThresholdsError(f"{path} was tuned on fold {fold}; only fold {VALIDATION_FOLD} may be used: {again}")
-    if tuned_for != checkpoint_sha256:
+    if decisions.score not in checkpoints:
+        raise ThresholdsError(
+            f"{path} is for the score of the {decisions.score} network, whose checkpoint is not there: {again}"
+        )
+    if tuned_for != checkpoints[decisions.score]:
         raise ThresholdsError(f"{path} was tuned for another checkpoint ({tuned_for[:12]}…): {again}")
     return decisions

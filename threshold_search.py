@@ -1,7 +1,8 @@
 """Fit calibration and decision thresholds on fold 9, for any checkpoint.
 
     python threshold_search.py                                           # the shipped multi-label network
-    python threshold_search.py --criterion sensitivity --sensitivity-floor 0.95
+    python threshold_search.py --task mi_vs_norm                         # by its own network or the multi-label one
+    python threshold_search.py --task mi_vs_norm --criterion sensitivity --sensitivity-floor 0.95
     python threshold_search.py --checkpoint artifacts/runs/NAME/best.pth --out artifacts/runs/NAME
 
 Writes <task>_thresholds.json, valid for that checkpoint alone. Every other fold is refused.
@@ -15,7 +16,8 @@ from calibration import ThresholdsError, calibration_losses, fit_decisions, save
 from config import TASK_CLASSES, VALIDATION_FOLD
 from dataset import DatasetError
 from training.checkpoint import CheckpointError
-from training.evaluation import add_shared_flags, score_split
+from training.evaluation import MULTILABEL_HELP, add_shared_flags, score_by_both, score_split
+from training.metrics import macro_auroc_and_auprc
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -30,6 +32,13 @@ def make_parser() -> argparse.ArgumentParser:
         help="what a threshold maximises; sensitivity: specificity above the floor (default: %(default)s)",
     )
     parser.add_argument("--sensitivity-floor", type=float, default=0.95, help="(default: %(default)s)")
+    parser.add_argument("--multilabel", help=MULTILABEL_HELP)
+    parser.add_argument(
+        "--score",
+        default="auto",
+        choices=("auto", "binary", "multilabel"),
+        help="whose answer to a binary task; auto: the better AUROC on fold 9 (default: %(default)s)",
+    )
     return parser
 
 
@@ -40,19 +49,33 @@ def search(arguments) -> Path:
             f"thresholds may only be fitted on fold {VALIDATION_FOLD} (--split val): "
             "fitted on training folds they are optimistic, on fold 10 they are leakage"
         )
-    scored = score_split(arguments, arguments.task, "val")
+    if arguments.task == "multilabel":
+        candidates = {"multilabel": score_split(arguments, "multilabel", "val")}
+    else:
+        candidates = score_by_both(arguments, arguments.task, "val")
+    aurocs = {
+        score: round(macro_auroc_and_auprc(scored.probabilities, scored.split.targets)[0], 5)
+        for score, scored in candidates.items()
+    }
+    score = max(aurocs, key=aurocs.get) if arguments.score == "auto" else arguments.score
+    if score not in candidates:
+        raise ThresholdsError(f"--score {score}: no {score} network answers task {arguments.task} here")
+    scored = candidates[score]
     recordings = scored.split
     arrays = (scored.probabilities, recordings.targets, recordings.patient_ids)
     losses = calibration_losses(*arrays)
-    decisions = fit_decisions(*arrays, arguments.task, arguments.criterion, arguments.sensitivity_floor, losses)
+    decisions = fit_decisions(*arrays, arguments.task, arguments.criterion, arguments.sensitivity_floor, score, losses)
     facts = {
         "n": len(recordings),
+        "auroc_by_score": aurocs,
         "synthetic": scored.synthetic,
         "data_sha256": recordings.fold_sha256,
         "calibration_log_loss": {kind: round(loss, 5) for kind, loss in losses.items()},
     }
     path = Path(arguments.out) / f"{arguments.task}_thresholds.json"
     save_decisions(path, decisions, scored.sha256, VALIDATION_FOLD, facts)
+    if len(aurocs) > 1:
+        print(f"score: {score} (AUROC " + ", ".join(f"{name} {auroc:.4f}" for name, auroc in aurocs.items()) + ")")
     print(f"calibration: {decisions.calibrators[0]['kind']} (held-out log loss inside fold {VALIDATION_FOLD}: ", end="")
     print(", ".join(f"{kind} {loss:.4f}" for kind, loss in losses.items()) + ")")
     for name, threshold in zip(decisions.classes, decisions.thresholds, strict=True):
@@ -64,7 +87,8 @@ def search(arguments) -> Path:
 def next_command(arguments) -> str:
     script = "eval_multilabel.py" if arguments.task == "multilabel" else f"eval_binary.py --task {arguments.task}"
     words = [f"python {script} --out {arguments.out}"]
-    words += [f"--{name} {value}" for name in ("checkpoint", "data") if (value := getattr(arguments, name))]
+    flags = ("checkpoint", "multilabel", "data")
+    words += [f"--{name} {value}" for name in flags if (value := getattr(arguments, name))]
     return " ".join(words)
 
 

@@ -11,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from calibration import Decisions, cross_fit
+from calibration import Decisions, cross_fit, multilabel_score
 from config import CHECKPOINT_NAMES, DEFAULT_OUT, SPLIT_FOLDS, SYNTHETIC_NOTICE, VALIDATION_FOLD, data_directory
 from dataset import PTBXLDataset
 from files import replacing, sha256, write_text
@@ -22,16 +22,22 @@ from training.metrics import BOOTSTRAP_DRAWS, CALIBRATION_BINS, with_intervals
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")  # Okabe and Ito: safe for the colour-blind
 
+MULTILABEL_HELP = "for binary tasks: the multi-label network to compare with (default: multilabel_best.pth in --out)"
+
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """A checkpoint's answers on one split: probabilities ``(n, classes)``, uncalibrated."""
+    """A checkpoint's answers on one split: probabilities ``(n, classes)``, uncalibrated.
+
+    score: "binary" if a binary network answered a binary question, "multilabel" otherwise.
+    """
 
     path: Path
     sha256: str
     checkpoint: Checkpoint
     split: PTBXLDataset
     probabilities: np.ndarray
+    score: str
 
     @property
     def synthetic(self) -> bool:
@@ -47,7 +53,7 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def score_split(arguments, task: str, split: str) -> Scored:
-    """Load the checkpoint and run it on a split. Raises CheckpointError or DatasetError."""
+    """Load the task's checkpoint and run it on a split. Raises CheckpointError or DatasetError."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     path = Path(arguments.checkpoint or Path(arguments.out) / CHECKPOINT_NAMES[task])
@@ -55,13 +61,36 @@ def score_split(arguments, task: str, split: str) -> Scored:
     if checkpoint.task != task:
         raise CheckpointError(f"{path} was trained for task {checkpoint.task}, not {task}")
     recordings = PTBXLDataset(data_directory(arguments.data), split, task, checkpoint.input_scale)
-    probabilities = predict_split(
-        checkpoint.network(), recordings, np.arange(len(recordings)), checkpoint.window_s, checkpoint.stride_s
-    )
-    scored = Scored(path, sha256(path), checkpoint, recordings, probabilities)
+    scored = score_recordings(path, checkpoint, recordings)
     if scored.synthetic:
         print(SYNTHETIC_NOTICE)
     return scored
+
+
+def score_recordings(path: Path, checkpoint: Checkpoint, recordings: PTBXLDataset) -> Scored:
+    """Run a checkpoint on recordings of any task; a multi-label one answers binary questions too."""
+    probabilities = predict_split(
+        checkpoint.network(), recordings, np.arange(len(recordings)), checkpoint.window_s, checkpoint.stride_s
+    )
+    score = "multilabel" if checkpoint.task == "multilabel" else "binary"
+    if score == "multilabel" and recordings.task != "multilabel":
+        probabilities = multilabel_score(probabilities, recordings.task)
+    return Scored(path, sha256(path), checkpoint, recordings, probabilities, score)
+
+
+def score_by_both(arguments, task: str, split: str) -> dict[str, Scored]:
+    """A binary question answered by its own network and, where there is one, by the multi-label network."""
+    own = score_split(arguments, task, split)
+    path = Path(arguments.multilabel or Path(arguments.out) / CHECKPOINT_NAMES["multilabel"])
+    if arguments.multilabel is None and not path.is_file():
+        print(f"no multi-label network at {path}: only the binary network is measured (--multilabel names one)")
+        return {own.score: own}
+    checkpoint = load_checkpoint(path)
+    if checkpoint.task != "multilabel":
+        raise CheckpointError(f"{path} was trained for task {checkpoint.task}, not multilabel")
+    recordings = PTBXLDataset(data_directory(arguments.data), split, task, checkpoint.input_scale)
+    other = score_recordings(path, checkpoint, recordings)
+    return {own.score: own, other.score: other}
 
 
 def judge(scored: Scored, decisions: Decisions, split: str, **choices) -> tuple[np.ndarray, np.ndarray]:
@@ -105,6 +134,7 @@ def measure_all(scored: Scored, decisions: Decisions, split: str, thresholds_pat
             if split == "val"
             else f"calibration and thresholds of fold {VALIDATION_FOLD}"
         ),
+        "score": decisions.score,
         "criterion": decisions.criterion,
         "intervals": f"95 %, {BOOTSTRAP_DRAWS} bootstrap resamples by patient",
         "configuration": scored.checkpoint.training,
@@ -113,20 +143,23 @@ def measure_all(scored: Scored, decisions: Decisions, split: str, thresholds_pat
         "macro_all": all_figures.pop("macro"),
         **figures,
     }
+    if len(recordings.classes) == 1:
+        content["confusion"] = confusion(positive[:, 0], recordings.targets[:, 0])
     if split == "val":
         seen = decisions.calibrate(probabilities)
         content["in_sample"] = _figures(scored, seen, decisions.decide(seen), labelled)["macro"]
-    predictions = {
-        "ecg_id": recordings.ecg_ids,
-        "patient_id": recordings.patient_ids,
-        "labelled": labelled,
-        "classes": np.array(recordings.classes),
-        "targets": recordings.targets.astype(np.uint8),
-        "probabilities": probabilities.astype(np.float32),
-        "calibrated": calibrated.astype(np.float32),
-        "positive": positive,
+    return content, predictions_of(scored, calibrated, positive)
+
+
+def confusion(positive: np.ndarray, targets: np.ndarray) -> dict[str, int]:
+    """Counts of decisions ``(n,)`` against targets ``(n,)``."""
+    truth = targets > 0
+    return {
+        "true_positive": int((positive & truth).sum()),
+        "false_positive": int((positive & ~truth).sum()),
+        "false_negative": int((~positive & truth).sum()),
+        "true_negative": int((~positive & ~truth).sum()),
     }
-    return content, predictions
 
 
 def _figures(scored: Scored, calibrated: np.ndarray, positive: np.ndarray, chosen: np.ndarray) -> dict:
@@ -146,16 +179,40 @@ def write_results(out: Path, content: dict, predictions: dict) -> list[Path]:
     task, split = content["task"], content["split"]
     metrics = out / f"{task}_metrics_{split}.json"
     write_text(metrics, json.dumps(content, indent=1) + "\n")
-    arrays = out / "predictions" / f"{content['model']}_{task}_{split}.npz"
-    with replacing(arrays) as unfinished:
-        np.savez_compressed(unfinished, **predictions)
-    pictures = []
-    for name, draw in (("roc", draw_roc), ("pr", draw_precision_recall), ("reliability", draw_reliability)):
+    arrays = write_predictions(out, content["model"], task, split, predictions)
+    pictures, drawings = [], {"roc": draw_roc, "pr": draw_precision_recall, "reliability": draw_reliability}
+    if "confusion" in content:
+        drawings["confusion"] = draw_confusion
+    for name, draw in drawings.items():
         path = out / "figures" / f"{task}_{name}_{split}.png"
         with replacing(path) as unfinished:
             draw(content, predictions).savefig(unfinished, dpi=130)
         pictures.append(path)
     return [metrics, arrays, *pictures]
+
+
+def write_predictions(out: Path, name: str, task: str, split: str, predictions: dict) -> Path:
+    """The arrays every figure and every paired comparison can be recomputed from."""
+    path = out / "predictions" / f"{name}_{task}_{split}.npz"
+    with replacing(path) as unfinished:
+        np.savez_compressed(unfinished, **predictions)
+    return path
+
+
+def predictions_of(scored: Scored, calibrated: np.ndarray, positive: np.ndarray) -> dict[str, np.ndarray]:
+    """Contents of a predictions file; arrays ``(n, classes)`` but for the identifiers."""
+    recordings = scored.split
+    return {
+        "ecg_id": recordings.ecg_ids,
+        "patient_id": recordings.patient_ids,
+        "labelled": recordings.labelled,
+        "classes": np.array(recordings.classes),
+        "checkpoint_sha256": np.array(scored.sha256),
+        "targets": recordings.targets.astype(np.uint8),
+        "probabilities": scored.probabilities.astype(np.float32),
+        "calibrated": calibrated.astype(np.float32),
+        "positive": positive,
+    }
 
 
 def draw_roc(content: dict, predictions: dict) -> Figure:
@@ -198,6 +255,29 @@ def draw_reliability(content: dict, predictions: dict) -> Figure:
     return figure
 
 
+def draw_confusion(content: dict, predictions: dict) -> Figure:
+    """Decisions against annotations: counts, shaded by the share of their row."""
+    counts = content["confusion"]
+    yes, no = {"mi_vs_norm": ("MI", "NORM"), "norm_vs_abnormal": ("abnormal", "NORM")}[content["task"]]
+    table = np.array(
+        [
+            [counts["true_positive"], counts["false_negative"]],
+            [counts["false_positive"], counts["true_negative"]],
+        ]
+    )
+    shares = table / np.maximum(table.sum(1, keepdims=True), 1)
+    figure = Figure(figsize=(4.2, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.1)
+    for (row, column), count in np.ndenumerate(table):
+        ink = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, f"{count:,}\n{shares[row, column]:.1%}", ha="center", va="center", color=ink)
+    axes.set_xticks([0, 1], [f"says {yes}", f"says {no}"])
+    axes.set_yticks([0, 1], [f"labelled {yes}", f"labelled {no}"], rotation=90, va="center")
+    axes.set_title(_title(content), fontsize=10)
+    return figure
+
+
 def _classes(predictions: dict, key: str):
     chosen = predictions["labelled"]
     for k, name in enumerate(predictions["classes"]):
@@ -208,10 +288,14 @@ def _square(x: str, y: str, content: dict) -> tuple[Figure, object]:
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.subplots()
     axes.set(xlabel=x, ylabel=y, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-    title = f"{content['model']}, {content['task']}, fold {content['fold']}, n = {content['n']:,}"
-    axes.set_title(f"SYNTHETIC DATA: {title}" if content["synthetic"] else title, fontsize=10)
+    axes.set_title(_title(content), fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _title(content: dict) -> str:
+    title = f"{content['model']}, {content['task']}, fold {content['fold']}, n = {content['n']:,}"
+    return f"SYNTHETIC DATA: {title}" if content["synthetic"] else title
 
 
 TABLE_COLUMNS = {

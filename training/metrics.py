@@ -152,6 +152,35 @@ def with_intervals(
     }
 
 
+def ranking_with_intervals(scores: np.ndarray, targets: np.ndarray, patient_ids: np.ndarray) -> dict[str, dict]:
+    """AUROC and AUPRC of scores ``(n,)`` with their bootstrap intervals, as in `with_intervals`."""
+    weights = np.concatenate([np.ones((1, len(scores))), patient_weights(patient_ids)])
+    auroc, auprc = auroc_and_auprc(scores, targets, weights)
+    return {"auroc": point_and_interval(auroc), "auprc": point_and_interval(auprc)}
+
+
+def point_and_interval(figure: np.ndarray) -> dict:
+    """A figure and its replicates ``(1 + draws,)`` as value and 95 % interval."""
+    return {"value": _plain(figure[0]), "ci95": _interval("", figure[0], figure[1:])}
+
+
+def paired_difference(ours: np.ndarray, theirs: np.ndarray) -> dict:
+    """Difference of one figure between two networks judged on the same recordings.
+
+    ours, theirs: ``(1 + draws,)``, the figure itself and then its bootstrap replicates, drawn with the
+    same patients for both. The two-sided p-value is the share of replicates on the far side of zero,
+    twice the smaller (Efron and Tibshirani 1993, with one replicate added so that it is never 0).
+    """
+    difference = ours - theirs
+    draws = difference[1:][np.isfinite(difference[1:])]
+    beyond = min((draws <= 0).sum(), (draws >= 0).sum())
+    return {
+        "value": _plain(difference[0]),
+        "ci95": [_plain(end) for end in np.percentile(draws, [2.5, 97.5])],
+        "p": round(float(min(1.0, 2 * (beyond + 1) / (len(draws) + 1))), 4),
+    }
+
+
 def _interval(key: str, value: float, draws: np.ndarray) -> list[float | None]:
     draws = draws[np.isfinite(draws)]
     if not len(draws):
