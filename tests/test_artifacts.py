@@ -33,7 +33,7 @@ def test_thresholds_and_metrics_belong_to_the_checkpoint(metrics):
     digest = sha256(ARTIFACTS / "multilabel_best.pth")
     assert metrics["checkpoint_sha256"] == digest
     assert metrics["thresholds_sha256"] == sha256(ARTIFACTS / "multilabel_thresholds.json")
-    load_decisions(ARTIFACTS / "multilabel_thresholds.json", "multilabel", digest)
+    load_decisions(ARTIFACTS / "multilabel_thresholds.json", "multilabel", {"multilabel": digest})
 
 
 def test_the_shipped_predictions_give_the_shipped_figures(metrics):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
@@ -17,6 +18,7 @@ from calibration import (
     fit_calibrator,
     fit_decisions,
     load_decisions,
+    multilabel_score,
     patient_parts,
     save_decisions,
 )
@@ -127,7 +129,7 @@ def saved(tmp_path, fold=9):
 def test_a_saved_file_decides_as_the_fit_did(tmp_path):
     path, decisions = saved(tmp_path)
     p = two_classes()[0]
-    loaded = load_decisions(path, "multilabel", "abc")
+    loaded = load_decisions(path, "multilabel", {"multilabel": "abc"})
     assert np.array_equal(loaded.decide(loaded.calibrate(p)), decisions.decide(decisions.calibrate(p)))
     assert set(json.loads(path.read_text())["thresholds"]) == {"NORM", "MI", "STTC", "CD", "HYP"}
 
@@ -135,13 +137,15 @@ def test_a_saved_file_decides_as_the_fit_did(tmp_path):
 def test_thresholds_of_another_checkpoint_task_or_fold_are_refused(tmp_path):
     path, _ = saved(tmp_path)
     with pytest.raises(ThresholdsError, match="another checkpoint"):
-        load_decisions(path, "multilabel", "def")
+        load_decisions(path, "multilabel", {"multilabel": "def"})
     with pytest.raises(ThresholdsError, match="not for mi_vs_norm"):
-        load_decisions(path, "mi_vs_norm", "abc")
+        load_decisions(path, "mi_vs_norm", {"multilabel": "abc"})
     with pytest.raises(ThresholdsError, match="only fold 9"):
-        load_decisions(saved(tmp_path, fold=10)[0], "multilabel", "abc")
+        load_decisions(saved(tmp_path, fold=10)[0], "multilabel", {"multilabel": "abc"})
+    with pytest.raises(ThresholdsError, match="score of the multilabel network, whose checkpoint is not there"):
+        load_decisions(saved(tmp_path)[0], "multilabel", {"binary": "abc"})
     with pytest.raises(ThresholdsError, match="no thresholds"):
-        load_decisions(tmp_path / "absent.json", "multilabel", "abc")
+        load_decisions(tmp_path / "absent.json", "multilabel", {"multilabel": "abc"})
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "null", '{"task": "multilabel"}'])
@@ -149,4 +153,13 @@ def test_a_damaged_file_is_refused_in_words(tmp_path, damage):
     path = tmp_path / "multilabel_thresholds.json"
     path.write_text(damage)
     with pytest.raises(ThresholdsError, match="not a thresholds file"):
-        load_decisions(path, "multilabel", "abc")
+        load_decisions(path, "multilabel", {"multilabel": "abc"})
+
+
+@given(arrays(float, (7, 5), elements=st.floats(1e-5, 1 - 1e-5)))
+def test_the_multilabel_score_of_a_binary_question_is_the_difference_of_its_logits(p):
+    mi = multilabel_score(p, "mi_vs_norm")
+    norm_logit, mi_logit = (np.log(p[:, k] / (1 - p[:, k])) for k in (0, 1))
+    np.testing.assert_allclose(np.log(mi[:, 0] / (1 - mi[:, 0])), mi_logit - norm_logit, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(multilabel_score(p, "norm_vs_abnormal")[:, 0], 1 - p[:, 0])
+    assert mi.shape == (7, 1)

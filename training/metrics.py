@@ -159,9 +159,9 @@ def ranking_with_intervals(scores: np.ndarray, targets: np.ndarray, patient_ids:
     return {"auroc": point_and_interval(auroc), "auprc": point_and_interval(auprc)}
 
 
-def point_and_interval(figure: np.ndarray) -> dict:
-    """A figure and its replicates ``(1 + draws,)`` as value and 95 % interval."""
-    return {"value": _plain(figure[0]), "ci95": _interval("", figure[0], figure[1:])}
+def point_and_interval(figure: np.ndarray, key: str = "") -> dict:
+    """A figure and its replicates ``(1 + draws,)`` as value and 95 % interval; key "ece" centres, see `_interval`."""
+    return {"value": _plain(figure[0]), "ci95": _interval(key, figure[0], figure[1:])}
 
 
 def paired_difference(ours: np.ndarray, theirs: np.ndarray) -> dict:
