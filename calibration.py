@@ -7,7 +7,7 @@ staircase with straight edges (Zadrozny and Elkan 2002).
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from files import write_text
 
 KINDS = ("identity", "temperature", "platt", "beta", "isotonic")
 PARTS = 5  # of fold 9, by patient, for choosing a calibrator and for cross-fitted figures
+COVERAGE = 0.8  # of fold 9 answered without "uncertain"
 SMALLEST = 1e-6  # probabilities are kept this far from 0 and 1 before a logarithm
 
 
@@ -36,7 +37,7 @@ def multilabel_score(probabilities: np.ndarray, task: str) -> np.ndarray:
     if task == "norm_vs_abnormal":
         return 1 - norm
     mi = probabilities[:, [SUPERCLASSES.index("MI")]]
-    return _sigmoid(sum(_log_odds_parts(mi)) - sum(_log_odds_parts(norm)))
+    return _sigmoid(_log_odds(mi) - _log_odds(norm))
 
 
 # --------------------------------------------------------------------------- calibrators
@@ -74,6 +75,10 @@ def _log_odds_parts(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """log p and -log(1 - p), whose sum is the logit."""
     clipped = np.clip(np.asarray(probabilities, np.float64), SMALLEST, 1 - SMALLEST)
     return np.log(clipped), -np.log1p(-clipped)
+
+
+def _log_odds(probabilities: np.ndarray) -> np.ndarray:
+    return sum(_log_odds_parts(probabilities))
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
@@ -182,6 +187,7 @@ class Decisions:
     score: whose probabilities these are, the "multilabel" network's or a "binary" one's; a binary
     task may be answered by either, see `multilabel_score`.
     calibrators and thresholds hold one entry a class, in the order of ``classes``.
+    margin: in log odds; a recording is uncertain if any class is nearer than this to its threshold.
     """
 
     task: str
@@ -191,6 +197,7 @@ class Decisions:
     sensitivity_floor: float  # of criterion "sensitivity"
     calibrators: tuple[dict, ...]
     thresholds: tuple[float, ...]
+    margin: float
 
     def calibrate(self, probabilities: np.ndarray) -> np.ndarray:
         """Uncalibrated to calibrated probabilities, ``(n, classes)``."""
@@ -200,6 +207,15 @@ class Decisions:
     def decide(self, calibrated: np.ndarray) -> np.ndarray:
         """Calibrated probabilities to bool ``(n, classes)``."""
         return calibrated >= np.array(self.thresholds)
+
+    def clearance(self, calibrated: np.ndarray) -> np.ndarray:
+        """How far the class nearest to its threshold is from it, in log odds, ``(n,)``."""
+        thresholds = np.array(self.thresholds)
+        return np.abs(_log_odds(calibrated) - _log_odds(thresholds)).min(axis=1)
+
+    def uncertain(self, calibrated: np.ndarray) -> np.ndarray:
+        """Whether a recording is too near to a threshold to be sure of, bool ``(n,)``."""
+        return self.clearance(calibrated) < self.margin
 
 
 def fit_decisions(
@@ -216,6 +232,7 @@ def fit_decisions(
 
     probabilities, targets: ``(n, classes)``; patient_ids ``(n,)``: a patient is never on both
     sides of a split. One kind of calibrator serves all classes: the one of least held-out log loss.
+    The margin leaves ``COVERAGE`` of these recordings certain.
     score: see `Decisions`. losses: `calibration_losses` of these same recordings, where the caller has them already.
     """
     columns = range(targets.shape[1])
@@ -228,7 +245,9 @@ def fit_decisions(
         )
         for k in columns
     )
-    return Decisions(task, score, TASK_CLASSES[task], criterion, sensitivity_floor, calibrators, thresholds)
+    decisions = Decisions(task, score, TASK_CLASSES[task], criterion, sensitivity_floor, calibrators, thresholds, 0.0)
+    margin = float(np.quantile(decisions.clearance(decisions.calibrate(probabilities)), 1 - COVERAGE))
+    return replace(decisions, margin=max(margin, SMALLEST))
 
 
 def calibration_losses(probabilities: np.ndarray, targets: np.ndarray, patient_ids: np.ndarray) -> dict[str, float]:
@@ -248,19 +267,23 @@ def calibration_losses(probabilities: np.ndarray, targets: np.ndarray, patient_i
 
 def cross_fit(
     probabilities: np.ndarray, targets: np.ndarray, patient_ids: np.ndarray, task: str, **choices
-) -> tuple[np.ndarray, np.ndarray]:
-    """Calibrated probabilities and decisions ``(n, classes)``, each recording judged by a fit that never saw it.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each recording judged by a fit that never saw it.
 
+    Returns calibrated probabilities and decisions ``(n, classes)``, and ``(n,)`` how far each recording
+    is from being uncertain: its clearance over the margin, under 1 if uncertain.
     Five parts by patient; the whole of `fit_decisions` is repeated on four and applied to the fifth.
     """
     calibrated, positive = np.empty_like(probabilities), np.empty(probabilities.shape, bool)
+    certainty = np.empty(len(probabilities))
     parts = patient_parts(patient_ids)
     for part in range(PARTS):
         held_out, rest = parts == part, parts != part
         decisions = fit_decisions(probabilities[rest], targets[rest], patient_ids[rest], task, **choices)
         calibrated[held_out] = decisions.calibrate(probabilities[held_out])
         positive[held_out] = decisions.decide(calibrated[held_out])
-    return calibrated, positive
+        certainty[held_out] = decisions.clearance(calibrated[held_out]) / decisions.margin
+    return calibrated, positive, certainty
 
 
 def patient_parts(patient_ids: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -301,6 +324,7 @@ def load_decisions(path: Path | str, task: str, checkpoints: dict[str, str]) -> 
             content["sensitivity_floor"],
             tuple(content["calibrators"][name] for name in classes),
             tuple(float(content["thresholds"][name]) for name in classes),
+            float(content["margin"]),
         )
         fold, tuned_for = content["fold"], content["checkpoint_sha256"]
         decisions.decide(decisions.calibrate(np.full((1, len(classes)), 0.5)))

@@ -79,9 +79,7 @@ def figures_of(scored: Scored, decisions, split: str) -> dict:
     facts = {"checkpoint_sha256": scored.sha256}
     if split != "val":
         return facts | ranking_with_intervals(probabilities[:, 0], recordings.targets[:, 0], recordings.patient_ids)
-    calibrated, positive = judge(
-        scored, decisions, split, criterion=decisions.criterion, sensitivity_floor=decisions.sensitivity_floor
-    )
+    calibrated, positive, _ = judge(scored, decisions, split)
     arrays = (probabilities, calibrated, positive, recordings.targets)
     return facts | with_intervals(*arrays, recordings.classes, recordings.patient_ids)["macro"]
 

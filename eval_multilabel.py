@@ -89,7 +89,7 @@ def compare(arguments) -> dict:
             scored = score_recordings(path, checkpoint, PTBXLDataset(index, "test", TASK, checkpoint.input_scale))
         answers.append(comparison.answers_of(name, scored, tuned_on))
         hashes.append(scored.sha256)
-        arrays = predictions_of(scored, answers[-1].calibrated, answers[-1].positive)
+        arrays = predictions_of(scored, answers[-1].calibrated, answers[-1].positive, answers[-1].certainty)
         write_predictions(out, name, TASK, arguments.split, arrays)
     recordings = scored.split
     rows = comparison.compare_answers(answers, recordings, recordings.labelled)

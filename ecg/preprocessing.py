@@ -16,6 +16,7 @@ from config import LEADS, SAMPLING_RATE
 from ecg.recording import Recording, RecordingError
 
 MINIMUM_DURATION_S = 5.0
+MINIMUM_WINDOW_S = 2.0  # the shortest signal the networks are made for
 FULL_DURATION_S = 10.0
 
 
@@ -73,13 +74,14 @@ def predict_probabilities(
     signals: np.ndarray,
     window_s: float,
     stride_s: float,
-    batch_size: int = 64,
+    batch_size: int = 16,
 ) -> np.ndarray:
     """Mean probability over overlapping windows.
 
     logits_of: maps float32 ``(m, 12, window)`` to logits ``(m, classes)``; PyTorch or ONNX Runtime behind it.
     signals: ``(n, 12, samples)`` from `model_input`, all of one length.
     window_s, stride_s: the checkpoint's window and stride in s.
+    batch_size: recordings at a time; larger batches leave the processor's cache and are slower.
     Returns float64 ``(n, classes)``, uncalibrated.
     """
     window, stride = round(window_s * SAMPLING_RATE), round(stride_s * SAMPLING_RATE)

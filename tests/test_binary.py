@@ -123,7 +123,8 @@ def test_infarction_is_also_judged_against_everything(binary, demo_data):
 
 def test_training_starts_from_the_multilabel_networks_own_answer(trained, task):
     path = trained[0] / "multilabel_best.pth"
-    _, network = start_from(path, BINARY[task])
+    _, network, input_scale = start_from(path, BINARY[task])
+    assert input_scale == load_checkpoint(path).input_scale
     multilabel = load_checkpoint(path).network()
     signals = torch.randn(5, 12, 250)
     with torch.inference_mode():
@@ -190,3 +191,10 @@ def test_confusion_counts_every_recording_once():
         "false_negative": 1,
         "true_negative": 2,
     }
+
+
+def test_certain_verdicts_and_the_rest_make_up_everything(binary, task):
+    content = metrics(binary, task)["coverage"]
+    assert content["verdict_certain"]["share"] + content["verdict_uncertain"]["share"] == pytest.approx(1, abs=1e-3)
+    assert content["curve"][0]["coverage"] == 1
+    assert content["curve"][0]["f1"] == pytest.approx(metrics(binary, task)["macro"]["f1"]["value"], abs=1e-3)

@@ -109,14 +109,27 @@ def test_a_patient_is_never_on_both_sides_and_parts_are_even():
 
 def test_cross_fitting_never_looks_at_the_part_it_judges():
     p, targets, patients = two_classes()
-    calibrated, positive = cross_fit(p, targets, patients, "multilabel")
+    calibrated, positive, certainty = cross_fit(p, targets, patients, "multilabel")
     part = patient_parts(patients) == 2
     lied = targets.copy()
     lied[part] = 1 - lied[part]
-    calibrated_after, positive_after = cross_fit(p, lied, patients, "multilabel")
+    calibrated_after, positive_after, certainty_after = cross_fit(p, lied, patients, "multilabel")
     assert np.array_equal(calibrated[part], calibrated_after[part])
     assert np.array_equal(positive[part], positive_after[part])
+    assert np.array_equal(certainty[part], certainty_after[part])
     assert not np.array_equal(calibrated[~part], calibrated_after[~part])
+
+
+def test_a_fifth_of_the_recordings_it_was_fitted_on_is_uncertain_and_nearest_to_a_threshold():
+    p, targets, patients = two_classes()
+    decisions = fit_decisions(p, targets, patients, "multilabel")
+    calibrated = decisions.calibrate(p)
+    uncertain = decisions.uncertain(calibrated)
+    assert uncertain.mean() == pytest.approx(0.2, abs=0.01)
+    clearance = decisions.clearance(calibrated)
+    assert clearance[uncertain].max() <= clearance[~uncertain].min()
+    at_threshold = np.tile(np.array(decisions.thresholds), (1, 1))
+    assert decisions.uncertain(at_threshold).all()
 
 
 def saved(tmp_path, fold=9):

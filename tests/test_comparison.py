@@ -115,7 +115,7 @@ def recordings_of(predictions):
 def test_a_better_network_is_told_from_a_worse_one_and_from_itself():
     good, bad = made_up(noise=1.0), made_up(noise=3.0, seed=1)
     answers = [
-        Answers(name, one.probabilities, one.calibrated, one.positive)
+        Answers(name, one.probabilities, one.calibrated, one.positive, np.ones(400))
         for name, one in (("good", good), ("bad", bad), ("same", good))
     ]
     _, worse, same = compare_answers(answers, recordings_of(good), np.ones(400, bool))

@@ -156,12 +156,12 @@ def train(settings: Training, arguments) -> int:
 
     torch.manual_seed(settings.seed)
     if settings.task == "multilabel" or arguments.init == "none":
-        network = create_model(settings.model, **settings.model_arguments)
+        network, input_scale = create_model(settings.model, **settings.model_arguments), None
     else:
-        settings, network = start_from(Path(arguments.init or out / CHECKPOINT_NAMES["multilabel"]), settings)
+        settings, network, input_scale = start_from(Path(arguments.init or out / CHECKPOINT_NAMES["multilabel"]), settings)
     network = network.to(device)
     index = read_index(data_directory(arguments.data))
-    train_set = PTBXLDataset(index, "train", settings.task)
+    train_set = PTBXLDataset(index, "train", settings.task, input_scale)
     valid_set = PTBXLDataset(index, "val", settings.task, train_set.input_scale)
     print(
         f"{settings.model}, {count_parameters(network):,} parameters; {len(train_set):,} recordings to train on, "
@@ -186,8 +186,8 @@ def train(settings: Training, arguments) -> int:
     return 0
 
 
-def start_from(path: Path, settings: Training) -> tuple[Training, nn.Module]:
-    """A binary network with the weights of a multi-label one, and the settings that record it.
+def start_from(path: Path, settings: Training) -> tuple[Training, nn.Module, float]:
+    """A binary network with the weights of a multi-label one, the settings that record it, and its input scale in mV.
 
     The last layer becomes the difference that answers the binary question, logit MI - logit NORM
     or minus logit NORM, so training starts from what the multi-label network already knows.
@@ -215,7 +215,7 @@ def start_from(path: Path, settings: Training) -> tuple[Training, nn.Module]:
         rows = weights[name]
         weights[name] = (rows[mi] - rows[norm] if settings.task == "mi_vs_norm" else -rows[norm])[None]
     network.load_state_dict(weights)
-    return settings, network
+    return settings, network, checkpoint.input_scale
 
 
 def choose_device(name: str) -> torch.device:

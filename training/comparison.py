@@ -30,6 +30,7 @@ class Answers:
     probabilities: np.ndarray
     calibrated: np.ndarray
     positive: np.ndarray
+    certainty: np.ndarray
 
 
 def answers_of(name: str, scored: Scored, tuned_on: Scored, criterion: str = "f1") -> Answers:
@@ -40,7 +41,8 @@ def answers_of(name: str, scored: Scored, tuned_on: Scored, criterion: str = "f1
         return Answers(name, scored.probabilities, *cross_fit(*arrays, criterion=criterion))
     decisions = fit_decisions(*arrays, criterion)
     calibrated = decisions.calibrate(scored.probabilities)
-    return Answers(name, scored.probabilities, calibrated, decisions.decide(calibrated))
+    certainty = decisions.clearance(calibrated) / decisions.margin
+    return Answers(name, scored.probabilities, calibrated, decisions.decide(calibrated), certainty)
 
 
 def compare_answers(answers: list[Answers], recordings: PTBXLDataset, chosen: np.ndarray) -> list[dict]:

@@ -65,7 +65,7 @@ def ensemble(members: list[Predictions], name: str) -> Predictions:
     """Mean probability of several networks, decided anew."""
     first = members[0]
     probabilities = np.mean([member.probabilities for member in members], axis=0)
-    calibrated, positive = cross_fit(probabilities, first.targets.astype(float), first.patient_ids, "multilabel")
+    calibrated, positive, _ = cross_fit(probabilities, first.targets.astype(float), first.patient_ids, "multilabel")
     return replace(first, name=name, probabilities=probabilities, calibrated=calibrated, positive=positive)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from sklearn.metrics import precision_recall_curve, roc_curve
+from sklearn.metrics import f1_score, precision_recall_curve, roc_curve
 
 from calibration import Decisions, cross_fit, multilabel_score
 from config import CHECKPOINT_NAMES, DEFAULT_OUT, SPLIT_FOLDS, SYNTHETIC_NOTICE, VALIDATION_FOLD, data_directory
@@ -93,25 +93,30 @@ def score_by_both(arguments, task: str, split: str) -> dict[str, Scored]:
     return {own.score: own, other.score: other}
 
 
-def judge(scored: Scored, decisions: Decisions, split: str, **choices) -> tuple[np.ndarray, np.ndarray]:
-    """Calibrated probabilities and decisions ``(n, classes)`` that no fit has seen.
+def judge(scored: Scored, decisions: Decisions, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Calibrated probabilities and decisions ``(n, classes)`` and certainty ``(n,)`` that no fit has seen.
 
     Fold 9 is where thresholds were fitted, so there they are cross-fitted by patient; on any other
     split the fitted ones apply.
     """
     if split == "val":
         recordings = scored.split
-        return cross_fit(scored.probabilities, recordings.targets, recordings.patient_ids, decisions.task, **choices)
+        return cross_fit(
+            scored.probabilities,
+            recordings.targets,
+            recordings.patient_ids,
+            decisions.task,
+            criterion=decisions.criterion,
+            sensitivity_floor=decisions.sensitivity_floor,
+        )
     calibrated = decisions.calibrate(scored.probabilities)
-    return calibrated, decisions.decide(calibrated)
+    return calibrated, decisions.decide(calibrated), decisions.clearance(calibrated) / decisions.margin
 
 
 def measure_all(scored: Scored, decisions: Decisions, split: str, thresholds_path: Path) -> tuple[dict, dict]:
     """The metrics file's content and the predictions file's arrays for one split."""
     recordings, probabilities = scored.split, scored.probabilities
-    calibrated, positive = judge(
-        scored, decisions, split, criterion=decisions.criterion, sensitivity_floor=decisions.sensitivity_floor
-    )
+    calibrated, positive, certainty = judge(scored, decisions, split)
     labelled, everything = recordings.labelled, np.ones(len(recordings), bool)
     figures = _figures(scored, calibrated, positive, labelled)
     all_figures = _figures(scored, calibrated, positive, everything)
@@ -142,13 +147,50 @@ def measure_all(scored: Scored, decisions: Decisions, split: str, thresholds_pat
         "macro": figures.pop("macro"),
         "macro_all": all_figures.pop("macro"),
         **figures,
+        "coverage": coverage(positive[labelled], certainty[labelled], recordings.targets[labelled]),
     }
     if len(recordings.classes) == 1:
         content["confusion"] = confusion(positive[:, 0], recordings.targets[:, 0])
     if split == "val":
         seen = decisions.calibrate(probabilities)
         content["in_sample"] = _figures(scored, seen, decisions.decide(seen), labelled)["macro"]
-    return content, predictions_of(scored, calibrated, positive)
+    return content, predictions_of(scored, calibrated, positive, certainty)
+
+
+COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
+
+
+def coverage(positive: np.ndarray, certainty: np.ndarray, targets: np.ndarray) -> dict:
+    """What is gained by calling the least certain recordings uncertain.
+
+    positive, targets: ``(n, classes)``; certainty ``(n,)``, under 1 if the verdict is uncertain. Returns
+    the figures of the verdict itself and of the curve, macro F1 and share of ECGs right in every class.
+    """
+    certain = certainty >= 1
+    order = np.argsort(-certainty, kind="stable")
+    curve = [_figures_of_covered(positive, targets, order[: round(share * len(order))]) for share in COVERAGES]
+    return {
+        "verdict_certain": {
+            "share": round(float(certain.mean()), 4),
+            **_figures_of_covered(positive, targets, certain),
+        },
+        "verdict_uncertain": {
+            "share": round(float((~certain).mean()), 4),
+            **_figures_of_covered(positive, targets, ~certain),
+        },
+        "curve": [{"coverage": share, **row} for share, row in zip(COVERAGES, curve, strict=True)],
+    }
+
+
+def _figures_of_covered(positive: np.ndarray, targets: np.ndarray, chosen: np.ndarray) -> dict:
+    if not len(positive[chosen]):
+        return {"f1": None, "exact_match": None}
+    decided, truth = positive[chosen], targets[chosen] > 0
+    scores = f1_score(truth, decided, average=None, zero_division=0) if truth.shape[1] > 1 else f1_score(truth, decided)
+    return {
+        "f1": round(float(np.mean(scores)), 4),
+        "exact_match": round(float((decided == truth).all(1).mean()), 4),
+    }
 
 
 def confusion(positive: np.ndarray, targets: np.ndarray) -> dict[str, int]:
@@ -199,8 +241,10 @@ def write_predictions(out: Path, name: str, task: str, split: str, predictions: 
     return path
 
 
-def predictions_of(scored: Scored, calibrated: np.ndarray, positive: np.ndarray) -> dict[str, np.ndarray]:
-    """Contents of a predictions file; arrays ``(n, classes)`` but for the identifiers."""
+def predictions_of(
+    scored: Scored, calibrated: np.ndarray, positive: np.ndarray, certainty: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Contents of a predictions file; arrays ``(n, classes)`` but for the identifiers and the certainty ``(n,)``."""
     recordings = scored.split
     return {
         "ecg_id": recordings.ecg_ids,
@@ -212,6 +256,7 @@ def predictions_of(scored: Scored, calibrated: np.ndarray, positive: np.ndarray)
         "probabilities": scored.probabilities.astype(np.float32),
         "calibrated": calibrated.astype(np.float32),
         "positive": positive,
+        "certainty": certainty.astype(np.float32),
     }
 
 
