@@ -1,0 +1,137 @@
+"""Export the shipped networks to ONNX, for inference without PyTorch.
+
+    python export_onnx.py            # multilabel_best, mi_best and abnormal_best in artifacts/
+
+Each file takes any number of recordings of any length from 2 s and carries what inference needs to know
+(task, classes, input scale, windows, checkpoint). It is compared with PyTorch before it replaces an
+older one. manifest.json lists the SHA-256 of every file that serving reads, and the answer to a stored
+generated ECG, so that a damaged or exchanged file is noticed before it answers anybody.
+"""
+
+import argparse
+import json
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch.export import Dim
+
+from config import CHECKPOINT_NAMES, DEFAULT_OUT, LEADS, SAMPLING_RATE
+from ecg.preprocessing import MINIMUM_WINDOW_S
+from files import replacing, sha256, write_text
+from inference import MANIFEST, Diagnoser, InferenceError, self_test_recording
+from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+
+TOLERANCE = 1e-4  # of a logit
+SHAPES = ((1, 250), (7, 250), (3, 333), (2, 1000), (16, 200))  # recordings, samples
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Largest difference of a logit between ONNX Runtime and PyTorch."""
+
+    task: str
+    difference: float
+
+
+def export(path: Path, checkpoint: Checkpoint, checkpoint_sha256: str) -> float:
+    """Write one ONNX file; returns the parity. Raises InferenceError if it is worse than 1e-4."""
+    network = checkpoint.network()
+    shape = {0: Dim("recordings", min=1), 2: Dim("samples", min=round(MINIMUM_WINDOW_S * SAMPLING_RATE))}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter's own future changes
+        program = torch.onnx.export(
+            network,
+            (torch.zeros(2, len(LEADS), 250),),
+            input_names=["signals"],
+            output_names=["logits"],
+            dynamic_shapes=(shape,),
+            dynamo=True,
+            verbose=False,
+        )
+    model = program.model_proto
+    facts = {
+        "task": checkpoint.task,
+        "classes": list(checkpoint.classes),
+        "leads": list(checkpoint.leads),
+        "sampling_rate": checkpoint.sampling_rate,
+        "input_scale": checkpoint.input_scale,
+        "window_s": checkpoint.window_s,
+        "stride_s": checkpoint.stride_s,
+        "model": checkpoint.model,
+        "checkpoint_sha256": checkpoint_sha256,
+        "synthetic": checkpoint.synthetic,
+    }
+    onnx.helper.set_model_props(model, {"hmt_ecgnet": json.dumps(facts)})
+    for node in model.graph.node:  # the exporter notes where in our source each node came from
+        del node.metadata_props[:]
+        node.doc_string = ""
+    onnx.checker.check_model(model, full_check=True)
+    with replacing(path) as unfinished:
+        onnx.save_model(model, unfinished)
+        difference = parity(unfinished, network)
+        if difference > TOLERANCE:
+            raise InferenceError(f"{path.name} differs from PyTorch by {difference:.2g}; it was not written")
+    return difference
+
+
+def parity(path: Path, network: torch.nn.Module) -> float:
+    """Largest difference of a logit over several batch sizes and lengths."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    rng, worst = np.random.default_rng(0), 0.0
+    for recordings, samples in SHAPES:
+        signals = rng.normal(size=(recordings, len(LEADS), samples)).astype(np.float32)
+        with torch.inference_mode():
+            expected = network(torch.from_numpy(signals)).numpy()
+        worst = max(worst, float(np.abs(session.run(None, {"signals": signals})[0] - expected).max()))
+    return worst
+
+
+def export_all(directory: Path) -> list[Parity]:
+    """Export every shipped network and write the manifest."""
+    results, names = [], []
+    for task, name in CHECKPOINT_NAMES.items():
+        source = directory / name
+        if task != "multilabel" and not source.is_file():
+            print(f"no {source}: {task} is left to the multi-label network")
+            continue
+        target = source.with_suffix(".onnx")
+        results.append(Parity(task, export(target, load_checkpoint(source), sha256(source))))
+        names += [target.name, f"{task}_thresholds.json"]
+        print(f"{target}: largest difference of a logit to PyTorch {results[-1].difference:.1e}")
+    missing = [name for name in names if not (directory / name).is_file()]
+    if missing:
+        raise InferenceError(f"{', '.join(missing)} missing in {directory}: run python threshold_search.py --task TASK")
+    files = {name: sha256(directory / name) for name in names}
+    write_text(directory / MANIFEST, json.dumps({"files": files, "self_test": None}, indent=1) + "\n")
+    answer = Diagnoser.load(directory).diagnose(self_test_recording(), quality=False)
+    expected = {
+        **answer.probabilities,
+        "mi_vs_norm": answer.mi_vs_norm.probability,
+        "norm_vs_abnormal": answer.norm_vs_abnormal.probability,
+    }
+    write_text(directory / MANIFEST, json.dumps({"files": files, "self_test": expected}, indent=1) + "\n")
+    return results
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--out", default=str(DEFAULT_OUT), help="holds the checkpoints, gets the ONNX files (default: artifacts)"
+    )
+    arguments = parser.parse_args(argv)
+    try:
+        export_all(Path(arguments.out))
+    except (CheckpointError, InferenceError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
