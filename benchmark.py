@@ -22,7 +22,7 @@ from files import write_text
 from models import count_parameters, create_model
 from training.checkpoint import machine_facts
 from training.command import computes_bfloat16
-from training.fit import make_loss, make_optimizer, train_epoch
+from training.fit import make_lesson, make_optimizer, train_epoch
 
 MODELS = ("hmt_ecgnet", "resnet1d")
 
@@ -37,15 +37,14 @@ def training_speed(data: Path, rounds: int, records: int) -> dict:
     train = PTBXLDataset(data, "train").first(records)
     bfloat16 = computes_bfloat16(torch.device("cpu"))
     networks = {name: create_model(name) for name in MODELS}
-    states = {name: (copy.deepcopy(net), make_optimizer(net, settings)) for name, net in networks.items()}
-    loss = make_loss(settings, train.targets)
+    averages = {name: copy.deepcopy(network) for name, network in networks.items()}
+    lessons = {name: make_lesson(network, train, settings) for name, network in networks.items()}
+    optimizers = {name: make_optimizer(lesson.modules, settings) for name, lesson in lessons.items()}
     rows = {name: [] for name in MODELS}
     for round_number in range(rounds + 1):
-        for name, network in networks.items():
-            average, optimizer = states[name]
-            rows[name].append(
-                train_epoch(network, average, optimizer, loss, train, settings, round_number, bfloat16, progress=False)
-            )
+        for name, lesson in lessons.items():
+            state = (lesson, averages[name], optimizers[name])
+            rows[name].append(train_epoch(*state, train, settings, round_number, bfloat16, progress=False))
             print(f"round {round_number}  {name:12} {rows[name][-1]['records_per_s']:7.1f} records/s", flush=True)
     return {
         "machine": machine_facts(),

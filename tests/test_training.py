@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from config import MULTILABEL, PROJECT
-from models import create_model
+from models import ARCHITECTURES, create_model
 from training import fit as fit_module
+from training.auxiliary import AuxiliaryHead, statement_targets
 from training.checkpoint import (
     Checkpoint,
     CheckpointError,
@@ -247,3 +248,31 @@ def test_the_description_of_a_checkpoint_is_complete():
         "training",
         "seed",
     } <= set(Checkpoint.__dataclass_fields__)
+
+
+def test_the_auxiliary_head_learns_statements_and_does_not_ship(demo_data, tmp_path):
+    arguments = ["--data", str(demo_data), "--out", str(tmp_path), "--name", "run", *FAST]
+    assert train_command({"multilabel": MULTILABEL}, "", [*arguments, "--statements", "3"]) == 0
+    checkpoint = load_checkpoint(tmp_path / "multilabel_best.pth")
+    assert checkpoint.training["statements"] == 3
+    assert checkpoint.weights.keys() == create_model("hmt_ecgnet").state_dict().keys()
+
+
+@pytest.mark.parametrize("model", sorted(ARCHITECTURES))
+def test_the_auxiliary_head_sees_what_the_networks_head_sees(model):
+    network = create_model(model)
+    auxiliary = AuxiliaryHead(network, 7)
+    logits = network(torch.randn(4, 12, 250))
+    others = auxiliary()
+    assert others.shape == (4, 7)
+    others.sum().backward()
+    shared = [p.grad for name, p in network.named_parameters() if not name.startswith("head")]
+    assert all(gradient is not None for gradient in shared) and logits.shape == (4, 5)
+
+
+def test_statements_count_whatever_their_likelihood_and_rare_ones_are_left_out():
+    statements = np.full((40, 3), np.nan)
+    statements[:20, 0], statements[:19, 1], statements[20:, 2] = 0.0, 100.0, 50.0
+    targets = statement_targets(statements)
+    assert targets.shape == (40, 2)
+    assert targets[:20].tolist() == [[1.0, 0.0]] * 20 and targets[20:].tolist() == [[0.0, 1.0]] * 20

@@ -39,6 +39,7 @@ TUNABLE = (
     "lead_gain",
     "noise",
     "wander",
+    "statements",
     "gamma_positive",
     "gamma_negative",
     "class_balance",
@@ -158,7 +159,9 @@ def train(settings: Training, arguments) -> int:
     if settings.task == "multilabel" or arguments.init == "none":
         network, input_scale = create_model(settings.model, **settings.model_arguments), None
     else:
-        settings, network, input_scale = start_from(Path(arguments.init or out / CHECKPOINT_NAMES["multilabel"]), settings)
+        settings, network, input_scale = start_from(
+            Path(arguments.init or out / CHECKPOINT_NAMES["multilabel"]), settings
+        )
     network = network.to(device)
     index = read_index(data_directory(arguments.data))
     train_set = PTBXLDataset(index, "train", settings.task, input_scale)

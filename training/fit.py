@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F
 from tqdm import tqdm
 
 from config import SAMPLING_RATE, Training
@@ -24,6 +25,7 @@ from dataset import PTBXLDataset
 from ecg.preprocessing import predict_probabilities
 from files import write_text
 from training.augment import Augmentation, augment
+from training.auxiliary import AuxiliaryHead, statement_targets
 from training.checkpoint import (
     Checkpoint,
     CheckpointError,
@@ -74,17 +76,16 @@ def fit(
     Raises CheckpointError if the run to resume was made with other settings, and FloatingPointError
     if the loss is no longer a number.
     """
-    device = next(network.parameters()).device
     average = copy.deepcopy(network).eval()
-    optimizer = make_optimizer(network, settings)
-    history = _restore(run, network, average, optimizer, settings) if resume and run.last.is_file() else []
-    loss_function = make_loss(settings, train.targets).to(device)
+    lesson = make_lesson(network, train, settings)
+    optimizer = make_optimizer(lesson.modules, settings)
+    history = _restore(run, lesson, average, optimizer, settings) if resume and run.last.is_file() else []
     started_at = len(history)
     revision = git_revision()  # of the code in memory, whatever happens to the files meanwhile
     for epoch in range(started_at, settings.epochs):
         if stopped_improving(history, settings.patience):
             break
-        row = train_epoch(network, average, optimizer, loss_function, train, settings, epoch, bfloat16, progress)
+        row = train_epoch(lesson, average, optimizer, train, settings, epoch, bfloat16, progress)
         auroc, auprc = measure(average, valid, settings)
         row.update(val_auroc=auroc, val_auprc=auprc, peak_memory_mb=peak_memory_mb())
         history.append(row)
@@ -93,7 +94,7 @@ def fit(
         save_atomically(
             run.last,
             {
-                "network": network.state_dict(),
+                "network": lesson.modules.state_dict(),
                 "average": average.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "history": history,
@@ -111,11 +112,52 @@ def fit(
     return history
 
 
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """The network, what it is taught, and by which losses.
+
+    auxiliary: the head for SCP statements, None without. statements: its targets ``(n, statements)``.
+    """
+
+    network: nn.Module
+    loss_function: nn.Module
+    auxiliary: AuxiliaryHead | None
+    statements: np.ndarray | None
+    weight: float
+
+    @property
+    def modules(self) -> nn.ModuleList:
+        """Everything that has weights to learn."""
+        return nn.ModuleList([self.network] if self.auxiliary is None else [self.network, self.auxiliary])
+
+    def loss(self, signals: torch.Tensor, targets: torch.Tensor, batch: np.ndarray, bfloat16: bool) -> torch.Tensor:
+        """Loss of one batch; batch: the recordings' numbers."""
+        device = signals.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            logits = self.network(signals)
+            others = None if self.auxiliary is None else self.auxiliary()
+        loss = self.loss_function(logits.float(), targets)
+        if others is not None:
+            made = torch.from_numpy(self.statements[batch]).to(device)
+            loss = loss + self.weight * F.binary_cross_entropy_with_logits(others.float(), made)
+        return loss
+
+
+def make_lesson(network: nn.Module, train: PTBXLDataset, settings: Training) -> Lesson:
+    """The configured losses around a network; the auxiliary head's first weights come from torch's global source."""
+    device = next(network.parameters()).device
+    loss_function = make_loss(settings, train.targets).to(device)
+    statements = statement_targets(train.statements)
+    if not settings.statements or not statements.shape[1]:
+        return Lesson(network, loss_function, None, None, 0.0)
+    auxiliary = AuxiliaryHead(network, statements.shape[1]).to(device)
+    return Lesson(network, loss_function, auxiliary, statements, settings.statements)
+
+
 def train_epoch(
-    network: nn.Module,
+    lesson: Lesson,
     average: nn.Module,
     optimizer: torch.optim.Optimizer,
-    loss_function: nn.Module,
     train: PTBXLDataset,
     settings: Training,
     epoch: int,
@@ -123,7 +165,8 @@ def train_epoch(
     progress: bool,
 ) -> dict:
     """One pass over the training recordings, a random crop of each; returns its row of the log."""
-    device = next(network.parameters()).device
+    network, parameters = lesson.network, list(lesson.modules.parameters())
+    device = parameters[0].device
     generator = epoch_generator(settings.seed, epoch)
     numbers = np.arange(len(train)) if settings.unlabelled else np.flatnonzero(train.labelled)
     order = numbers[torch.randperm(len(numbers), generator=generator).numpy()]
@@ -145,12 +188,10 @@ def train_epoch(
         done = epoch * steps + step
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(settings, done / (settings.epochs * steps))
-        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-            logits = network(signals)
-        loss = loss_function(logits.float(), targets)
+        loss = lesson.loss(signals, targets, batch, bfloat16)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
+        nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
         optimizer.step()
         update_average(*values, min(settings.ema_decay, (1 + done) / (10 + done)))
         losses.append(loss.item())
@@ -187,10 +228,10 @@ def learning_rate(settings: Training, progress: float) -> float:
     )
 
 
-def make_optimizer(network: nn.Module, settings: Training) -> torch.optim.Optimizer:
+def make_optimizer(modules: nn.Module, settings: Training) -> torch.optim.Optimizer:
     """AdamW; biases and normalisation scales are not decayed."""
-    matrices = [p for p in network.parameters() if p.ndim > 1]
-    vectors = [p for p in network.parameters() if p.ndim <= 1]
+    matrices = [p for p in modules.parameters() if p.ndim > 1]
+    vectors = [p for p in modules.parameters() if p.ndim <= 1]
     return torch.optim.AdamW(
         [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
         lr=settings.learning_rate,
@@ -281,7 +322,7 @@ def as_csv(history: list[dict]) -> str:
     return text.getvalue()
 
 
-def _restore(run: Run, network: nn.Module, average: nn.Module, optimizer, settings: Training) -> list[dict]:
+def _restore(run: Run, lesson: Lesson, average: nn.Module, optimizer, settings: Training) -> list[dict]:
     state = load_plain(run.last)
     if state["settings"] != vars(settings):
         differing = [key for key, value in vars(settings).items() if state["settings"].get(key) != value]
@@ -289,7 +330,7 @@ def _restore(run: Run, network: nn.Module, average: nn.Module, optimizer, settin
             f"{run.last} was trained with another {', '.join(differing) or 'configuration'}: "
             "resume with the same flags, or start afresh without --resume"
         )
-    network.load_state_dict(state["network"])
+    lesson.modules.load_state_dict(state["network"])
     average.load_state_dict(state["average"])
     optimizer.load_state_dict(state["optimizer"])
     return state["history"]
