@@ -27,6 +27,12 @@ train: .venv/ready
 	$(BIN)/python train_multilabel.py --out artifacts --resume
 	$(BIN)/python threshold_search.py
 	$(BIN)/python eval_multilabel.py
+	for task in mi_vs_norm norm_vs_abnormal; do \
+	  $(BIN)/python train_binary.py --task $$task --out artifacts --resume && \
+	  $(BIN)/python threshold_search.py --task $$task && \
+	  $(BIN)/python eval_binary.py --task $$task || exit 1; \
+	done
+	$(BIN)/python export_onnx.py
 
 test: .venv/ready
 	$(BIN)/ruff check .

@@ -62,7 +62,7 @@ class Training:
     lead_gain: float = 0.1
     noise: float = 0.1
     wander: float = 0.4
-    statements: float = 0.0  # weight of the loss on all SCP statements, see training/auxiliary.py
+    statements: float = 3.0  # weight of the loss on all SCP statements, see training/auxiliary.py
     # loss, see training/losses.py; gamma 0 and balance 0 are plain binary cross-entropy
     gamma_positive: float = 0.0
     gamma_negative: float = 0.0

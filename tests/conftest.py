@@ -11,9 +11,11 @@ from hypothesis import settings
 
 import eval_multilabel
 import threshold_search
-from config import MULTILABEL, data_directory
+from config import BINARY, MULTILABEL, data_directory
 from dataset import Index, read_index
 from ecg.synthetic import write_dataset
+from export_onnx import export_all
+from make_examples import write_examples
 from training.command import train_command
 
 # no wall-clock limits on a busy machine, and the same examples on every run
@@ -81,3 +83,18 @@ def trained(demo_data, tmp_path_factory):
             assert command() == 0
         printed[name] = text.getvalue()
     return out, printed
+
+
+@pytest.fixture(scope="session")
+def served(trained, demo_data, tmp_path_factory):
+    """A directory with everything inference reads, of networks trained on the generated data."""
+    out = tmp_path_factory.mktemp("served")
+    for name in ("multilabel_best.pth", "multilabel_thresholds.json"):
+        shutil.copy(trained[0] / name, out / name)
+    shared = ["--data", str(demo_data), "--out", str(out)]
+    for task in BINARY:
+        assert train_command(BINARY, "", [*shared, "--task", task, "--epochs", "1", "--quiet", "--threads", "1"]) == 0
+        assert threshold_search.main([*shared, "--task", task, "--score", "binary"]) == 0
+    write_examples(out / "examples")
+    export_all(out)
+    return out
