@@ -20,7 +20,7 @@ import onnxruntime
 
 from calibration import Decisions, ThresholdsError, load_decisions, multilabel_score
 from config import BINARY, CHECKPOINT_NAMES, DEFAULT_OUT, LEADS, SAMPLING_RATE, SUPERCLASSES, TASK_CLASSES
-from ecg.preprocessing import FULL_DURATION_S, model_input, predict_probabilities
+from ecg.preprocessing import FULL_DURATION_S, model_input, predict_probabilities, scale_signal
 from ecg.quality import Quality, assess
 from ecg.recording import Recording, RecordingError, read_recording
 from files import sha256
@@ -29,6 +29,7 @@ MANIFEST = "manifest.json"
 SELF_TEST_ECG = "examples/normal.hea"
 SELF_TEST_TOLERANCE = 1e-3
 BACKENDS = ("onnx", "pytorch")
+WINDOWS_AT_A_TIME = 32
 
 
 class InferenceError(RuntimeError):
@@ -153,13 +154,11 @@ class Diagnoser:
     def probabilities(self, recording: Recording) -> dict[str, np.ndarray]:
         """Uncalibrated probabilities of every task, ``(classes,)`` each."""
         require_leads(recording)
-        signals: dict[float, np.ndarray] = {}
+        signal = model_input(recording, 1.0)  # mV; resampled once for all networks
         scores = {}
         for task, network in self.networks.items():
-            if network.input_scale not in signals:
-                signals[network.input_scale] = model_input(recording, network.input_scale)[None]
-            windows = (network.window_s, network.stride_s)
-            scores[task] = predict_probabilities(network.logits_of, signals[network.input_scale], *windows)
+            scaled = scale_signal(signal, network.input_scale)[None]
+            scores[task] = predict_probabilities(network.logits_of, scaled, network.window_s, network.stride_s)
         for task in BINARY:
             if task not in scores:
                 scores[task] = multilabel_score(scores["multilabel"], task)
@@ -257,10 +256,16 @@ def _load_onnx(path: Path, threads: int) -> Network:
             facts["stride_s"],
             facts["checkpoint_sha256"],
             facts["synthetic"],
-            lambda windows: session.run(None, {"signals": windows})[0],
+            lambda windows: run_in_batches(session, windows),
         )
     except Exception as error:  # onnxruntime raises types of its own for whatever a damaged file provokes
         raise InferenceError(f"{path} cannot be read as a network: {error}; run python export_onnx.py") from error
+
+
+def run_in_batches(session: onnxruntime.InferenceSession, windows: np.ndarray) -> np.ndarray:
+    """Logits of windows ``(n, 12, samples)``, a few at a time: an hour's at once would take gigabytes."""
+    batches = np.split(windows, range(WINDOWS_AT_A_TIME, len(windows), WINDOWS_AT_A_TIME))
+    return np.concatenate([session.run(None, {"signals": batch})[0] for batch in batches])
 
 
 def _load_pytorch(path: Path) -> Network:

@@ -59,6 +59,61 @@ def test_documents_quote_the_files_they_claim_to(document):
     assert report.filled_in(text) == text, "run python report.py"
 
 
+def test_the_drawing_shows_the_network_that_ships():
+    assert report.drawn_from(report.ARCHITECTURE) == report.as_text(report.shipped_stages()), "run python report.py"
+    total = sum(stage.parameters for stage in report.shipped_stages())
+    assert total == count_parameters(load_checkpoint(ARTIFACTS / "multilabel_best.pth").network())
+
+
+def test_a_stale_drawing_is_noticed_and_renewed(monkeypatch, tmp_path):
+    monkeypatch.setattr(report, "ARCHITECTURE", tmp_path / "architecture.png")
+    assert report.main(["--check"]) == 1
+    assert report.main([]) == 0
+    assert report.main(["--check"]) == 0
+
+
+@pytest.mark.parametrize(("task", "name"), [("mi_vs_norm", "mi_best.pth"), ("norm_vs_abnormal", "abnormal_best.pth")])
+def test_binary_files_belong_together(task, name):
+    checkpoint = load_checkpoint(ARTIFACTS / name)
+    assert checkpoint.task == task and not checkpoint.synthetic
+    content = json.loads((ARTIFACTS / f"{task}_metrics_val.json").read_text())
+    shipped = {"binary": sha256(ARTIFACTS / name), "multilabel": sha256(ARTIFACTS / "multilabel_best.pth")}
+    assert content["checkpoint_sha256"] == shipped[content["score"]]
+    assert {score: row["checkpoint_sha256"] for score, row in content["by_score"].items()} == shipped
+    load_decisions(ARTIFACTS / f"{task}_thresholds.json", task, shipped)
+
+
+def test_the_binary_figures_are_what_was_asked_for():
+    mi = json.loads((ARTIFACTS / "mi_vs_norm_metrics_val.json").read_text())["macro"]
+    abnormal = json.loads((ARTIFACTS / "norm_vs_abnormal_metrics_val.json").read_text())["macro"]
+    assert mi["auroc"]["value"] >= 0.982 and mi["accuracy"]["value"] >= 0.935 and mi["f1"]["value"] >= 0.905
+    assert abnormal["auroc"]["value"] >= 0.954
+
+
+def test_the_comparison_is_of_files_that_are_here():
+    content = json.loads((ARTIFACTS / "comparison_val.json").read_text())
+    shipped = {sha256(path): path.name for path in ARTIFACTS.glob("*.pth")}
+    for row in content["networks"]:
+        predictions = ARTIFACTS / "predictions" / f"{row['name']}_multilabel_val.npz"
+        with np.load(predictions, allow_pickle=False) as arrays:
+            assert str(arrays["checkpoint_sha256"]) == row["checkpoint_sha256"]
+            labelled = arrays["labelled"]
+            auroc, _ = macro_auroc_and_auprc(arrays["probabilities"][labelled], arrays["targets"][labelled])
+        assert row["auroc"]["value"] == pytest.approx(auroc, abs=1e-4)
+        if "_seed" not in row["name"]:
+            assert row["checkpoint_sha256"] in shipped
+    assert {row["model"] for row in content["networks"]} == {"hmt_ecgnet", "resnet1d", "resnet1d_wang", "plain_cnn"}
+
+
+def test_the_error_analysis_is_of_the_shipped_predictions():
+    content = json.loads((ARTIFACTS / "analysis" / "errors.json").read_text())
+    assert content["checkpoints"]["hmt_ecgnet"] == sha256(ARTIFACTS / "multilabel_best.pth")
+    assert len(content["seed_errors"]["networks"]) == 5
+    for name, digest in content["checkpoints"].items():
+        with np.load(ARTIFACTS / "predictions" / f"{name}_multilabel_val.npz", allow_pickle=False) as arrays:
+            assert str(arrays["checkpoint_sha256"]) == digest
+
+
 def test_no_artifact_is_of_synthetic_data():
     for path in ARTIFACTS.glob("*.json"):
         assert json.loads(path.read_text()).get("synthetic", False) is False, path.name
