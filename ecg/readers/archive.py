@@ -1,0 +1,58 @@
+"""One zip archive as the files in it, within limits, in memory."""
+
+import io
+import stat
+import zipfile
+from pathlib import PurePosixPath
+
+from ecg.recording import RecordingError, shown
+
+MAX_MEMBERS = 100
+MAX_RATIO = 100  # unpacked to packed
+MAX_UNPACKED_BYTES = 60_000_000
+
+
+def is_zip(content: bytes) -> bool:
+    """Whether the bytes start like a zip archive, empty ones included."""
+    return content[:4] in (b"PK\x03\x04", b"PK\x05\x06")
+
+
+def unpack(content: bytes) -> dict[str, bytes]:
+    """The files of an archive by base name; folders, hidden files and macOS resource forks are left out.
+
+    Raises RecordingError for links, paths that lead out, encryption, unusual compression and zip bombs.
+    """
+    # counted before zipfile makes an object of each entry
+    if content.count(b"PK\x01\x02") > MAX_MEMBERS:
+        raise RecordingError(f"the archive holds more than {MAX_MEMBERS} files; pack one recording")
+    files, total = {}, 0
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for member in archive.infolist():
+            path = PurePosixPath(member.filename.replace("\\", "/"))
+            _check(member, path)
+            if member.is_dir() or path.name.startswith(".") or "__MACOSX" in path.parts:
+                continue
+            total += member.file_size
+            if total > MAX_UNPACKED_BYTES:
+                raise RecordingError(f"the archive unpacks to more than {MAX_UNPACKED_BYTES / 1e6:.0f} MB")
+            if path.name in files:
+                raise RecordingError(f"the archive holds two files called {shown(path.name)}; pack one recording")
+            files[path.name] = archive.read(member)  # never more than file_size, whatever is packed
+            if is_zip(files[path.name]):
+                raise RecordingError("the archive holds another archive; pack the files themselves")
+    return files
+
+
+def _check(member: zipfile.ZipInfo, path: PurePosixPath) -> None:
+    name = shown(member.filename)
+    if path.is_absolute() or ".." in path.parts or ":" in member.filename:
+        raise RecordingError(f"the archive holds a path that leads out of it: {name}")
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise RecordingError(f"the archive holds a link or special file: {name}; pack the file itself")
+    if member.flag_bits & 1:
+        raise RecordingError(f"{name} is encrypted; pack it without a password")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise RecordingError(f"{name} is packed in an unusual way; use plain zip compression")
+    if member.file_size > MAX_RATIO * max(member.compress_size, 1):
+        raise RecordingError(f"{name} unpacks to more than {MAX_RATIO} times its size; no ECG does")

@@ -1,0 +1,73 @@
+"""EDF and EDF+: the European Data Format (Kemp et al. 1992, 2003), read by edflib through pyedflib.
+
+The header is fixed columns of text. They are checked against the file's length before edflib opens it, and what has no
+bearing on the signals but would make edflib refuse the file (names, dates, EDF+ marks, the sign of micro) is blanked.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyedflib
+
+from ecg.recording import MAX_SIGNALS, Channels, RecordingError, check_extent, lead_name, shown
+
+FIXED_BYTES = 256
+SIGNAL_BYTES = 256
+BYTES_PER_SAMPLE = 2
+# where each signal's columns start, in bytes of header a signal, and how wide they are
+LABEL, UNIT, SAMPLES = (0, 16), (96, 8), (216, 8)
+
+_PRINTABLE = bytes(byte if 32 <= byte < 127 else 32 for byte in range(256))
+_NOBODY = b"0       " + b" " * 160 + b"01.01.8500.00.00"  # version, patient, recording, date, time
+
+
+def is_edf(content: bytes) -> bool:
+    """Whether the bytes start with EDF's version field."""
+    return content.startswith(b"0       ") and len(content) >= FIXED_BYTES
+
+
+def read(content: bytes) -> Channels:
+    """The signals of an EDF or EDF+C file that are named like leads, in their physical units.
+
+    Raises RecordingError if the header contradicts the file, the leads' rates differ, or the recording is interrupted.
+    """
+    if content[192:197] == b"EDF+D":
+        raise RecordingError("an interrupted recording (EDF+D) is not read; export a continuous part of it")
+    records, seconds, count = int(content[236:244]), float(content[244:252]), int(content[252:256])
+    if not 1 <= count <= MAX_SIGNALS:
+        raise RecordingError(f"{count} signals; 1 to {MAX_SIGNALS} are read")
+    if records < 1 or not seconds > 0:
+        raise RecordingError("the header gives no number or duration of data records; the recording was not finished")
+    header = FIXED_BYTES + count * SIGNAL_BYTES
+    samples = [int(field) for field in _fields(content, SAMPLES, count)]
+    needed = header + records * sum(samples) * BYTES_PER_SAMPLE
+    if min(samples) < 1 or needed > len(content):
+        raise RecordingError(f"the file is cut short: its header describes {needed} bytes, it holds {len(content)}")
+    labels, units = _fields(content, LABEL, count), _fields(content, UNIT, count)
+    leads = [i for i, label in enumerate(labels) if lead_name(label)]
+    if not leads:
+        raise RecordingError(f"no signal is named like a lead; found {', '.join(shown(label) for label in labels)}")
+    if len({samples[i] for i in leads}) > 1:
+        raise RecordingError("the leads have different sampling rates; export them at one rate")
+    rate = samples[leads[0]] / seconds
+    check_extent(len(leads), records * samples[leads[0]], rate)
+    others = [shown(label) for i, label in enumerate(labels) if i not in leads and label != "EDF Annotations"]
+    notes = (f"ignored signals: {', '.join(others)}",) if others else ()
+    plain = _NOBODY + content[184:192] + b" " * 44 + content[236:header].translate(_PRINTABLE) + content[header:]
+    return Channels([labels[i] for i in leads], _physical(plain, leads), [units[i] for i in leads], rate, notes)
+
+
+def _fields(content: bytes, column: tuple[int, int], count: int) -> list[str]:
+    """One column of the signals' headers."""
+    offset, width = column
+    starts = range(FIXED_BYTES + offset * count, FIXED_BYTES + (offset + width) * count, width)
+    return [content[start : start + width].decode("latin-1").strip() for start in starts]
+
+
+def _physical(content: bytes, signals: list[int]) -> list[np.ndarray]:
+    with tempfile.TemporaryDirectory(prefix="ecg-") as folder:
+        path = Path(folder, "recording.edf")
+        path.write_bytes(content)
+        with pyedflib.EdfReader(str(path), annotations_mode=pyedflib.DO_NOT_READ_ANNOTATIONS) as file:
+            return [file.readSignal(i) for i in signals]

@@ -1,0 +1,158 @@
+"""HL7 aECG, GE MUSE XML and SCP-ECG (EN 1064, ISO 11073-91064), parsed by ecgdatakit.
+
+ecgdatakit guards against hostile XML (defusedxml) and checks structure, but not cost: what could make it work for
+minutes is refused first.
+"""
+
+import struct
+import tempfile
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+from ecgdatakit.models import ECGRecord, Lead
+from ecgdatakit.parsing.parser import Parser
+from ecgdatakit.parsing.parsers.ge_muse_xml import GEMuseXMLParser
+from ecgdatakit.parsing.parsers.hl7_aecg import HL7aECGParser
+from ecgdatakit.parsing.parsers.scp_ecg import SCPECGParser
+
+from ecg.recording import MAX_SIGNALS, Channels, RecordingError, check_extent, lead_name, shown
+
+HEAD_BYTES = 4096
+MAX_XML_MARKS = 200_000  # tags, and attributes; an aECG of ten seconds has some hundreds
+MAX_SCP_BYTES = 1_000_000  # a lead's data is at most 64 kB there
+MAX_SCP_SAMPLES = 2_000_000  # of all leads; unpacking is slow
+MAX_SCP_BEATS = 1000
+MAX_SCP_BEAT_MS = 5000
+SCP_SECTION_HEADER = 16
+
+_WARNINGS = threading.Lock()  # collecting warnings changes the whole process for a moment
+
+
+def is_aecg(content: bytes) -> bool:
+    """Whether the bytes start like an HL7 annotated ECG."""
+    return HL7aECGParser.can_parse(Path(), content[:HEAD_BYTES])
+
+
+def is_muse(content: bytes) -> bool:
+    """Whether the bytes start like a GE MUSE export."""
+    return GEMuseXMLParser.can_parse(Path(), content[:HEAD_BYTES])
+
+
+def is_xml(content: bytes) -> bool:
+    """Whether the bytes start like some XML."""
+    return content[:HEAD_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
+
+
+def is_scp(content: bytes) -> bool:
+    """Whether the bytes start like an SCP-ECG record."""
+    return SCPECGParser.can_parse(Path(), content[:HEAD_BYTES])
+
+
+def read_aecg(content: bytes) -> Channels:
+    """The first rhythm series of an HL7 annotated ECG. Raises RecordingError."""
+    return _read_xml(HL7aECGParser(), content)
+
+
+def read_muse(content: bytes) -> Channels:
+    """The rhythm waveform of a GE MUSE export. Raises RecordingError."""
+    return _read_xml(GEMuseXMLParser(), content)
+
+
+def read_scp(content: bytes) -> Channels:
+    """The rhythm data of an SCP-ECG record. Raises RecordingError."""
+    if len(content) > MAX_SCP_BYTES:
+        raise RecordingError(
+            f"an SCP-ECG record of {len(content) / 1e6:.1f} MB; at most {MAX_SCP_BYTES / 1e6:.0f} MB are read"
+        )
+    _check_scp(content)
+    return _channels(*_parse(SCPECGParser(), content))
+
+
+def _read_xml(parser: Parser, content: bytes) -> Channels:
+    if max(content.count(b"<"), content.count(b"=")) > MAX_XML_MARKS:
+        raise RecordingError(f"the XML file has more than {MAX_XML_MARKS} tags or attributes; no ECG needs so many")
+    return _channels(*_parse(parser, content))
+
+
+def _parse(parser: Parser, content: bytes) -> tuple[ECGRecord, tuple[str, ...]]:
+    """The parsed record and what the parser warned of."""
+    with (
+        tempfile.TemporaryDirectory(prefix="ecg-") as folder,
+        _WARNINGS,
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        warnings.simplefilter("always")
+        path = Path(folder, "recording")
+        path.write_bytes(content)
+        try:
+            record = parser.parse(path)
+        except Exception as error:
+            message = str(error).replace(str(path), "the file")
+            raise RecordingError(f"not a readable {parser.FORMAT_NAME} file: {shown(message, 200)}") from error
+    return record, tuple(shown(warning.message, 200) for warning in caught)
+
+
+def _channels(record: ECGRecord, notes: tuple[str, ...]) -> Channels:
+    leads = [lead for lead in record.leads if lead_name(lead.label)]
+    if not leads:
+        raise RecordingError(
+            f"no lead is named as usual; found {', '.join(shown(lead.label) for lead in record.leads[:20])}"
+        )
+    rates = {lead.sampling_rate for lead in leads}
+    if len(rates) > 1:
+        raise RecordingError("the leads have different sampling rates; export them at one rate")
+    # the library rounds rates to whole Hz and keeps aECG's exact one aside
+    rate = record.raw_metadata.get("rhythm_time", {}).get("sampling_rate_exact") or rates.pop()
+    check_extent(len(leads), max(len(lead.samples) for lead in leads), rate)
+    others = [shown(lead.label) for lead in record.leads if lead not in leads]
+    if others:
+        notes += (f"ignored signals: {', '.join(others[:MAX_SIGNALS])}",)
+    return Channels(
+        [lead.label for lead in leads],
+        [_physical(lead) for lead in leads],
+        [lead.resolution_unit for lead in leads],
+        rate,
+        notes,
+    )
+
+
+def _physical(lead: Lead) -> np.ndarray:
+    if not lead.resolution_unit or not lead.resolution:
+        raise RecordingError(
+            f"lead {shown(lead.label)} has no amplitude unit or a scale of zero, so its amplitude is unknown"
+        )
+    return lead.samples * lead.resolution + lead.offset
+
+
+def _check_scp(content: bytes) -> None:
+    """Refuse counts in sections 3 (leads) and 4 (beats) that would cost hours or cannot be true."""
+    leads = _scp_section(content, 3)
+    count = leads[0]
+    if not 1 <= count <= MAX_SIGNALS:
+        raise RecordingError(f"{count} leads; 1 to {MAX_SIGNALS} are read")
+    extents = {struct.unpack_from("<II", leads, 2 + 9 * i) for i in range(count)}
+    if len(extents) > 1:
+        raise RecordingError("the leads do not start and end together; only simultaneous leads are read")
+    ((first, last),) = extents
+    if not 0 <= (last - first) * count < MAX_SCP_SAMPLES:
+        raise RecordingError(f"{count} leads of samples {first} to {last} are not those of a resting ECG")
+    beats = _scp_section(content, 4)
+    if len(beats) >= 6:
+        length_ms, _, number = struct.unpack_from("<HHH", beats)
+        if number > MAX_SCP_BEATS or length_ms > MAX_SCP_BEAT_MS:
+            raise RecordingError(
+                f"{number} beats and a reference beat of {length_ms} ms are not those of a resting ECG"
+            )
+
+
+def _scp_section(content: bytes, number: int) -> bytes:
+    """The last section of that number that the pointers name, as ecgdatakit takes it; empty if there is none."""
+    body = b""
+    end = 6 + struct.unpack_from("<I", content, 10)[0]
+    for position in range(6 + SCP_SECTION_HEADER, min(end, len(content)) - 9, 10):
+        section, length, index = struct.unpack_from("<HII", content, position)
+        if section == number and length:
+            body = content[index - 1 + SCP_SECTION_HEADER : index - 1 + length]
+    return body

@@ -1,0 +1,248 @@
+"""CSV, TSV, NPY and NPZ: bare numbers, whose sampling rate and units the file or the caller must give.
+
+CSV: a header row of lead names and samples down the rows, separated by comma, semicolon (then decimal commas are fine)
+or tab. The rate comes from a comment above the header (``# sampling_rate: 500``), a time column whose name has a unit
+(``time_s``, ``Time [ms]``) or the caller; units from the names of columns (``I (mV)``), a comment (``# units: mV``) or
+the caller. NPZ: ``signal`` as ``(leads, samples)`` or ``(samples, leads)``, and where known ``sampling_rate`` (Hz),
+``leads`` (names) and ``units``. NPY: the signal alone. Twelve unnamed leads are taken to be in standard order, with a
+note.
+"""
+
+import csv
+import io
+import re
+
+import numpy as np
+import pandas as pd
+
+from config import LEADS
+from ecg.recording import MAX_SIGNALS, MAX_VALUES, Channels, RecordingError, check_extent, lead_name, millivolts, shown
+
+MAX_HEADER_CHARACTERS = 10_000
+MAX_NAME_CHARACTERS = 100
+MAX_COMMENT_LINES = 100
+MAX_COLUMNS = 4 * MAX_SIGNALS
+
+_UNIT_IN_BRACKETS = re.compile(r"([^(\[]+)[(\[]([^)\]]*)[)\]]")
+_UNIT_AFTER = re.compile(r"(.+?)[\s_/]+([numµμ]?[vs])", re.IGNORECASE)
+_RATE_COMMENT = re.compile(
+    r"(?:sampl\w*[ _-]?(?:rate|freq\w*)|fs|freq\w*)(?:[ _(\[]*hz[)\]]?)?\s*[:=,;]\s*(\d+(?:\.\d+)?)\s*(k?hz)?\W*",
+    re.IGNORECASE,
+)
+_UNITS_COMMENT = re.compile(r"units?\s*[:=,;]\s*(\w+)\W*", re.IGNORECASE)
+_SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "milliseconds": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6}
+
+
+def is_text(content: bytes) -> bool:
+    """Whether the bytes could be a table in text: no binary zeros, unless in UTF-16."""
+    return content[:2] in (b"\xff\xfe", b"\xfe\xff") or (bool(content.strip()) and b"\0" not in content)
+
+
+def read_text(content: bytes, sampling_rate: float | None, units: str | None) -> Channels:
+    """The lead columns of a CSV or TSV file. Raises RecordingError if rate or units are neither there nor given."""
+    comments, header, body = _parts(_decoded(content))
+    delimiter = max(",;\t", key=header.count)
+    names = [name.strip()[:MAX_NAME_CHARACTERS] for name in next(csv.reader([header], delimiter=delimiter))]
+    if not 1 <= len(names) <= MAX_COLUMNS:
+        raise RecordingError(f"{len(names)} columns; at most {MAX_COLUMNS} are read")
+    columns = [_name_and_unit(name) for name in names]
+    leads = [index for index, (name, _) in enumerate(columns) if lead_name(name)]
+    if not leads:
+        raise RecordingError(
+            f"no column is named like a lead ({', '.join(LEADS)}) in the first row, found {shown(header)}; "
+            "a table needs a header row of lead names and samples down the rows"
+        )
+    times = [index for index, (name, _) in enumerate(columns) if name.lower() in ("time", "t", *_SECONDS)]
+    table = _numbers(body, delimiter, sorted([*leads, *times[:1]]), len(names))
+    declared = _rate_in(comments) or (_rate_of(table[times[0]], *columns[times[0]]) if times else None)
+    rate = _settled("sampling rate", declared, sampling_rate, "as sampling_rate=, in Hz")
+    common = _units_in(comments)
+    lead_units = [
+        _settled(f"unit of {shown(columns[index][0])}", columns[index][1] or common, units, "as units=, such as mV")
+        for index in leads
+    ]
+    others = [columns[index][0] for index in range(len(columns)) if index not in (*leads, *times) and columns[index][0]]
+    notes = (f"ignored columns: {', '.join(shown(name) for name in others[:MAX_SIGNALS])}",) if others else ()
+    return Channels([columns[index][0] for index in leads], [table[index] for index in leads], lead_units, rate, notes)
+
+
+def is_npy(content: bytes) -> bool:
+    """Whether the bytes start like a NumPy array file."""
+    return content.startswith(b"\x93NUMPY")
+
+
+def read_npy(content: bytes, sampling_rate: float | None, units: str | None) -> Channels:
+    """Twelve leads in standard order from a bare array. Raises RecordingError unless rate and units are given."""
+    return _from_array(_array(content), None, None, None, sampling_rate, units)
+
+
+def is_npz(files: dict[str, bytes]) -> bool:
+    """Whether the files of an archive are those of an NPZ file."""
+    return "signal.npy" in files and all(is_npy(content) for content in files.values())
+
+
+def read_npz(files: dict[str, bytes], sampling_rate: float | None, units: str | None) -> Channels:
+    """The signal of an unpacked NPZ file. Raises RecordingError if rate or units are neither there nor given."""
+    arrays = {name.removesuffix(".npy"): _array(content) for name, content in files.items()}
+    rate = arrays.get("sampling_rate")
+    if rate is not None and (rate.size != 1 or rate.dtype.kind not in "iuf"):
+        raise RecordingError("sampling_rate in the NPZ file must be one number, in Hz")
+    return _from_array(
+        arrays["signal"],
+        _words(arrays.get("leads"), "leads"),
+        None if rate is None else rate.item(),
+        _words(arrays.get("units"), "units"),
+        sampling_rate,
+        units,
+    )
+
+
+def _decoded(content: bytes) -> str:
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")  # spreadsheets of the West write the sign of micro so
+
+
+def _parts(text: str) -> tuple[list[str], str, str]:
+    """Comment lines, header row, and the rows below."""
+    comments = []
+    for _ in range(MAX_COMMENT_LINES):
+        line, _, text = text.partition("\n")
+        line = line.strip("\r\f\v ")
+        if len(line) > MAX_HEADER_CHARACTERS:
+            break
+        if line.startswith("#"):
+            comments.append(line[:MAX_NAME_CHARACTERS].strip("# \t\"'"))
+        elif line.strip():
+            return comments, line, text
+    raise RecordingError("no header row of lead names is found at the top of the file")
+
+
+def _name_and_unit(column: str) -> tuple[str, str | None]:
+    """
+    >>> _name_and_unit("aVR (mV)"), _name_and_unit("time_ms"), _name_and_unit("V1")
+    (('aVR', 'mV'), ('time', 'ms'), ('V1', None))
+    """
+    match = _UNIT_IN_BRACKETS.fullmatch(column) or _UNIT_AFTER.fullmatch(column)
+    return (match[1].strip(), match[2].strip()) if match else (column, None)
+
+
+def _numbers(body: str, delimiter: str, columns: list[int], width: int) -> dict[int, np.ndarray]:
+    rows = max(body.count("\n"), body.count("\r"))
+    if rows * len(columns) > MAX_VALUES:
+        raise RecordingError(f"{rows} rows are too many; at most {MAX_VALUES} numbers are read")
+    try:
+        table = pd.read_csv(
+            io.StringIO(body),
+            sep=delimiter,
+            header=None,
+            names=range(width),
+            usecols=columns,
+            index_col=False,
+            dtype=np.float64,
+            decimal="," if delimiter == ";" and "." not in body[:MAX_HEADER_CHARACTERS] else ".",
+            comment="#",
+            skip_blank_lines=True,
+        )
+    except (ValueError, pd.errors.ParserError) as error:
+        raise RecordingError(
+            f"the table has something else than numbers in the lead columns: {shown(error, 200)}"
+        ) from error
+    return {column: table[column].to_numpy() for column in columns}
+
+
+def _rate_in(comments: list[str]) -> float | None:
+    for comment in comments:
+        if match := _RATE_COMMENT.fullmatch(comment):
+            return float(match[1]) * (1000 if (match[2] or "").lower() == "khz" else 1)
+    return None
+
+
+def _units_in(comments: list[str]) -> str | None:
+    return next((match[1] for comment in comments if (match := _UNITS_COMMENT.fullmatch(comment))), None)
+
+
+def _rate_of(times: np.ndarray, name: str, unit: str | None) -> float | None:
+    """The rate in Hz of an even time column; None if its name has no unit of time."""
+    second = _SECONDS.get((unit or name).lower())
+    if second is None:
+        return None
+    if len(times) < 2 or not np.isfinite(times).all() or times[-1] <= times[0]:
+        raise RecordingError(f"the time column {shown(name)} does not rise throughout")
+    even = np.linspace(times[0], times[-1], len(times))
+    step = even[1] - even[0]
+    if np.abs(times - even).max() > step:
+        raise RecordingError(f"the time column {shown(name)} is uneven: samples are missing, or the rate changes")
+    return float(np.round(1 / (step * second), 3))
+
+
+def _settled(what: str, declared: float | str | None, given: float | str | None, how: str) -> float | str:
+    """What the file declares or else the caller gives; both only if they agree."""
+    if declared is None and given is None:
+        raise RecordingError(f"the {what} is not in the file; give it {how}")
+    if declared is None:
+        return given
+    if given is not None and _comparable(declared) != _comparable(given):
+        raise RecordingError(
+            f"the {what} is {shown(declared)} in the file and {shown(given)} by request; leave one out"
+        )
+    return declared
+
+
+def _comparable(value: float | str) -> float:
+    return millivolts(value) if isinstance(value, str) else value
+
+
+def _array(content: bytes) -> np.ndarray:
+    """An array of numbers or text from a NumPy file; its header is checked against the bytes, nothing is unpickled."""
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    if version not in ((1, 0), (2, 0)):
+        raise RecordingError("an array file of an unknown version; save it with numpy.save")
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read_header(stream)
+    if dtype.kind not in "fiuU" or dtype.itemsize == 0:
+        raise RecordingError(f"an array of {shown(dtype)} is not read; save plain numbers, such as float32")
+    count = 1
+    for length in shape:
+        count *= length
+    if not 0 < count * dtype.itemsize == len(content) - stream.tell():
+        raise RecordingError(
+            f"the array file claims the shape {shown(shape)} and holds {len(content) - stream.tell()} bytes"
+        )
+    return np.frombuffer(content, dtype, count, stream.tell()).reshape(shape, order="F" if fortran else "C")
+
+
+def _words(array: np.ndarray | None, what: str) -> list[str] | None:
+    if array is None:
+        return None
+    if array.dtype.kind != "U" or array.size > MAX_SIGNALS:
+        raise RecordingError(f"{what} in the NPZ file must be text, one entry a lead")
+    return [str(word) for word in array.ravel()]
+
+
+def _from_array(
+    signal: np.ndarray,
+    leads: list[str] | None,
+    declared_rate: float | None,
+    declared_units: list[str] | None,
+    sampling_rate: float | None,
+    units: str | None,
+) -> Channels:
+    if signal.ndim != 2 or signal.dtype.kind not in "fiu":
+        raise RecordingError(f"the signal must be numbers of shape (leads, samples), not {signal.dtype} {signal.shape}")
+    count = len(leads) if leads else len(LEADS)
+    if signal.shape[0] == signal.shape[1] or count not in signal.shape:
+        raise RecordingError(f"a signal of shape {signal.shape} does not show which side the {count} leads are on")
+    rows = signal if signal.shape[0] == count else signal.T
+    rate = _settled("sampling rate", declared_rate, sampling_rate, "as sampling_rate=, in Hz")
+    if declared_units and len(declared_units) not in (1, count):
+        raise RecordingError(f"{len(declared_units)} units for {count} leads; give one, or one a lead")
+    every = declared_units * count if declared_units and len(declared_units) == 1 else declared_units or [None] * count
+    lead_units = [_settled("unit", unit, units, "as units=, such as mV") for unit in every]
+    notes = () if leads else (f"the leads are not named and were taken to be {', '.join(LEADS)}",)
+    check_extent(count, rows.shape[1], rate)
+    return Channels(leads or LEADS, [row.astype(np.float64) for row in rows], lead_units, rate, notes)
