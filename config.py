@@ -79,9 +79,10 @@ class Training:
 
 
 MULTILABEL = Training()
+# a short course from the multi-label network's weights; from random weights 20 epochs at 3e-3
 BINARY = {
-    "mi_vs_norm": Training(task="mi_vs_norm", unlabelled=False),
-    "norm_vs_abnormal": Training(task="norm_vs_abnormal", unlabelled=False),
+    task: Training(task=task, unlabelled=False, epochs=4, learning_rate=2e-3)
+    for task in ("mi_vs_norm", "norm_vs_abnormal")
 }
 CHECKPOINT_NAMES = {
     "multilabel": "multilabel_best.pth",
