@@ -1,7 +1,10 @@
-"""Training speed of our network and of the baseline, in one run on one core.
+"""How fast: training, the server, the page.
 
-    python benchmark.py                          # on data/ptbxl, writes artifacts/benchmark.json
+    python benchmark.py                          # training on data/ptbxl, writes artifacts/benchmark.json
+    python benchmark.py api                      # the server, see benchmark_api.py
+    python benchmark.py page                     # the page in a browser, writes artifacts/benchmark_page.json
 
+Training speed is of our network and of the baseline, in one run on one core.
 Both networks take turns on the same recordings, so a busy machine slows both; the file records the
 processor and its instruction set. bfloat16 is used where the processor computes in it.
 """
@@ -66,7 +69,33 @@ def training_speed(data: Path, rounds: int, records: int) -> dict:
     }
 
 
+def page_speed(argv: list[str]) -> int:
+    """Seconds until the page shows something, changes its ECG, explains an answer."""
+    from page.browser import page_timings  # needs a browser, which training does not
+
+    parser = argparse.ArgumentParser(prog="benchmark.py page", description=page_speed.__doc__)
+    parser.add_argument("--out", default=str(DEFAULT_OUT), help="where benchmark_page.json goes (default: artifacts)")
+    parser.add_argument("--rounds", type=int, default=5, help="(default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    timings = page_timings(rounds=arguments.rounds)
+    content = {"machine": machine_facts(), "rounds": arguments.rounds, "median_s": timings}
+    write_text(Path(arguments.out) / "benchmark_page.json", json.dumps(content, indent=1) + "\n")
+    print(
+        "\n".join(
+            f"{name.removesuffix('_s').replace('_', ' '):20} {seconds:.2f} s" for name, seconds in timings.items()
+        )
+    )
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["api"]:
+        from benchmark_api import main as api_main  # its libraries are not needed for training
+
+        return api_main(argv[1:])
+    if argv[:1] == ["page"]:
+        return page_speed(argv[1:])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="PTB-XL's directory (default: PTBXL_DIR, else data/ptbxl)")
     parser.add_argument("--out", default=str(DEFAULT_OUT), help="where benchmark.json goes (default: artifacts)")

@@ -102,14 +102,15 @@ def export_all(directory: Path) -> list[Parity]:
             continue
         target = source.with_suffix(".onnx")
         results.append(Parity(task, export(target, load_checkpoint(source), sha256(source))))
-        names += [target.name, f"{task}_thresholds.json"]
+        names.append(target.name)
         print(f"{target}: largest difference of a logit to PyTorch {results[-1].difference:.1e}")
+    names += [f"{task}_thresholds.json" for task in CHECKPOINT_NAMES]
     missing = [name for name in names if not (directory / name).is_file()]
     if missing:
         raise InferenceError(f"{', '.join(missing)} missing in {directory}: run python threshold_search.py --task TASK")
     files = {name: sha256(directory / name) for name in names}
     write_text(directory / MANIFEST, json.dumps({"files": files, "self_test": None}, indent=1) + "\n")
-    answer = Diagnoser.load(directory).diagnose(self_test_recording(), quality=False)
+    answer = Diagnoser.load(directory).diagnose(self_test_recording(directory), quality=False)
     expected = {
         **answer.probabilities,
         "mi_vs_norm": answer.mi_vs_norm.probability,

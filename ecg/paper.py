@@ -11,12 +11,14 @@ Nothing is filtered. Each lead is moved up or down as a whole, so that its media
 of an amplifier says nothing about the heart and could push a trace off the paper.
 """
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil, floor
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_rgb
@@ -364,7 +366,7 @@ def _draw_badge(axes: Axes, page: Page, strip: Strip, trace: np.ndarray | None) 
     """The lead's name at the start of its strip, and words where there is no trace."""
     halo = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
     style = {"family": FONT, "bbox": halo, "zorder": 3}
-    y_mm = _badge_y(page, strip, trace)
+    y_mm = badge_y_mm(page, strip, trace)
     axes.text(strip.x_mm + 1, y_mm, strip.label, size=8, weight="bold", **style)
     if strip.start_s > 0:  # marks the change of lead, up beside the name, where it is not taken for a pacing spike
         ends = [(strip.x_mm, y_mm - 0.6), (strip.x_mm, y_mm + BADGE_MM[1] - 0.3)]
@@ -376,7 +378,7 @@ def _draw_badge(axes: Axes, page: Page, strip: Strip, trace: np.ndarray | None) 
         _shrink(text, width_mm - 2)
 
 
-def _badge_y(page: Page, strip: Strip, trace: np.ndarray | None) -> float:
+def badge_y_mm(page: Page, strip: Strip, trace: np.ndarray | None) -> float:
     """Where the name stands in mm: 5 mm above the baseline, or over the first wave as far as the row above allows."""
     near = [] if trace is None else trace[trace[:, 0] < strip.x_mm + BADGE_MM[0], 1]
     wave = np.nanmax([strip.y_mm + 4, *near]) + 1
@@ -400,8 +402,24 @@ def _shrink(text: Text, width_mm: float) -> None:
 
 def save(figure: Figure, path: Path | str) -> None:
     """Write a drawing whole or not at all; the ending, .pdf, .png (254 dpi) or .svg, says as what."""
-    suffix = Path(path).suffix.lower().removeprefix(".")
-    if suffix not in FORMATS:
-        raise ValueError(f"an ECG is saved as {', '.join(FORMATS)}, not {Path(path).name!r}")
+    suffix = _known_format(Path(path).suffix.lower().removeprefix("."), Path(path).name)
     with replacing(path) as unfinished:
-        figure.savefig(unfinished, format=suffix, dpi=DPI)
+        _write(figure, unfinished, suffix)
+
+
+def export(figure: Figure, form: str) -> bytes:
+    """A drawing as the bytes of a "pdf", "png" (254 dpi) or "svg"."""
+    content = io.BytesIO()
+    _write(figure, content, _known_format(form, form))
+    return content.getvalue()
+
+
+def _known_format(form: str, name: str) -> str:
+    if form not in FORMATS:
+        raise ValueError(f"an ECG is saved as {', '.join(FORMATS)}, not {name!r}")
+    return form
+
+
+def _write(figure: Figure, target: Path | io.BytesIO, form: str) -> None:
+    with rc_context({"pdf.fonttype": 42}):  # text that can be searched and copied
+        figure.savefig(target, format=form, dpi=DPI)

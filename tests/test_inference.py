@@ -4,13 +4,16 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
 import pytest
 import wfdb
+from fastapi.testclient import TestClient
 
 import predict
+from api import Settings, create_app
 from config import LEADS, PROJECT, SUPERCLASSES
 from dataset import PTBXLDataset, read_index, read_recording
 from ecg.recording import Recording, RecordingError, read_uploaded
@@ -72,22 +75,35 @@ def as_npy(recording, path):
     return {"ecg.npy": path.read_bytes()}, {"sampling_rate": recording.sampling_rate, "units": "mV"}
 
 
-def test_a_recording_gets_one_answer_whatever_file_it_comes_in(real, shipped, tmp_path):
-    """200 real ECGs of fold 9: evaluation, WFDB, CSV and NPY agree to 1e-4."""
+def as_request(recording):
+    leads = {lead: row.tolist() for lead, row in zip(LEADS, recording.signal, strict=True)}
+    return {"sampling_rate": recording.sampling_rate, "units": "mV", "leads": leads}
+
+
+def test_a_recording_gets_one_answer_whatever_way_it_comes(real, shipped, tmp_path):
+    """200 real ECGs of fold 9: evaluation, WFDB, CSV, NPY and the server agree to 1e-4."""
     split = PTBXLDataset(real, "val", "multilabel", 1.0)
     with np.load(SHIPPED / "predictions" / "hmt_ecgnet_multilabel_val.npz", allow_pickle=False) as arrays:
         expected = dict(zip(arrays["ecg_id"].tolist(), arrays["probabilities"], strict=True))
-    for number in np.linspace(0, len(split) - 1, 200).astype(int):
-        ecg_id = int(split.ecg_ids[number])
-        path = real.directory / split.metadata["filename_lr"].iloc[number]
-        files = {path.name + end: path.with_name(path.name + end).read_bytes() for end in (".hea", ".dat")}
-        from_wfdb = read_uploaded(files)
-        answers = [shipped.probabilities(from_wfdb)["multilabel"]]
-        if number % 10 == 0:
-            for content, arguments in (as_csv(from_wfdb), as_npy(from_wfdb, tmp_path / "ecg.npy")):
-                answers.append(shipped.probabilities(read_uploaded(content, **arguments))["multilabel"])
-        for answer in answers:
-            np.testing.assert_allclose(answer, expected[ecg_id], atol=1e-4, err_msg=str(ecg_id))
+    decisions = shipped.decisions["multilabel"]
+    with TestClient(create_app(Settings(artifacts=SHIPPED))) as server:
+        while server.get("/ready").status_code != 200:
+            time.sleep(0.2)
+        for number in np.linspace(0, len(split) - 1, 200).astype(int):
+            ecg_id = int(split.ecg_ids[number])
+            path = real.directory / split.metadata["filename_lr"].iloc[number]
+            files = {path.name + end: path.with_name(path.name + end).read_bytes() for end in (".hea", ".dat")}
+            recording = read_uploaded(files)
+            for content, arguments in (
+                (files, {}),
+                as_csv(recording),
+                as_npy(recording, tmp_path / "ecg.npy"),
+            ):
+                answer = shipped.probabilities(read_uploaded(content, **arguments))["multilabel"]
+                np.testing.assert_allclose(answer, expected[ecg_id], atol=1e-4, err_msg=f"{ecg_id} {list(content)}")
+            served = server.post("/predict", json=as_request(recording)).json()
+            calibrated = decisions.calibrate(expected[ecg_id][None].astype(float))[0]
+            np.testing.assert_allclose(list(served["probabilities"].values()), calibrated, atol=1e-4)
 
 
 def test_500_and_100_hz_of_the_same_ecg_agree(real, shipped):

@@ -18,7 +18,9 @@ from training.checkpoint import load_checkpoint, logits_function
 from training.metrics import macro_auroc_and_auprc
 
 SCRIPTS = sorted(
-    path.name for path in PROJECT.glob("*.py") if 'if __name__ == "__main__"' in path.read_text(encoding="utf-8")
+    path.name
+    for path in PROJECT.glob("*.py")
+    if 'if __name__ == "__main__"' in path.read_text(encoding="utf-8") and path.name != "app.py"  # streamlit runs that
 )
 KEYS = {"checkpoint_sha256", "fold", "n", "macro", "macro_all", "date", "configuration", *SUPERCLASSES}
 
