@@ -137,11 +137,13 @@ def draw_comparison(content: dict) -> Figure:
     """Macro AUROC with its interval against the number of parameters."""
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axes = figure.subplots()
-    for number, row in enumerate(content["networks"]):
+    first_seeds = {row["model"]: row for row in reversed(content["networks"])}.values()  # one point an architecture
+    for number, row in enumerate(sorted(first_seeds, key=lambda row: row["parameters"])):
         value, (low, high) = row["auroc"]["value"], row["auroc"]["ci95"]
         colour = COLOURS[number % len(COLOURS)]
         axes.errorbar(row["parameters"], value, [[value - low], [high - value]], fmt="o", color=colour, capsize=3)
-        axes.annotate(row["name"], (row["parameters"], value), (8, 2), textcoords="offset points", fontsize=9)
+        place = (8, 6) if number % 2 else (8, -14)  # neighbours of like size do not write over each other
+        axes.annotate(row["model"], (row["parameters"], value), place, textcoords="offset points", fontsize=9)
     axes.set(xscale="log", xlabel="parameters", ylabel=f"macro AUROC, fold {content['fold']}")
     axes.margins(x=0.25)
     axes.spines[["top", "right"]].set_visible(False)
