@@ -28,7 +28,7 @@ FLAGS = (
     "--disable-sync",
 )
 DESKTOP, PHONE = (1400, 900), (390, 844)
-START_S, STOP_S, ANSWER_S = 180, 10, 300
+START_S, STOP_S, ANSWER_S = 180, 10, 120
 PAPER = ".paper-scroll img"
 
 

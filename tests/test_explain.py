@@ -107,6 +107,28 @@ def test_integrated_gradients_add_up_to_the_difference_from_the_isoelectric_line
     np.testing.assert_allclose(explanation.importance.sum((1, 2)), recording - flat, atol=0.15)
 
 
+def test_integrated_gradients_add_up_where_the_windows_disagree():
+    network, signal = ReadsOneLead("V3"), with_pulses("V3")
+    both = np.stack([signal, isoelectric_line(signal)])
+    recording, flat = logit(predict_probabilities(logits_function(network), both, WINDOW_S, STRIDE_S)[:, 0])
+    windows = np.stack([signal[:, start : start + 250] for start in range(0, 751, 125)])
+    mean_logit = logits_function(network)(windows)[:, 0].mean()
+    assert abs(recording - mean_logit) > 0.1  # so that averaging logits instead would be noticed
+    importance = why(network, signal, ("for", "against", "neither"), method="integrated_gradients").importance
+    assert importance[0].sum() == pytest.approx(recording - flat, abs=1e-3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_explaining_some_classes_gives_their_part_of_explaining_all(network, method):
+    signal = generated(seconds=5)
+    some, everything = why(network, signal, explained=("HYP", "MI"), method=method), why(network, signal, method=method)
+    numbers = [SUPERCLASSES.index(name) for name in some.classes]
+    assert some.classes == ("HYP", "MI")
+    np.testing.assert_allclose(some.importance, everything.importance[numbers], atol=1e-6)
+    np.testing.assert_allclose(some.probabilities, everything.probabilities[numbers])
+    assert np.abs(np.diff(some.importance, axis=0)).max() > 0.01
+
+
 @pytest.mark.parametrize("samples", [1000, 733])
 def test_occlusion_equals_asking_for_the_whole_recording_without_the_cell(network, samples):
     signal = generated()[:, :samples]
