@@ -573,9 +573,10 @@ def intervals(recording: Recording) -> Intervals:
     """Heart rate, PR, QRS, QT, QTc and frontal axes of the usual heartbeat.
 
     QRS onset and end are global (CSE Working Party, Eur Heart J 1985;6:815): where the leads of the average beat start
-    and stop to move fast. P onset and T end are neurokit2's (method "prominence"; Makowski et al., Behav Res Methods
-    2021;53:1689), medians over beats and then over five leads. A value is None, with a reason, where the leads
-    disagree, where it is implausible or where what it needs is missing; all are None without reliable heartbeats.
+    and stop to move fast. P onset and T end are neurokit2's in five leads (method "prominence"; Makowski et al., Behav
+    Res Methods 2021;53:1689): the P onset that a quarter of the leads precede, since P is global too but some lead
+    always errs, and the median T end. A value is None, with a reason, where the leads disagree, where it is
+    implausible or where what it needs is missing; all are None without reliable heartbeats.
     Raises RecordingError as `assess` does.
     """
     require_judgeable(recording)
@@ -613,18 +614,18 @@ def _measure_waves(
     inside = peaks[(peaks >= BEFORE) & (peaks + AFTER <= bands.heart.shape[1])] * (DELINEATION_RATE // BAND_RATE)
     p_onset, t_end = np.array([_wave_ends(lead, inside) for lead in signal]).T
     return {
-        "pr": _judged("pr", qrs_onset - p_onset),
+        "pr": _judged("pr", qrs_onset - p_onset, 0.75),
         "qrs": qrs,
         "qt": _judged("qt", t_end - qrs_onset),
     }
 
 
-def _judged(name: str, by_lead: np.ndarray) -> float | str:
-    """The median of one interval's values in each lead (ms), or why not."""
+def _judged(name: str, by_lead: np.ndarray, quantile: float = 0.5) -> float | str:
+    """A quantile of one interval's values in each lead (ms), or why not."""
     by_lead = by_lead[np.isfinite(by_lead)]
     if len(by_lead) < 3:
         return "the waves could not be told apart"
-    first, value, last = np.quantile(by_lead, (0.25, 0.5, 0.75))
+    first, value, last = np.quantile(by_lead, (0.25, quantile, 0.75))
     if last - first > MOST_SPREAD_MS:
         return f"the leads disagree ({first:.0f} to {last:.0f} ms)"
     low, high = PLAUSIBLE_MS[name]
