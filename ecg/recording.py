@@ -169,14 +169,18 @@ def assemble(channels: Channels) -> Recording:
     for lead, index in chosen.items():
         row = LEADS.index(lead)
         with np.errstate(over="ignore", invalid="ignore"):
-            signal[row] = channels.values[index] * millivolts(channels.units[index])
+            values = channels.values[index]
+            values_mv = values * millivolts(channels.units[index])
+            if ((np.abs(values_mv) > MAX_AMPLITUDE_MV) & np.isfinite(values)).any():  # infinite: a missing sample
+                raise RecordingError(
+                    f"lead {lead} has amplitudes beyond {MAX_AMPLITUDE_MV:g} mV, which are no ECG; check the units"
+                )
+        signal[row] = values_mv
         present[row] = True
     ignored = [shown(name) for index, name in enumerate(channels.names) if index not in chosen.values()]
     if ignored:
         notes.append(f"ignored channels that are none of the 12 leads: {', '.join(ignored)}")
     notes += _fill_gaps(signal, present, channels.sampling_rate)
-    if np.abs(signal).max() > MAX_AMPLITUDE_MV:
-        raise RecordingError(f"amplitudes beyond {MAX_AMPLITUDE_MV:g} mV are no ECG; check the units")
     notes += _derive_limb_leads(signal, present)
     if not present.all():
         notes.append(

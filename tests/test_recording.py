@@ -29,6 +29,7 @@ from pydicom.data import get_testdata_file
 
 from config import LEADS
 from dataset import read_microvolts, record_path
+from ecg.readers import physionet
 from ecg.recording import (
     MAX_SIGNALS,
     MAX_UPLOAD_BYTES,
@@ -238,7 +239,7 @@ def test_other_channels_are_left_out_and_named():
         ({"I": [1.0, [2.0]]}, "flat list"),
         ({"I": ["high", "low"]}, "flat list"),
         ({"I": [10**400]}, "flat list"),
-        ({"I": [1e300, -1e300] * 300}, "no lead has any samples"),
+        ({"I": [1e300, -1e300] * 300}, "lead I has amplitudes beyond"),
         ({f"V{number}": [0.0] for number in range(MAX_SIGNALS + 1)}, "at most 64"),
     ],
 )
@@ -397,6 +398,30 @@ def test_wfdb_formats(code, gain, names):
     counts = np.round(np.stack(list(leads_of(names=names).values()), axis=1) * gain).astype(int)
     header = f"r {len(names)} 500 5000\n" + "".join(f"r.dat {code} {gain}(0)/mV 16 0 0 0 0 {name}\n" for name in names)
     assert_is_truth(read_uploaded({"r.hea": header.encode(), "r.dat": signal_file(code, counts)}), 1.1 / gain)
+
+
+def test_16_bit_files_read_as_wfdb_reads_them(tmp_path):
+    header = (
+        "r 5 500/1000(3) 400\n"
+        "a.dat 16 812.5(-7)/mV 16 3 0 0 0 V1\n"
+        "a.dat 16 1e3/mV 16 -9 0 0 0 I\n"
+        "b.dat 16+24 200/uV 16 5 0 0 0 II\n"
+        "b.dat 16+24 1000(0)/mV 16 5 0 0 0 V2\n"
+        "b.dat 16+24 1000 12 0 0 0 0 V3\n"
+    )
+    rng = np.random.default_rng(0)
+    files = {"r.hea": header.encode()}
+    for name, columns, offset in (("a.dat", 2, 0), ("b.dat", 3, 24)):
+        counts = rng.integers(-2000, 2000, (400, columns), dtype=np.int16)
+        counts[rng.integers(0, 400, 5), 0] = -32768
+        files[name] = bytes(offset) + counts.tobytes()
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    theirs = wfdb.rdrecord(str(tmp_path / "r"))
+    ours = physionet.read("r.hea", files)
+    np.testing.assert_array_equal(np.stack(ours.values, axis=1), theirs.p_signal)
+    assert list(ours.names) == theirs.sig_name
+    assert (list(ours.units), ours.sampling_rate) == (theirs.units, theirs.fs)
 
 
 def test_the_mark_of_a_missing_sample_is_a_gap():

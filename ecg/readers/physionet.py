@@ -10,6 +10,7 @@ import re
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import wfdb
 from wfdb.io.header import parse_header_content, rx_record, rx_signal
 
@@ -17,6 +18,7 @@ from ecg.recording import MAX_SIGNALS, Channels, RecordingError, check_extent, s
 
 MAX_HEADER_BYTES = 65536
 BYTES_PER_SAMPLE = {"16": 2, "24": 3, "32": 4, "61": 2, "80": 1, "160": 2, "212": 1.5}
+INVALID_16 = -32768  # stands for a missing sample
 FLAC_FORMATS = ("508", "516", "524")
 
 _RECORD_LINE = re.compile(r"[-\w]+(/\d+)?[ \t]+\d+([ \t/].*)?")
@@ -54,15 +56,10 @@ def read(header_name: str, files: dict[str, bytes]) -> Channels:
                 f"{shown(header_name)} needs {shown(name)}, which is not there; give both, or one zip of them"
             )
         _check_size(name, [signal for signal in signals if signal["file_name"] == name], samples, len(files[name]))
-    with tempfile.TemporaryDirectory(prefix="ecg-") as folder:
-        # under names of our own, so that no signal file can take the place of the checked header
-        header = ["record" + lines[0].removeprefix(record["record_name"])]
-        for signal, line in zip(signals, lines[1:], strict=True):
-            header.append(f"{names.index(signal['file_name'])}.dat" + line.removeprefix(signal["file_name"]))
-        Path(folder, "record.hea").write_text("\n".join(header) + "\n", encoding="ascii")
-        for number, name in enumerate(names):
-            Path(folder, f"{number}.dat").write_bytes(files[name])
-        values = wfdb.rdrecord(str(Path(folder, "record"))).p_signal
+    if all(signal["fmt"] == "16" for signal in signals):
+        values = _format_16(signals, samples, files)
+    else:
+        values = _by_wfdb(lines, names, signals, files)
     if values.shape != (samples, len(signals)):
         raise RecordingError(f"the signal files hold {len(values)} samples, {shown(header_name)} says {samples}")
     return Channels(
@@ -71,6 +68,38 @@ def read(header_name: str, files: dict[str, bytes]) -> Channels:
         [signal["units"] or "mV" for signal in signals],  # the default of the format
         sampling_rate,
     )
+
+
+def _format_16(signals: list[dict[str, str]], samples: int, files: dict[str, bytes]) -> np.ndarray:
+    """Physical values ``(samples, signals)`` of 16-bit signal files: what wfdb gives, at a tenth of its time.
+
+    It is the format of PTB-XL and of the Challenges, and wfdb's header tables would take longer than a network does.
+    """
+    values = np.empty((samples, len(signals)))
+    for name in {signal["file_name"] for signal in signals}:
+        columns = [column for column, signal in enumerate(signals) if signal["file_name"] == name]
+        offset = int(signals[columns[0]]["byte_offset"] or 0)
+        counts = np.frombuffer(files[name], "<i2", samples * len(columns), offset).reshape(samples, -1)
+        gain = np.array([float(signals[column]["adc_gain"]) for column in columns])
+        baseline = np.array(
+            [float(signals[column]["baseline"] or signals[column]["adc_zero"] or 0) for column in columns]
+        )
+        with np.errstate(over="ignore"):
+            values[:, columns] = np.where(counts == INVALID_16, np.nan, (counts - baseline) / gain)
+    return values
+
+
+def _by_wfdb(lines: list[str], names: list[str], signals: list[dict[str, str]], files: dict[str, bytes]) -> np.ndarray:
+    """Physical values ``(samples, signals)`` of signal files in any other format."""
+    with tempfile.TemporaryDirectory(prefix="ecg-") as folder:
+        # under names of our own, so that no signal file can take the place of the checked header
+        header = ["record " + lines[0].split(maxsplit=1)[1]]
+        for signal, line in zip(signals, lines[1:], strict=True):
+            header.append(f"{names.index(signal['file_name'])}.dat" + line.removeprefix(signal["file_name"]))
+        Path(folder, "record.hea").write_text("\n".join(header) + "\n", encoding="ascii")
+        for number, name in enumerate(names):
+            Path(folder, f"{number}.dat").write_bytes(files[name])
+        return wfdb.rdrecord(str(Path(folder, "record"))).p_signal
 
 
 def _lines(content: bytes) -> list[str]:
