@@ -112,10 +112,19 @@ class Diagnoser:
         Raises InferenceError if a file is missing, damaged, exchanged, or belongs to another.
         """
         directory = Path(artifacts)
-        manifest = verify_files(directory) if backend == "onnx" else None
+        if backend != "onnx":
+            return cls.unverified(directory, backend, threads)
+        manifest = verify_files(directory)
+        diagnoser = cls.unverified(directory, backend, threads)
+        diagnoser.self_test(manifest["self_test"], directory)
+        return diagnoser
+
+    @classmethod
+    def unverified(cls, directory: Path, backend: str, threads: int = 1) -> "Diagnoser":
+        """As `load`, without the manifest's checks: for checkpoints, and for the export that writes the manifest."""
         networks = {}
         for task, name in CHECKPOINT_NAMES.items():
-            path = directory / (Path(name).with_suffix(".onnx") if backend == "onnx" else name)
+            path = directory / (onnx_name(task) if backend == "onnx" else name)
             if task == "multilabel" or path.is_file():
                 networks[task] = load_network(path, backend, threads)
                 if networks[task].task != task:
@@ -125,10 +134,7 @@ class Diagnoser:
         except ThresholdsError as error:
             raise InferenceError(str(error)) from error
         needed = {task: n for task, n in networks.items() if task == "multilabel" or decisions[task].score == "binary"}
-        diagnoser = cls(needed, decisions)
-        if manifest and manifest["self_test"]:
-            diagnoser.self_test(manifest["self_test"], directory)
-        return diagnoser
+        return cls(needed, decisions)
 
     def diagnose(self, recording: Recording, quality: bool = True) -> Diagnosis:
         """Diagnose one recording. Raises RecordingError if it cannot be judged, saying why."""
@@ -205,17 +211,25 @@ class Diagnoser:
 
 
 def verify_files(directory: Path) -> dict:
-    """Check every file the manifest lists; returns the manifest. Raises InferenceError."""
+    """Check that the manifest lists every file serving reads, and each of them; returns it. Raises InferenceError."""
     path = directory / MANIFEST
     again = "run python export_onnx.py"
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         files = dict(manifest["files"])
-        manifest["self_test"]
+        if not dict(manifest["self_test"]):
+            raise ValueError("no answer to the self-test")
     except FileNotFoundError as error:
         raise InferenceError(f"no {MANIFEST} in {directory}: {again}") from error
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise InferenceError(f"{path} is damaged ({type(error).__name__}): {again}") from error
+    read = [f"{task}_thresholds.json" for task in TASK_CLASSES]
+    read += [
+        name for name in map(onnx_name, TASK_CLASSES) if name == onnx_name("multilabel") or (directory / name).exists()
+    ]
+    unlisted = [name for name in read if name not in files]
+    if unlisted:
+        raise InferenceError(f"{path} does not list {', '.join(unlisted)}: {again}")
     for name, digest in files.items():
         if not (directory / name).is_file():
             raise InferenceError(f"{directory / name} is missing: {again}")
@@ -224,6 +238,11 @@ def verify_files(directory: Path) -> dict:
                 f"{directory / name} is not the file that was exported, it was damaged or exchanged: {again}"
             )
     return manifest
+
+
+def onnx_name(task: str) -> str:
+    """The file of a task's exported network."""
+    return str(Path(CHECKPOINT_NAMES[task]).with_suffix(".onnx"))
 
 
 def load_network(path: Path, backend: str, threads: int) -> Network:

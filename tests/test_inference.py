@@ -225,6 +225,21 @@ def test_a_missing_file_is_named(own_served, name):
         Diagnoser.load(own_served)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("files", {}, "does not list multilabel_thresholds.json"),
+        ("self_test", None, "damaged"),
+        ("self_test", {}, "damaged"),
+    ],
+)
+def test_a_manifest_that_vouches_for_nothing_is_refused(own_served, key, value, message):
+    path = own_served / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(InferenceError, match=message):
+        Diagnoser.load(own_served)
+
+
 def test_thresholds_of_another_network_are_refused(own_served):
     path = own_served / "multilabel_thresholds.json"
     content = json.loads(path.read_text())
