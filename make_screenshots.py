@@ -33,15 +33,15 @@ def cabrera(page) -> None:
 
 
 def interactive(page) -> None:
-    """Zoomable paper with a caliper of two beats."""
+    """Zoomable paper with a caliper from beat to beat in lead II."""
     page.get_by_text("Zoom and measure").click()
     chart = page.locator(".stPlotlyChart .nsewdrag").first
     chart.wait_for()
     settle(page)
     box = chart.bounding_box()
-    page.mouse.move(box["x"] + 250, box["y"] + 60)
+    page.mouse.move(box["x"] + 183, box["y"] + 130)
     page.mouse.down()
-    page.mouse.move(box["x"] + 450, box["y"] + 160, steps=6)
+    page.mouse.move(box["x"] + 248, box["y"] + 170, steps=6)
     page.mouse.up()
     page.get_by_text("Caliper, time").wait_for()
 

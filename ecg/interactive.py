@@ -79,6 +79,7 @@ def draw_interactive(recording: Recording, page: Page, shading: Sequence[Span] =
         showlegend=False,
         hovermode="closest",
         dragmode="select",
+        modebar={"orientation": "v"},  # in the margin right of the traces, not over a lead's name
         newselection={"line": {"color": SHADE, "width": 1.5, "dash": "solid"}},
     )
     grid = page.grid
