@@ -17,13 +17,10 @@ import json
 import logging
 import logging.config
 import os
-import re
 import secrets
 import sys
 import tempfile
 import time
-import traceback
-import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -33,44 +30,46 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
-import numpy as np
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.security import APIKeyHeader
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_fastapi_instrumentator import Instrumentator
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
-from starlette.datastructures import MutableHeaders, UploadFile
-from starlette.exceptions import HTTPException
+from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect
 
 from config import DEFAULT_OUT, LEADS, RESEARCH_ONLY, SAMPLING_RATE, SUPERCLASS_NAMES, SUPERCLASSES
 from ecg.preprocessing import FULL_DURATION_S, MINIMUM_DURATION_S
 from ecg.quality import MINIMUM_RATE, intervals
 from ecg.recording import (
-    MAX_AMPLITUDE_MV,
     MAX_SAMPLING_RATE,
     MAX_SIGNALS,
     MAX_UPLOAD_BYTES,
     Recording,
     RecordingError,
-    from_leads,
-    millivolts,
     read_uploaded,
     shown,
 )
-from ecg.synthetic import example_cases, synthesise
 from inference import MANIFEST, Diagnoser, InferenceError, self_test_recording
+from serving.envelope import ANSWERS, LOGGING, Envelope, Problem, problem
+from serving.messages import (
+    BATCH_DECODER,
+    BatchOut,
+    IntervalsOut,
+    ModelOut,
+    Prediction,
+    Status,
+    decode,
+    recording_from_json,
+    request_bodies,
+)
 
 MULTIPART_OVERHEAD = 100_000  # bytes, of boundaries and part headers
 RETRY_AFTER_S = 1
 HANGING_S = 60  # a worker that says nothing for so long is replaced; one that died is at once
-REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 log = logging.getLogger("ecg_api")
 
@@ -128,21 +127,11 @@ class Server:
     admitted: int = 0
 
 
-class Problem(Exception):
-    """An answer that is an error; detail says what is wrong and what to do."""
-
-    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None):
-        super().__init__(detail)
-        self.status, self.detail, self.headers = status, detail, headers
-
-
 def load(server: Server) -> None:
     """Load, verify, self-test and warm up the networks; whatever fails becomes the reason in /ready."""
     directory = server.settings.artifacts
     try:
         diagnoser = Diagnoser.load(directory)
-        if not json.loads((directory / MANIFEST).read_text(encoding="utf-8"))["self_test"]:
-            raise InferenceError(f"{directory / MANIFEST} has no self-test: run python export_onnx.py")
         example = self_test_recording(directory)
         diagnoser.diagnose(example)
         intervals(example)  # its libraries take seconds to import
@@ -153,73 +142,6 @@ def load(server: Server) -> None:
     except Exception as error:  # a server that says why it cannot serve is worth more than one that is gone
         server.unready = f"the networks cannot be loaded: {type(error).__name__}: {error}; run python export_onnx.py"
     log.log(logging.ERROR if server.unready else logging.INFO, server.unready or "ready")
-
-
-# --------------------------------------------------------------------------- what goes in
-
-
-class RecordingIn(msgspec.Struct, forbid_unknown_fields=True):
-    """One ECG as numbers."""
-
-    sampling_rate: Annotated[float, msgspec.Meta(ge=MINIMUM_RATE, le=MAX_SAMPLING_RATE, description="Hz, of all leads")]
-    units: Annotated[str, msgspec.Meta(description="of the samples: uV, mV, V or nV")]
-    leads: Annotated[
-        dict[str, list[float | None]],
-        msgspec.Meta(
-            min_length=1,
-            max_length=MAX_SIGNALS,
-            description=f"equally many samples by lead name ({', '.join(LEADS)}); null is a missing sample. "
-            "Two of I, II, III are enough for the six limb leads.",
-        ),
-    ]
-
-
-class BatchIn(msgspec.Struct, forbid_unknown_fields=True):
-    """Several ECGs, each decoded on its own, so that a bad one spoils no other."""
-
-    recordings: list[msgspec.Raw]
-
-
-RECORDING_DECODER, BATCH_DECODER = msgspec.json.Decoder(RecordingIn), msgspec.json.Decoder(BatchIn)
-SAMPLES_DECODER = msgspec.json.Decoder(list[float | None])
-
-
-def decode(decoder: msgspec.json.Decoder, body: bytes | msgspec.Raw):
-    """JSON by its type. Raises RecordingError."""
-    try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise RecordingError(f"the JSON is not as documented in /docs: {error}{misshapen_lead(body)}") from error
-    except (ValueError, RecursionError) as error:
-        raise RecordingError(
-            f"the body cannot be read as JSON: {error}; NaN and Infinity are no JSON, a missing sample is null"
-        ) from error
-
-
-def misshapen_lead(body: bytes | msgspec.Raw) -> str:
-    """Which lead does not hold a list of numbers, as the end of a sentence; empty if it is not that."""
-    try:
-        leads = msgspec.json.decode(body, type=dict[str, msgspec.Raw])["leads"]
-        leads = msgspec.json.decode(leads, type=dict[str, msgspec.Raw])
-    except (ValueError, KeyError, RecursionError):
-        return ""
-    for name, samples in leads.items():
-        try:
-            SAMPLES_DECODER.decode(samples)
-        except (ValueError, RecursionError):
-            return f"; in lead {shown(name)}, which must be one flat list of numbers or null"
-    return ""
-
-
-def recording_from_json(body: bytes | msgspec.Raw) -> Recording:
-    """Raises RecordingError."""
-    given = decode(RECORDING_DECODER, body)
-    leads = {name: np.array(samples, float) for name, samples in given.leads.items()}
-    limit = MAX_AMPLITUDE_MV / millivolts(given.units)
-    for name, samples in leads.items():
-        if (np.abs(samples) > limit).any():
-            raise RecordingError(f"lead {shown(name)}: numbers beyond {limit:g} {given.units} are no ECG")
-    return from_leads(leads, given.sampling_rate, given.units)
 
 
 async def uploaded_files(request: Request) -> dict[str, bytes]:
@@ -240,108 +162,6 @@ async def uploaded_files(request: Request) -> dict[str, bytes]:
     if not files:
         raise Problem(422, "there is no file; send each in a part named files, as curl -F files=@ecg.edf does")
     return files
-
-
-# --------------------------------------------------------------------------- what comes out
-
-
-class Out(BaseModel):
-    """Filled from the dataclass of the same fields."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-
-class BinaryAnswer(Out):
-    """probability is calibrated; positive: at or above the threshold; uncertain: too near to it."""
-
-    probability: float = Field(ge=0, le=1)
-    threshold: float
-    positive: bool
-    uncertain: bool
-
-
-class FlagOut(Out):
-    name: str
-    lead: str | None
-    value: float
-    unit: str
-    limit: float
-    severity: str
-    sentence: str
-
-
-class QualityOut(Out):
-    """severity: good, note, caution or unusable. heart_rate: beats/min."""
-
-    severity: str
-    usable: bool
-    heart_rate: float | None
-    flags: list[FlagOut]
-    not_judged: list[str]
-
-
-class IntervalsOut(Out):
-    """Heart rate in beats/min, intervals in ms, axes in degrees; null where unreliable, with the reason."""
-
-    heart_rate: float | None
-    pr: float | None
-    qrs: float | None
-    qt: float | None
-    qtc_bazett: float | None
-    qtc_fridericia: float | None
-    p_axis: float | None
-    qrs_axis: float | None
-    reasons: dict[str, str]
-
-
-class Prediction(Out):
-    """The diagnosis of one recording. model: SHA-256 of the checkpoint behind each task."""
-
-    probabilities: dict[str, float]
-    predicted_classes: list[str]
-    thresholds: dict[str, float]
-    mi_vs_norm: BinaryAnswer
-    norm_vs_abnormal: BinaryAnswer
-    uncertain: bool
-    uncertain_because: list[str]
-    quality: QualityOut
-    intervals: IntervalsOut | None = None
-    warnings: list[str]
-    model: dict[str, str]
-    request_id: str = ""
-    disclaimer: str = RESEARCH_ONLY
-
-
-class ProblemOut(BaseModel):
-    """RFC 9457 problem details."""
-
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str
-    request_id: str
-
-
-class BatchOut(BaseModel):
-    """One answer or one problem for each recording, in order."""
-
-    results: list[Prediction | ProblemOut]
-
-
-class ModelOut(BaseModel):
-    """What is being served, on what terms, and how well it did."""
-
-    classes: dict[str, str]
-    thresholds: dict[str, dict[str, float]]
-    input: dict[str, object]
-    networks: dict[str, dict[str, object]]
-    files: dict[str, str]
-    metrics: dict[str, dict[str, object]]
-    disclaimer: str = RESEARCH_ONLY
-
-
-class Status(BaseModel):
-    status: str
 
 
 def facts_of(diagnoser: Diagnoser, settings: Settings) -> dict:
@@ -391,15 +211,6 @@ def stored_metrics(diagnoser: Diagnoser, artifacts: Path) -> dict[str, dict]:
         except (ValueError, KeyError, TypeError, OSError) as error:
             log.warning(f"{path.name} is left out of /model, it cannot be read: {type(error).__name__}")
     return found
-
-
-def problem(status: int, detail: str, request_id: str) -> ProblemOut:
-    return ProblemOut(title=HTTPStatus(status).phrase, status=status, detail=detail, request_id=request_id)
-
-
-def problem_response(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    content = problem(status, detail, request.state.request_id).model_dump_json()
-    return Response(content, status, headers, media_type="application/problem+json")
 
 
 # --------------------------------------------------------------------------- one recording
@@ -608,116 +419,6 @@ async def ready(server: Ready) -> dict:
     return {"status": "ready"}
 
 
-# --------------------------------------------------------------------------- every request
-
-
-class Envelope:
-    """ASGI middleware: request id, body limit, log line, and a problem instead of a traceback."""
-
-    def __init__(self, app, max_body_bytes: int):
-        self.app, self.max_body_bytes = app, max_body_bytes
-
-    async def __call__(self, scope, receive, send):
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        request = Request(scope)
-        given = request.headers.get("x-request-id", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        request.state.request_id = request_id
-        began, size, status = time.monotonic(), 0, None
-
-        async def limited_receive():
-            nonlocal size
-            declared = request.headers.get("content-length", "")
-            message = await receive() if not declared.isdigit() or int(declared) <= self.max_body_bytes else {}
-            size += len(message.get("body", b""))
-            if not message or size > self.max_body_bytes:
-                raise Problem(413, f"the request is too large; at most {self.max_body_bytes:,} bytes are read")
-            return message
-
-        async def noting_send(message):
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
-            await send(message)
-
-        error = None
-        try:
-            await self.app(scope, limited_receive, noting_send)
-        except Exception as unexpected:
-            error = unexpected
-            if status is None:
-                detail = "something went wrong here, not with your request; report it with this request_id"
-                await problem_response(request, 500, detail)(scope, receive, noting_send)
-        finally:
-            log_request(scope, request_id, status, began, size, error)
-
-
-def log_request(scope, request_id: str, status: int | None, began: float, size: int, error: Exception | None) -> None:
-    """One line; the path's template rather than the path, frames rather than messages: nothing a client wrote."""
-    fields = {
-        "request_id": request_id,
-        "method": scope["method"],
-        "route": getattr(scope.get("route"), "path", "unknown"),
-        "status": status,
-        "milliseconds": round(1000 * (time.monotonic() - began), 1),
-        "bytes": size,
-    }
-    if error is not None:
-        frames = traceback.extract_tb(error.__traceback__)
-        where = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
-        fields |= {"error": type(error).__name__, "frames": where}
-    log.log(logging.ERROR if error else logging.INFO, "request", extra={"fields": fields})
-
-
-class JsonLines(logging.Formatter):
-    """Each log record as one JSON object; times are UTC."""
-
-    converter = time.gmtime
-    default_time_format, default_msec_format = "%Y-%m-%dT%H:%M:%S", "%s.%03dZ"
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {"time": self.formatTime(record), "level": record.levelname, "message": record.getMessage()}
-        return json.dumps(line | getattr(record, "fields", {}))
-
-
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"json": {"()": JsonLines}},
-    "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}},
-    "loggers": {
-        "ecg_api": {"handlers": ["stdout"], "level": "INFO", "propagate": False},
-        "uvicorn": {"handlers": ["stdout"], "level": "INFO", "propagate": False},
-        "uvicorn.access": {"handlers": [], "level": "WARNING", "propagate": False},  # ours says more, of less
-    },
-}
-
-
-async def answer_problem(request: Request, error: Problem) -> Response:
-    return problem_response(request, error.status, error.detail, error.headers)
-
-
-async def answer_recording_error(request: Request, error: RecordingError) -> Response:
-    return problem_response(request, 422, str(error))
-
-
-async def answer_http_error(request: Request, error: HTTPException) -> Response:
-    advice = {404: "there is nothing here; /docs lists the paths", 405: "this path takes another method; see /docs"}
-    return problem_response(request, error.status_code, advice.get(error.status_code, error.detail), error.headers)
-
-
-async def answer_bad_parameters(request: Request, error: RequestValidationError) -> Response:
-    found = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-    return problem_response(request, 422, f"{found}; see /docs")
-
-
-async def answer_disconnect(request: Request, error: ClientDisconnect) -> Response:
-    return problem_response(request, 400, "the connection was closed before the request was complete: send it again")
-
-
 # --------------------------------------------------------------------------- the application
 
 
@@ -731,30 +432,6 @@ async def lifespan(app: FastAPI):
     server.threads.shutdown(wait=False, cancel_futures=True)
 
 
-def request_bodies(max_batch: int) -> dict[str, dict]:
-    """OpenAPI request body of each POST path, with an example that works when pasted."""
-    recording, _ = synthesise(example_cases()["MI"], 100, np.random.default_rng(0))
-    samples = recording.signal[:, : round(MINIMUM_DURATION_S * 100)].astype(float).round(2).tolist()
-    leads = dict(zip(LEADS, samples, strict=True))
-    example = {"sampling_rate": 100, "units": "mV", "leads": {name: leads[name] for name in ("I", "II", *LEADS[6:])}}
-    schema = msgspec.json.schema_components([RecordingIn])[1]["RecordingIn"]
-    batch = {"type": "array", "items": schema, "maxItems": max_batch}
-    files = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
-    contents = {
-        "/predict": ("application/json", schema, {"example": example}),
-        "/predict/batch": ("application/json", object_of("recordings", batch), {"example": {"recordings": [example]}}),
-        "/predict/file": ("multipart/form-data", object_of("files", files), {}),
-    }
-    return {
-        path: {"required": True, "content": {media_type: {"schema": schema, **more}}}
-        for path, (media_type, schema, more) in contents.items()
-    }
-
-
-def object_of(name: str, schema: dict) -> dict:
-    return {"type": "object", "properties": {name: schema}, "required": [name], "additionalProperties": False}
-
-
 def create_app(settings: Settings) -> FastAPI:
     """The application; the networks are loaded when it starts up."""
     app = FastAPI(
@@ -764,13 +441,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.server = Server(settings, Metrics(registry))
     app.include_router(router)
     app.include_router(guarded, dependencies=[Depends(authorised)] if settings.api_key.get_secret_value() else [])
-    for error, handler in {
-        Problem: answer_problem,
-        RecordingError: answer_recording_error,
-        HTTPException: answer_http_error,
-        RequestValidationError: answer_bad_parameters,
-        ClientDisconnect: answer_disconnect,
-    }.items():
+    for error, handler in ANSWERS.items():
         app.add_exception_handler(error, handler)
     Instrumentator(registry=registry).instrument(app).expose(app, include_in_schema=False)
     app.add_middleware(Envelope, max_body_bytes=settings.max_body_bytes)

@@ -217,12 +217,13 @@ def verify_files(directory: Path) -> dict:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         files = dict(manifest["files"])
-        if not dict(manifest["self_test"]):
-            raise ValueError("no answer to the self-test")
+        self_test = dict(manifest["self_test"] or {})
     except FileNotFoundError as error:
         raise InferenceError(f"no {MANIFEST} in {directory}: {again}") from error
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise InferenceError(f"{path} is damaged ({type(error).__name__}): {again}") from error
+    if not self_test:
+        raise InferenceError(f"{path} has no self-test: {again}")
     read = [f"{task}_thresholds.json" for task in TASK_CLASSES]
     read += [
         name for name in map(onnx_name, TASK_CLASSES) if name == onnx_name("multilabel") or (directory / name).exists()

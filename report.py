@@ -155,6 +155,15 @@ def baselines_table() -> str:
     )
 
 
+def lead_sets_table() -> str:
+    """The shipped weights with fewer leads."""
+    content = read_json("lead_sets_val.json")
+    lines = ["| leads recorded | leads the network sees | AUROC | AUPRC |", "|---|---|---|---|"]
+    for name, row in content["lead_sets"].items():
+        lines.append(f"| {name} | {len(row['leads'])} | {cell(row['auroc'])} | {cell(row['auprc'])} |")
+    return "\n".join(lines)
+
+
 def claims_table() -> str:
     """What the error analysis concluded."""
     content = json.loads((DEFAULT_OUT / "analysis" / "errors.json").read_text(encoding="utf-8"))
@@ -170,6 +179,7 @@ TABLES = {
     "binary": binary_table,
     "binary_scores": binary_scores_table,
     "baselines": baselines_table,
+    "lead_sets": lead_sets_table,
     "uncertain": uncertain_table,
     "claims": claims_table,
 }

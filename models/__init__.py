@@ -2,13 +2,14 @@
 
 from torch import nn
 
-from models.hmt_ecgnet import HMTECGNet
+from models.hmt_ecgnet import HMTECGNet, hmt_ecgnet_tiny
 from models.plain_cnn import PlainCNN
 from models.resnet1d import ResNet1D
 from models.resnet1d_wang import ResNet1DWang
 
 ARCHITECTURES = {
     "hmt_ecgnet": HMTECGNet,
+    "hmt_ecgnet_tiny": hmt_ecgnet_tiny,
     "resnet1d": ResNet1D,
     "resnet1d_wang": ResNet1DWang,
     "plain_cnn": PlainCNN,

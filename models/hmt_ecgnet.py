@@ -108,3 +108,8 @@ class HMTECGNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.dropout(self.features(x)))
+
+
+def hmt_ecgnet_tiny(classes: int = 5, dropout: float = 0.3) -> HMTECGNet:
+    """The same hierarchy with a quarter of the parameters, for devices that are worn."""
+    return HMTECGNet(classes, lead_channels=(8, 16, 24), group_channels=40, heart_channels=56, dropout=dropout)

@@ -229,8 +229,8 @@ def test_a_missing_file_is_named(own_served, name):
     ("key", "value", "message"),
     [
         ("files", {}, "does not list multilabel_thresholds.json"),
-        ("self_test", None, "damaged"),
-        ("self_test", {}, "damaged"),
+        ("self_test", None, "no self-test"),
+        ("self_test", {}, "no self-test"),
     ],
 )
 def test_a_manifest_that_vouches_for_nothing_is_refused(own_served, key, value, message):

@@ -12,6 +12,7 @@ def network(request):
 
 def test_the_parameter_budget_is_kept():
     assert count_parameters(create_model("hmt_ecgnet")) <= 340_000
+    assert count_parameters(create_model("hmt_ecgnet_tiny")) <= 80_000
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,11 @@ from config import (
     BASELINE_NAMES,
     CHECKPOINT_NAMES,
     DEFAULT_OUT,
+    MULTILABEL,
     SUPERCLASSES,
     SYNTHETIC_NOTICE,
     TASK_CLASSES,
+    TINY,
     Training,
     data_directory,
 )
@@ -238,14 +240,17 @@ def computes_bfloat16(device: torch.device) -> bool:
 
 def promote(settings: Training, arguments, out: Path, run: Run) -> Path | None:
     """Copy the run's best checkpoint to its place in ``out``; None if a shipped one there was kept."""
+    ours = settings.model in (MULTILABEL.model, TINY)
     name = CHECKPOINT_NAMES[settings.task]
-    if settings.model != "hmt_ecgnet":
+    if settings.model == TINY:
+        name = name.replace("_best", "_tiny")
+    elif not ours:
         name = BASELINE_NAMES.get(settings.model, f"{settings.model}_baseline.pth")
     target = out / name
     if arguments.out is None and target.is_file() and not arguments.promote:
         print(f"{target} is kept as it is; --promote replaces it by this run's")
         return None
-    if settings.model == "hmt_ecgnet":
+    if ours:
         with replacing(target) as unfinished:
             shutil.copyfile(run.best, unfinished)
     else:
@@ -262,7 +267,7 @@ def in_half_precision(checkpoint: Checkpoint) -> Checkpoint:
 def next_command(settings: Training, arguments, run: Run, promoted: Path | None) -> str:
     """The command that continues with this very run; a baseline's thresholds stay in its run's folder."""
     words = ["python threshold_search.py", f"--task {settings.task}", f"--checkpoint {promoted or run.best}"]
-    beside = promoted is not None and settings.model == "hmt_ecgnet"
+    beside = promoted is not None and settings.model == MULTILABEL.model
     words.append(f"--out {promoted.parent if beside else run.directory}")
     if arguments.data:
         words.append(f"--data {arguments.data}")

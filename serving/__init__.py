@@ -1,0 +1,1 @@
+"""The parts of the HTTP server that api.py puts together."""
