@@ -55,6 +55,7 @@ from ecg.recording import (
 )
 from inference import MANIFEST, Diagnoser, InferenceError, self_test_recording
 from serving.envelope import ANSWERS, LOGGING, Envelope, Problem, problem
+from serving.memory import keep_freed_memory
 from serving.messages import (
     BATCH_DECODER,
     BatchOut,
@@ -130,6 +131,7 @@ class Server:
 def load(server: Server) -> None:
     """Load, verify, self-test and warm up the networks; whatever fails becomes the reason in /ready."""
     directory = server.settings.artifacts
+    keep_freed_memory()
     try:
         diagnoser = Diagnoser.load(directory)
         example = self_test_recording(directory)

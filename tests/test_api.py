@@ -3,8 +3,10 @@
 import asyncio
 import json
 import os
+import platform
 import shutil
 import signal
+import sys
 import threading
 from functools import partial
 
@@ -33,6 +35,7 @@ from export_onnx import export_all
 from files import sha256
 from inference import Diagnoser
 from models import create_model
+from serving.memory import keep_freed_memory
 from training.checkpoint import Checkpoint, save_checkpoint
 
 JSON = {"Content-Type": "application/json"}
@@ -655,3 +658,9 @@ def test_the_breakdown_of_the_time_names_every_part(artifacts):
     parts = benchmark_api.parts_ms(artifacts, repetitions=2)
     assert {"read JSON", "read WFDB", "read NPY", "resample", "quality", "network multilabel"} <= set(parts)
     assert all(0 < part["best"] <= part["p50"] for part in parts.values())
+
+
+def test_keeping_freed_memory_is_accepted_or_declined():
+    assert keep_freed_memory() in (True, False)
+    if sys.platform.startswith("linux") and platform.libc_ver()[0] == "glibc":
+        assert keep_freed_memory()

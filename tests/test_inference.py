@@ -7,6 +7,7 @@ import sys
 import time
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 import wfdb
@@ -270,6 +271,15 @@ def test_the_shipped_onnx_files_belong_to_the_shipped_checkpoints(shipped):
         if task in shipped.networks:
             assert shipped.networks[task].checkpoint_sha256 == sha256(SHIPPED / name)
             assert not shipped.networks[task].synthetic
+
+
+def test_exported_averages_keep_a_last_sample_without_partner(served):
+    model = onnx.load(served / "multilabel_best.onnx")
+    pools = [node for node in model.graph.node if node.op_type == "AveragePool"]
+    assert pools
+    for node in pools:
+        given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        assert (given["ceil_mode"], given["pads"], given["count_include_pad"]) == (0, [0, 0, 0, 1], 0)
 
 
 # --------------------------------------------------------------------------- predict.py
