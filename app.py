@@ -499,7 +499,7 @@ def live_answer(loop: Recording) -> None:
 
 
 def compare_tab(scale: paper.Scale, arrangement: str) -> None:
-    """Two ECGs side by side: of one patient where PTB-XL is here, else two examples."""
+    """Two ECGs, side by side where there is room: of one patient where PTB-XL is here, else two examples."""
     archive = load_archive()
     options = ["Two examples"]
     if isinstance(archive, Archive) and archive.repeated_patients:
@@ -526,7 +526,7 @@ def compare_tab(scale: paper.Scale, arrangement: str) -> None:
         changes = [
             f"{name} {100 * (second.probabilities[name] - first.probabilities[name]):+.0f}" for name in SUPERCLASSES
         ]
-        st.markdown(f"**Change from left to right, percentage points:** {', '.join(changes)}")
+        st.markdown(f"**Change from first to second, percentage points:** {', '.join(changes)}")
 
 
 def choose_patient_pair(archive: Archive) -> tuple[list[Case], str]:
@@ -538,18 +538,18 @@ def choose_patient_pair(archive: Archive) -> tuple[list[Case], str]:
     )
     numbers = [int(ecg_id) for ecg_id in patients[patient]]
     name = {number: f"{number}, {str(dates[number])[:10]}" for number in numbers}
-    first = middle.selectbox("Left", numbers, 0, format_func=name.get, key=f"left {patient}")
-    second = right.selectbox("Right", numbers, len(numbers) - 1, format_func=name.get, key=f"right {patient}")
+    first = middle.selectbox("First", numbers, 0, format_func=name.get, key=f"left {patient}")
+    second = right.selectbox("Second", numbers, len(numbers) - 1, format_func=name.get, key=f"right {patient}")
     days = (datetime.fromisoformat(dates[second]) - datetime.fromisoformat(dates[first])).days
     apart = f"{days} days" if abs(days) < 730 else f"{days / 365.25:.1f} years"
-    return [archive_case(archive, number) for number in (first, second)], f"{apart} from left to right."
+    return [archive_case(archive, number) for number in (first, second)], f"{apart} from first to second."
 
 
 def choose_example_pair() -> tuple[list[Case], str]:
     names = list(EXAMPLES)
     left, right = st.columns(2)
-    first = left.selectbox("Left", names, names.index("normal"), format_func=EXAMPLES.get, key="left example")
-    second = right.selectbox("Right", names, 0, format_func=EXAMPLES.get, key="right example")
+    first = left.selectbox("First", names, names.index("normal"), format_func=EXAMPLES.get, key="left example")
+    second = right.selectbox("Second", names, 0, format_func=EXAMPLES.get, key="right example")
     return [example_case(artifacts(), name) for name in (first, second)], "Two generated ECGs, of nobody."
 
 
@@ -575,7 +575,7 @@ def model_tab() -> None:
         st.table(results.metrics_table(content))
         found = results.figures(directory, task, content["split"])
         for column, (caption, path) in zip(st.columns(len(found) or 1), found, strict=False):
-            column.image(str(path), caption=f"{caption}, {title.lower()}", width="stretch")
+            column.image(str(path), caption=f"{title}: {caption}", width="stretch")
     comparison = results.read_comparison(directory)
     if comparison:
         st.subheader("Beside the baselines")
@@ -584,7 +584,7 @@ def model_tab() -> None:
     groups = directory / "analysis" / "groups.png"
     if groups.is_file():
         st.subheader("By group of patients")
-        st.image(str(groups), caption="Errors by age, sex and other groups", width="stretch")
+        st.image(str(groups), caption="Errors by age, sex and other groups", width=900)
     st.subheader("What it is not")
     st.markdown(
         "- **No medical device.** Nobody has tested it in care.\n"

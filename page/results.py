@@ -12,7 +12,7 @@ TASKS = {
     "mi_vs_norm": "MI against normal",
     "norm_vs_abnormal": "Normal against abnormal",
 }
-FIGURES = {"roc": "ROC", "pr": "Precision and recall", "reliability": "Reliability", "confusion": "Confusion"}
+FIGURES = {"roc": "ROC", "pr": "precision and recall", "reliability": "reliability", "confusion": "confusion"}
 COLUMNS = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
@@ -53,10 +53,11 @@ def figure_with_interval(figure: dict | float | None) -> str:
 
 
 def metrics_table(content: dict) -> pd.DataFrame:
-    """A row a class and one for their mean; each figure with its interval."""
-    rows = {name: content[name] for name in SUPERCLASSES if name in content} | {
-        ("mean of the classes" if content["task"] == "multilabel" else "all"): content["macro"]
-    }
+    """A row a class and one for their mean, or the one row of a yes-or-no question; figures with intervals."""
+    if content["task"] == "multilabel":
+        rows = {name: content[name] for name in SUPERCLASSES} | {"mean of the classes": content["macro"]}
+    else:
+        rows = {TASKS[content["task"]]: content["macro"]}
     cells = {
         name: [figure_with_interval(row[key]) if key in row else "–" for key in COLUMNS] for name, row in rows.items()
     }

@@ -431,6 +431,11 @@ def test_a_table_shows_every_class_with_its_interval():
     assert table.loc["MI", "AUROC"] == f"{value:.3f} ({low:.3f}–{high:.3f})"
 
 
+def test_a_yes_or_no_question_has_one_row():
+    content = results.read_metrics(ARTIFACTS, "mi_vs_norm")
+    assert list(results.metrics_table(content).index) == ["MI against normal"]
+
+
 def test_intervals_have_every_value_that_is_shown():
     empty = Intervals(*[None] * 8, dict.fromkeys(("pr",), "why"))
     assert {value for value, _ in words.measurements(empty).values()} == {"–"}
