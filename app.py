@@ -512,14 +512,16 @@ def compare_tab(scale: paper.Scale, arrangement: str) -> None:
         return
     st.markdown(between)
     answers = [diagnose(case) for case in pair]
-    columns = st.container(key="pair").columns(2, gap="medium")
-    for column, case, diagnosis in zip(columns, pair, answers, strict=True):
+    for column, case in zip(st.container(key="pair").columns(2, gap="medium"), pair, strict=True):
         with column:
             show_case(case)
             show_paper(case, scale, arrangement)
+    for column, case, diagnosis in zip(st.columns(2, gap="large"), pair, answers, strict=True):
+        with column:
             if isinstance(diagnosis, str):
-                st.warning(f"No answer: {diagnosis}")
+                st.warning(f"No answer to {case.title}: {diagnosis}")
             else:
+                st.caption(case.title)
                 st.html(words.verdict_html(diagnosis) + words.bars_html(diagnosis))
     if all(isinstance(diagnosis, Diagnosis) for diagnosis in answers):
         first, second = answers

@@ -37,6 +37,7 @@ from ecg.quality import assess, intervals
 from ecg.recording import read_uploaded
 from files import write_text
 from inference import Diagnoser
+from training.checkpoint import machine_facts
 
 STARTUP_S = 300  # of a busy machine
 TARGETS_MS = {"json": 18, "npy": 14, "wfdb": 14, "json, intervals": 150}  # the last: of the delineation alone
@@ -354,7 +355,7 @@ def main(argv: list[str] | None = None) -> int:
         figures = api_speed(
             Path(arguments.artifacts), arguments.seconds, arguments.clients, arguments.workers, arguments.rounds
         )
-        text = json.dumps(figures, indent=1) + "\n"
+        text = json.dumps({"machine": machine_facts(), **figures}, indent=1) + "\n"
         write_text(Path(arguments.out) / "benchmark_api.json", text)
     except (OSError, RuntimeError, TimeoutError, requests.RequestException) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -164,6 +164,51 @@ def lead_sets_table() -> str:
     return "\n".join(lines)
 
 
+SERVED = {
+    "json": "JSON",
+    "npy": "NPY upload",
+    "wfdb": "WFDB upload",
+    "json, intervals": "JSON, with intervals",
+}
+
+
+def serving_table() -> str:
+    """What the server takes for one ECG, and what it did under load."""
+    content = read_json("benchmark_api.json")
+    machine, load = content["machine"], content["load"]
+    lines = [
+        f"One 10-s 12-lead ECG at 500 Hz, all three networks and quality, one core of {machine['processor']} "
+        f"({machine['instruction_set']}), transfer excluded:",
+        "",
+        "| sent as | ms, median | ms, median of the best round | aim |",
+        "|---|---|---|---|",
+    ]
+    for name, row in content["server_ms"].items():
+        lines.append(f"| {SERVED[name]} | {row['p50']:.1f} | {row['best_round_p50']:.1f} | {row['target']} |")
+    errors = sum(count for status, count in load["statuses"].items() if int(status) >= 500)
+    before, after = load["memory_mb"]
+    return "\n".join(lines) + (
+        f"\n\nUnder load, {load['clients']} clients for {load['seconds']:.0f} s, good and bad requests mixed, "
+        f"{load['workers']} processes: {load['answers_per_s']:.0f} diagnoses/s, {load['statuses'].get('429', 0):,} "
+        f"requests sent away with 429, {errors} answers of 5xx, {load['wrong_answers']} that differ from the answer "
+        f"before the load, {load['lost_connections']} lost connections; memory {before:.0f} MB after a fifth of the "
+        f"time and {after:.0f} MB at the end."
+    )
+
+
+PAGE_TIMES = {"first_paint_s": "first ECG on the screen", "change_of_ecg_s": "another ECG", "explanation_s": "reasons"}
+PAGE_AIMS_S = {"first_paint_s": 3, "change_of_ecg_s": 1, "explanation_s": 2}
+
+
+def page_table() -> str:
+    """How long a reader waits, measured in a browser."""
+    content = read_json("benchmark_page.json")
+    lines = ["| the page, in headless Chromium | s, median | aim |", "|---|---|---|"]
+    for name, seconds in content["median_s"].items():
+        lines.append(f"| {PAGE_TIMES[name]} | {seconds:.2f} | {PAGE_AIMS_S[name]} |")
+    return "\n".join(lines)
+
+
 def claims_table() -> str:
     """What the error analysis concluded."""
     content = json.loads((DEFAULT_OUT / "analysis" / "errors.json").read_text(encoding="utf-8"))
@@ -180,6 +225,8 @@ TABLES = {
     "binary_scores": binary_scores_table,
     "baselines": baselines_table,
     "lead_sets": lead_sets_table,
+    "serving": serving_table,
+    "page": page_table,
     "uncertain": uncertain_table,
     "claims": claims_table,
 }

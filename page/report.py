@@ -69,7 +69,7 @@ def report_pdf(
     sheet.set_axis_off()
     ecg = figure.add_axes((0, ECG_BOTTOM_MM / height, 1, ECG_MM[1] / height))
     page = layout(recording, scale, arrangement, ECG_MM)
-    caption = " · ".join(part for part in (title, patient, date.today().isoformat()) if part)
+    caption = " · ".join(part for part in (title, patient, f"printed {date.today().isoformat()}") if part)
     draw_page(ecg, page, recording, shading=reasons.spans if reasons else (), caption=caption, notice=notice)
     _text(sheet, LEFT_MM, height - 8.5, "HMT-ECGNet report", size=14, weight="bold")
     answer = headline(diagnosis) + ("  –  UNCERTAIN" if diagnosis.uncertain else "")

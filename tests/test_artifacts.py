@@ -7,7 +7,7 @@ import pytest
 
 import report
 from calibration import load_decisions
-from config import PROJECT
+from config import MULTILABEL, PROJECT
 from dataset import open_cache
 from files import sha256
 from models import count_parameters
@@ -44,6 +44,20 @@ def test_the_shipped_predictions_give_the_shipped_figures(metrics):
     assert metrics["macro"]["auroc"]["value"] == pytest.approx(auroc, abs=1e-4)
     assert metrics["macro"]["auprc"]["value"] == pytest.approx(auprc, abs=1e-4)
     assert auroc >= 0.935 and auprc >= 0.83
+
+
+def test_figures_of_fewer_leads_are_of_the_shipped_weights(metrics):
+    content = json.loads((ARTIFACTS / "lead_sets_val.json").read_text())
+    assert content["checkpoint_sha256"] == metrics["checkpoint_sha256"]
+    assert content["data_sha256"] == metrics["data_sha256"]
+    twelve = content["lead_sets"]["twelve leads"]["auroc"]["value"]
+    assert twelve == pytest.approx(metrics["macro"]["auroc"]["value"], abs=1e-4)
+
+
+def test_the_tiny_sibling_ships_and_is_tiny():
+    checkpoint = load_checkpoint(ARTIFACTS / "multilabel_tiny.pth")
+    assert count_parameters(checkpoint.network()) <= 80_000
+    assert not checkpoint.synthetic and checkpoint.training["statements"] == MULTILABEL.statements
 
 
 def test_the_figures_are_of_this_very_data(metrics, real):
