@@ -71,13 +71,19 @@ def training_speed(data: Path, rounds: int, records: int) -> dict:
 
 def page_speed(argv: list[str]) -> int:
     """Seconds until the page shows something, changes its ECG, explains an answer."""
-    from page.browser import page_timings  # needs a browser, which training does not
+    from playwright.sync_api import Error as PlaywrightError  # needs a browser, which training does not
+
+    from page.browser import page_timings
 
     parser = argparse.ArgumentParser(prog="benchmark.py page", description=page_speed.__doc__)
     parser.add_argument("--out", default=str(DEFAULT_OUT), help="where benchmark_page.json goes (default: artifacts)")
     parser.add_argument("--rounds", type=int, default=5, help="(default: %(default)s)")
     arguments = parser.parse_args(argv)
-    timings = page_timings(rounds=arguments.rounds)
+    try:
+        timings = page_timings(rounds=arguments.rounds)
+    except (RuntimeError, TimeoutError, PlaywrightError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     content = {"machine": machine_facts(), "rounds": arguments.rounds, "median_s": timings}
     write_text(Path(arguments.out) / "benchmark_page.json", json.dumps(content, indent=1) + "\n")
     print(

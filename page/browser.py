@@ -136,7 +136,7 @@ def page_timings(artifacts: Path | str = DEFAULT_OUT, rounds: int = 5) -> dict[s
                 option.wait_for()
                 changes.append(_click_and_wait(page, option, name.lower()))
                 settle(page)
-                button = page.get_by_role("button", name=shaded, exact=True)
+                button = page.locator(".st-key-shaded").get_by_text(shaded, exact=True)
                 reasons.append(_click_and_wait(page, button, f"shaded for {shaded}"))
                 button.click()
                 settle(page)

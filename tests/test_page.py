@@ -1,16 +1,29 @@
 """The running page in a real browser, as a reader uses it."""
 
 import io
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import TimeoutError
 from pypdf import PdfReader
 
-from config import DEFAULT_OUT, LEADS, RESEARCH_ONLY
+from config import DEFAULT_OUT, LEADS, PROJECT, RESEARCH_ONLY
 from ecg.synthetic import write_dataset
-from page.browser import ANSWER_S, PAPER, PHONE, chromium, serve, settle, show_panel, wait_for_paper, window
+from page.browser import (
+    ANSWER_S,
+    PAPER,
+    PHONE,
+    chromium,
+    serve,
+    settle,
+    show_panel,
+    wait_for_paper,
+    window,
+)
 
 ARTIFACTS = Path(os.environ.get("HMT_ARTIFACTS") or DEFAULT_OUT)
 
@@ -186,3 +199,12 @@ def test_a_phone_shows_it_without_scrolling_sideways(page, address):
     press(phone, "layout", "6x2")
     wait_for_paper(phone, "6x2")
     context.close()
+
+
+def test_the_page_can_be_timed(address, tmp_path):
+    # in a process of its own: Playwright runs once in each
+    command = [sys.executable, "benchmark.py", "page", "--rounds", "1", "--out", str(tmp_path)]
+    subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
+    timings = json.loads((tmp_path / "benchmark_page.json").read_text())["median_s"]
+    assert set(timings) == {"first_paint_s", "change_of_ecg_s", "explanation_s"}
+    assert all(seconds > 0 for seconds in timings.values())
