@@ -38,7 +38,8 @@ from files import replacing, sha256, write_text
 from training import errors
 from training.checkpoint import CheckpointError, load_checkpoint
 from training.errors import Predictions
-from training.evaluation import COLOURS, cell
+from training.evaluation import COLOURS
+from training.metrics import cell
 
 OURS = re.compile(r"hmt_ecgnet(_seed\d+)?")
 CREDIT = "PTB-XL 1.0.3, Wagner et al. 2022, CC BY 4.0"

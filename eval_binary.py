@@ -22,7 +22,6 @@ from training.evaluation import (
     MULTILABEL_HELP,
     Scored,
     add_shared_flags,
-    cell,
     judge,
     markdown_table,
     measure_all,
@@ -30,7 +29,7 @@ from training.evaluation import (
     score_recordings,
     write_results,
 )
-from training.metrics import ranking_with_intervals, with_intervals
+from training.metrics import cell, ranking_with_intervals, with_intervals
 
 MI_LIMIT = (
     "An MI-vs-NORM network never saw ECGs that are neither; against all of them (ST/T changes, conduction "

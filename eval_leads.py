@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from config import CHECKPOINT_NAMES, DEFAULT_OUT, LEADS, LIMB_LEADS, SPLIT_FOLDS, SYNTHETIC_NOTICE, data_directory
+from config import LEADS, LIMB_LEADS, SPLIT_FOLDS, SYNTHETIC_NOTICE
 from dataset import DatasetError, PTBXLDataset
 from files import sha256, write_text
-from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from training.checkpoint import Checkpoint, CheckpointError
+from training.evaluation import add_shared_flags, load_for
 from training.fit import predict_split
 from training.metrics import BOOTSTRAP_DRAWS, auroc_and_auprc, patient_weights, point_and_interval
 
@@ -60,21 +61,11 @@ def measure(checkpoint: Checkpoint, split: PTBXLDataset, leads: tuple[str, ...])
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", help="PTB-XL's directory (default: PTBXL_DIR, else data/ptbxl)")
-    parser.add_argument("--out", default=str(DEFAULT_OUT), help="where the file goes (default: artifacts)")
-    parser.add_argument("--checkpoint", help="the network (default: multilabel_best.pth in --out)")
+    add_shared_flags(parser)
     parser.add_argument("--split", default="val", choices=("val", "test"), help="(default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=0, help="of PyTorch; 0: all cores (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    out = Path(arguments.out)
-    path = Path(arguments.checkpoint or out / CHECKPOINT_NAMES["multilabel"])
     try:
-        checkpoint = load_checkpoint(path)
-        if checkpoint.task != "multilabel":
-            raise CheckpointError(f"{path} was trained for task {checkpoint.task}, not multilabel")
-        split = PTBXLDataset(data_directory(arguments.data), arguments.split, input_scale=checkpoint.input_scale)
+        path, checkpoint, split = load_for(arguments, "multilabel", arguments.split)
         sets = {}
         for name, leads in LEAD_SETS.items():
             sets[name] = {"leads": list(leads), **measure(checkpoint, split, leads)}
@@ -92,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
             "date": date.today().isoformat(),
             "lead_sets": sets,
         }
-        write_text(out / f"lead_sets_{arguments.split}.json", json.dumps(content, indent=1) + "\n")
+        write_text(Path(arguments.out) / f"lead_sets_{arguments.split}.json", json.dumps(content, indent=1) + "\n")
     except (DatasetError, CheckpointError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -41,8 +41,8 @@ from ecg.synthetic import ELECTRODES, FEMALE, MALE, Case, Truth, leads_from_elec
 from explain import CELL_S, DEFAULT_METHOD, METHODS, Explanation, blend, cell_edges, explain, isoelectric_line
 from files import replacing, sha256, write_text
 from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, logits_function, machine_facts
-from training.evaluation import COLOURS, cell
-from training.metrics import BOOTSTRAP_DRAWS, patient_weights
+from training.evaluation import COLOURS
+from training.metrics import BOOTSTRAP_DRAWS, cell, patient_weights
 
 PRESENT = 0.5  # probability from which a class counts as answered
 ORDERS = (*METHODS, "amplitude", "random")

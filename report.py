@@ -25,7 +25,8 @@ from eval_binary import by_score_table
 from files import replacing, write_text
 from models import count_parameters, create_model
 from training.comparison import comparison_table
-from training.evaluation import cell, markdown_table
+from training.evaluation import markdown_table
+from training.metrics import cell
 
 DOCUMENTS = ("README.md", "MODEL_CARD.md")
 MARKED = re.compile(r"(<!-- table:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from config import SUPERCLASSES
+from training.metrics import TABLE_COLUMNS, cell
 
 TASKS = {
     "multilabel": "Five superclasses",
@@ -13,15 +14,6 @@ TASKS = {
     "norm_vs_abnormal": "Normal against abnormal",
 }
 FIGURES = {"roc": "ROC", "pr": "precision and recall", "reliability": "reliability", "confusion": "confusion"}
-COLUMNS = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "f1": "F1",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "brier": "Brier",
-    "ece": "ECE",
-}
 
 
 def read_metrics(artifacts: Path, task: str) -> dict | None:
@@ -48,8 +40,7 @@ def figure_with_interval(figure: dict | float | None) -> str:
         return "–"
     if not isinstance(figure, dict):
         return f"{figure:.3f}"
-    low, high = figure["ci95"]
-    return f"{figure['value']:.3f} ({low:.3f}–{high:.3f})"
+    return cell(figure)
 
 
 def metrics_table(content: dict) -> pd.DataFrame:
@@ -59,9 +50,10 @@ def metrics_table(content: dict) -> pd.DataFrame:
     else:
         rows = {TASKS[content["task"]]: content["macro"]}
     cells = {
-        name: [figure_with_interval(row[key]) if key in row else "–" for key in COLUMNS] for name, row in rows.items()
+        name: [figure_with_interval(row[key]) if key in row else "–" for key in TABLE_COLUMNS]
+        for name, row in rows.items()
     }
-    return pd.DataFrame.from_dict(cells, orient="index", columns=list(COLUMNS.values()))
+    return pd.DataFrame.from_dict(cells, orient="index", columns=list(TABLE_COLUMNS.values()))
 
 
 def comparison_frame(content: dict) -> pd.DataFrame:
@@ -74,7 +66,7 @@ def comparison_frame(content: dict) -> pd.DataFrame:
                 "network": row["name"],
                 "parameters": f"{row['parameters']:,}",
                 "CPU": f"{row['cpu_ms']:.1f} ms",
-                **{COLUMNS[key]: figure_with_interval(row[key]) for key in ("auroc", "auprc", "f1")},
+                **{TABLE_COLUMNS[key]: figure_with_interval(row[key]) for key in ("auroc", "auprc", "f1")},
                 "AUROC against the first": figure_with_interval(difference) if difference else "–",
             }
         )

@@ -16,8 +16,8 @@ from dataset import PTBXLDataset
 from ecg.preprocessing import FULL_DURATION_S, predict_probabilities
 from models import count_parameters
 from training.checkpoint import Checkpoint, logits_function
-from training.evaluation import COLOURS, Scored, cell
-from training.metrics import all_figures, paired_difference, patient_weights, point_and_interval
+from training.evaluation import COLOURS, Scored
+from training.metrics import all_figures, cell, paired_difference, patient_weights, point_and_interval
 
 FIGURES = {"auroc": "AUROC", "auprc": "AUPRC", "f1": "F1", "exact_match": "exact match"}
 

@@ -18,7 +18,7 @@ from files import replacing, sha256, write_text
 from models import count_parameters
 from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from training.fit import predict_split
-from training.metrics import BOOTSTRAP_DRAWS, CALIBRATION_BINS, with_intervals
+from training.metrics import BOOTSTRAP_DRAWS, CALIBRATION_BINS, TABLE_COLUMNS, cell, with_intervals
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")  # Okabe and Ito: safe for the colour-blind
 
@@ -54,17 +54,21 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
 
 def score_split(arguments, task: str, split: str) -> Scored:
     """Load the task's checkpoint and run it on a split. Raises CheckpointError or DatasetError."""
+    scored = score_recordings(*load_for(arguments, task, split))
+    if scored.synthetic:
+        print(SYNTHETIC_NOTICE)
+    return scored
+
+
+def load_for(arguments, task: str, split: str) -> tuple[Path, Checkpoint, PTBXLDataset]:
+    """The checkpoint the flags name and the recordings to judge it on. Raises CheckpointError or DatasetError."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     path = Path(arguments.checkpoint or Path(arguments.out) / CHECKPOINT_NAMES[task])
     checkpoint = load_checkpoint(path)
     if checkpoint.task != task:
         raise CheckpointError(f"{path} was trained for task {checkpoint.task}, not {task}")
-    recordings = PTBXLDataset(data_directory(arguments.data), split, task, checkpoint.input_scale)
-    scored = score_recordings(path, checkpoint, recordings)
-    if scored.synthetic:
-        print(SYNTHETIC_NOTICE)
-    return scored
+    return path, checkpoint, PTBXLDataset(data_directory(arguments.data), split, task, checkpoint.input_scale)
 
 
 def score_recordings(path: Path, checkpoint: Checkpoint, recordings: PTBXLDataset) -> Scored:
@@ -343,17 +347,6 @@ def _title(content: dict) -> str:
     return f"SYNTHETIC DATA: {title}" if content["synthetic"] else title
 
 
-TABLE_COLUMNS = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "f1": "F1",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "brier": "Brier",
-    "ece": "ECE",
-}
-
-
 def markdown_table(content: dict) -> str:
     """The figures of a metrics file with their intervals, a row a class."""
     classes = [key for key, value in content.items() if isinstance(value, dict) and "auroc" in value]
@@ -366,11 +359,3 @@ def markdown_table(content: dict) -> str:
     for name in ordered:
         lines.append(f"| {n.get(name, name)} | " + " | ".join(cell(content[name][key]) for key in TABLE_COLUMNS) + " |")
     return "\n".join(lines)
-
-
-def cell(figure: dict) -> str:
-    """A figure with its interval, for a table."""
-    if figure["value"] is None:
-        return "–"
-    low, high = figure["ci95"]
-    return f"{figure['value']:.3f} ({low:.3f}–{high:.3f})" if low is not None else f"{figure['value']:.3f}"

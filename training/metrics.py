@@ -194,3 +194,22 @@ def _interval(key: str, value: float, draws: np.ndarray) -> list[float | None]:
 def _plain(value: float) -> float | None:
     """JSON has no NaN: a figure that cannot be computed is null."""
     return round(float(value), 5) if np.isfinite(value) else None
+
+
+TABLE_COLUMNS = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "f1": "F1",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "brier": "Brier",
+    "ece": "ECE",
+}
+
+
+def cell(figure: dict) -> str:
+    """A figure with its interval, for a table."""
+    if figure["value"] is None:
+        return "–"
+    low, high = figure["ci95"]
+    return f"{figure['value']:.3f} ({low:.3f}–{high:.3f})" if low is not None else f"{figure['value']:.3f}"
