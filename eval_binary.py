@@ -14,22 +14,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from calibration import ThresholdsError, load_decisions, multilabel_score
 from config import BINARY, SUPERCLASSES, SYNTHETIC_NOTICE, data_directory
-from dataset import DatasetError, PTBXLDataset
-from training.checkpoint import CheckpointError
-from training.evaluation import (
-    MULTILABEL_HELP,
-    Scored,
-    add_shared_flags,
-    judge,
-    markdown_table,
-    measure_all,
-    score_by_both,
-    score_recordings,
-    write_results,
-)
-from training.metrics import cell, ranking_with_intervals, with_intervals
+from dataset import PTBXLDataset
+from evaluation.bootstrap import metrics_with_intervals, ranking_with_intervals
+from evaluation.cli import MULTILABEL_HELP, add_shared_flags
+from evaluation.predictions import SplitPredictions, predict_by_both, predict_recordings
+from evaluation.results import decide, evaluate_split, write_results
+from evaluation.tables import by_score_table, metrics_table
+from inference.decisions import ThresholdsError, load_decisions, multilabel_score
+from models.checkpoint import CheckpointError
+from ptbxl.index import DatasetError
 
 MI_LIMIT = (
     "An MI-vs-NORM network never saw ECGs that are neither; against all of them (ST/T changes, conduction "
@@ -50,16 +44,16 @@ def make_parser() -> argparse.ArgumentParser:
 def evaluate(arguments) -> dict:
     """Score, measure, write and print; returns the metrics file's content."""
     out, task, split = Path(arguments.out), arguments.task, arguments.split
-    answers = score_by_both(arguments, task, split)
+    answers = predict_by_both(arguments, task, split)
     thresholds = Path(arguments.thresholds or out / f"{task}_thresholds.json")
     decisions = load_decisions(thresholds, task, {score: scored.sha256 for score, scored in answers.items()})
     chosen = answers[decisions.score]
-    content, predictions = measure_all(chosen, decisions, split, thresholds)
-    content["by_score"] = {score: figures_of(scored, decisions, split) for score, scored in answers.items()}
+    content, predictions = evaluate_split(chosen, decisions, split, thresholds)
+    content["by_score"] = {score: score_metrics(scored, decisions, split) for score, scored in answers.items()}
     if task == "mi_vs_norm":
         content["mi_against_everything"] = mi_against_everything(answers, arguments)
     paths = write_results(out, content, predictions)
-    print(markdown_table(content))
+    print(metrics_table(content))
     print()
     print(by_score_table(content))
     print(f"\nscore: {content['score']} network ({chosen.path}); fold {content['fold']}; {content['decisions']}")
@@ -72,54 +66,31 @@ def evaluate(arguments) -> dict:
     return content
 
 
-def figures_of(scored: Scored, decisions, split: str) -> dict:
+def score_metrics(scored: SplitPredictions, decisions, split: str) -> dict:
     """What one network gives for the question; decisions only where they can be cross-fitted, on fold 9."""
     recordings, probabilities = scored.split, scored.probabilities
     facts = {"checkpoint_sha256": scored.sha256}
     if split != "val":
         return facts | ranking_with_intervals(probabilities[:, 0], recordings.targets[:, 0], recordings.patient_ids)
-    calibrated, positive, _ = judge(scored, decisions, split)
+    calibrated, positive, _ = decide(scored, decisions, split)
     arrays = (probabilities, calibrated, positive, recordings.targets)
-    return facts | with_intervals(*arrays, recordings.classes, recordings.patient_ids)["macro"]
+    return facts | metrics_with_intervals(*arrays, recordings.classes, recordings.patient_ids)["macro"]
 
 
-def mi_against_everything(answers: dict[str, Scored], arguments) -> dict:
+def mi_against_everything(answers: dict[str, SplitPredictions], arguments) -> dict:
     """How well each score finds infarctions among all recordings of the split, not only normal ones."""
     figures, mi = {}, SUPERCLASSES.index("MI")
     for score, scored in answers.items():
         recordings = PTBXLDataset(
             data_directory(arguments.data), arguments.split, "multilabel", scored.checkpoint.input_scale
         )
-        everyone = score_recordings(scored.path, scored.checkpoint, recordings).probabilities
+        everyone = predict_recordings(scored.path, scored.checkpoint, recordings).probabilities
         truth, patients = recordings.targets[:, mi], recordings.patient_ids
         if score == "multilabel":
             figures["multilabel, p(MI)"] = ranking_with_intervals(everyone[:, mi], truth, patients)
             everyone = multilabel_score(everyone, "mi_vs_norm")
         figures[f"{score}, MI against NORM"] = ranking_with_intervals(everyone[:, 0], truth, patients)
     return {"n": len(recordings), "positives": int(truth.sum()), "limit": MI_LIMIT, "figures": figures}
-
-
-BY_SCORE_COLUMNS = {"auroc": "AUROC", "auprc": "AUPRC", "accuracy": "accuracy", "f1": "F1"}
-
-
-def by_score_table(content: dict) -> str:
-    """The binary network beside the multi-label one, and MI against everything, as Markdown."""
-    columns = [key for key in BY_SCORE_COLUMNS if all(key in figures for figures in content["by_score"].values())]
-    lines = [
-        "| answered by | N | " + " | ".join(BY_SCORE_COLUMNS[key] for key in columns) + " |",
-        "|---" * (len(columns) + 2) + "|",
-    ]
-    for score, figures in content["by_score"].items():
-        chosen = ", chosen on fold 9" if score == content["score"] else ""
-        cells = " | ".join(cell(figures[key]) for key in columns)
-        lines.append(f"| {score} network{chosen} | {content['n']:,} | {cells} |")
-    everything = content.get("mi_against_everything")
-    if everything:
-        rest = " | –" * (len(columns) - 2)
-        for name, figures in everything["figures"].items():
-            cells = f"{cell(figures['auroc'])} | {cell(figures['auprc'])}"
-            lines.append(f"| {name}; MI against everything | {everything['n']:,} | {cells}{rest} |")
-    return "\n".join(lines)
 
 
 def main(argv: list[str] | None = None) -> int:

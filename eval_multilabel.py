@@ -19,23 +19,19 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from calibration import ThresholdsError, load_decisions
 from config import SPLIT_FOLDS, SYNTHETIC_NOTICE, data_directory
-from dataset import DatasetError, PTBXLDataset, read_index
+from dataset import PTBXLDataset
+from evaluation.bootstrap import BOOTSTRAP_DRAWS
+from evaluation.cli import add_shared_flags
+from evaluation.comparison import compare_networks, compared_network, size_and_speed, unique_names
+from evaluation.figures import draw_comparison
+from evaluation.predictions import predict_recordings, predict_task, prediction_arrays, write_predictions
+from evaluation.results import evaluate_split, write_results
+from evaluation.tables import comparison_table, metrics_table
 from files import replacing, write_text
-from training import comparison
-from training.checkpoint import CheckpointError, load_checkpoint, machine_facts
-from training.evaluation import (
-    add_shared_flags,
-    markdown_table,
-    measure_all,
-    predictions_of,
-    score_recordings,
-    score_split,
-    write_predictions,
-    write_results,
-)
-from training.metrics import BOOTSTRAP_DRAWS
+from inference.decisions import ThresholdsError, load_decisions
+from models.checkpoint import CheckpointError, load_checkpoint, machine_facts
+from ptbxl.index import DatasetError, read_index
 
 TASK = "multilabel"
 
@@ -57,12 +53,12 @@ def make_parser() -> argparse.ArgumentParser:
 def evaluate(arguments) -> dict:
     """Score, measure, write and print; returns the metrics file's content."""
     out = Path(arguments.out)
-    scored = score_split(arguments, TASK, arguments.split)
+    scored = predict_task(arguments, TASK, arguments.split)
     thresholds = Path(arguments.thresholds or out / f"{TASK}_thresholds.json")
     decisions = load_decisions(thresholds, TASK, {scored.score: scored.sha256})
-    content, predictions = measure_all(scored, decisions, arguments.split, thresholds)
+    content, predictions = evaluate_split(scored, decisions, arguments.split, thresholds)
     paths = write_results(out, content, predictions)
-    print(markdown_table(content))
+    print(metrics_table(content))
     print(f"\n{content['model']}, {content['parameters']:,} parameters; fold {content['fold']}; {content['decisions']}")
     print("written: " + ", ".join(map(str, paths)))
     if scored.synthetic:
@@ -79,21 +75,21 @@ def compare(arguments) -> dict:
     for path, checkpoint in zip(paths, checkpoints, strict=True):
         if checkpoint.task != TASK:
             raise CheckpointError(f"{path} was trained for task {checkpoint.task}; only {TASK} networks are compared")
-    names = comparison.unique_names(checkpoints, paths)
+    names = unique_names(checkpoints, paths)
     index = read_index(data_directory(arguments.data))
     answers, hashes = [], []
     for name, path, checkpoint in tqdm(list(zip(names, paths, checkpoints, strict=True)), desc="networks"):
-        tuned_on = score_recordings(path, checkpoint, PTBXLDataset(index, "val", TASK, checkpoint.input_scale))
+        tuned_on = predict_recordings(path, checkpoint, PTBXLDataset(index, "val", TASK, checkpoint.input_scale))
         scored = tuned_on
         if arguments.split == "test":
-            scored = score_recordings(path, checkpoint, PTBXLDataset(index, "test", TASK, checkpoint.input_scale))
-        answers.append(comparison.answers_of(name, scored, tuned_on))
+            scored = predict_recordings(path, checkpoint, PTBXLDataset(index, "test", TASK, checkpoint.input_scale))
+        answers.append(compared_network(name, scored, tuned_on))
         hashes.append(scored.sha256)
-        arrays = predictions_of(scored, answers[-1].calibrated, answers[-1].positive, answers[-1].certainty)
+        arrays = prediction_arrays(scored, answers[-1].calibrated, answers[-1].positive, answers[-1].certainty)
         write_predictions(out, name, TASK, arguments.split, arrays)
     recordings = scored.split
-    rows = comparison.compare_answers(answers, recordings, recordings.labelled)
-    sizes = comparison.size_and_speed(checkpoints)
+    rows = compare_networks(answers, recordings, recordings.labelled)
+    sizes = size_and_speed(checkpoints)
     content = {
         "task": TASK,
         "split": arguments.split,
@@ -120,8 +116,8 @@ def compare(arguments) -> dict:
     write_text(path, json.dumps(content, indent=1) + "\n")
     picture = out / "figures" / f"comparison_{arguments.split}.png"
     with replacing(picture) as unfinished:
-        comparison.draw_comparison(content).savefig(unfinished, dpi=130)
-    print(comparison.comparison_table(content))
+        draw_comparison(content).savefig(unfinished, dpi=130)
+    print(comparison_table(content))
     print(f"\nfold {content['fold']}, {content['n']:,} recordings with a superclass; {content['intervals']}")
     print(f"written: {path}, {picture}, predictions of each in {out / 'predictions'}")
     if content["synthetic"]:

@@ -22,10 +22,12 @@ import torch
 from torch.export import Dim
 
 from config import CHECKPOINT_NAMES, DEFAULT_OUT, LEADS, SAMPLING_RATE
-from ecg.preprocessing import MINIMUM_WINDOW_S
+from ecg.windows import MINIMUM_WINDOW_S
 from files import replacing, sha256, write_text
-from inference import MANIFEST, Diagnoser, InferenceError, self_test_recording
-from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from inference.backends import InferenceError
+from inference.diagnoser import Diagnoser
+from inference.manifest import MANIFEST, self_test_recording
+from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 
 TOLERANCE = 1e-4  # of a logit
 SHAPES = ((1, 250), (7, 250), (3, 333), (2, 201), (2, 1000), (16, 200))  # recordings, samples

@@ -17,9 +17,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from config import DEFAULT_OUT, RESEARCH_ONLY, SUPERCLASSES
-from ecg.recording import RecordingError, read_recording
+from ecg.readers import read_recording
+from ecg.recording import RecordingError
 from files import replacing
-from inference import BACKENDS, Diagnoser, Diagnosis, InferenceError
+from inference.backends import BACKENDS, InferenceError
+from inference.diagnoser import Diagnoser, Diagnosis
 
 SAVE_EVERY = 200  # files, so that little is lost when a long run is stopped
 SIGNAL_FILES = (".dat", ".mat", ".flac")  # belong to the header of the same name

@@ -12,12 +12,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from calibration import ThresholdsError, calibration_losses, fit_decisions, save_decisions
 from config import TASK_CLASSES, VALIDATION_FOLD
-from dataset import DatasetError
-from training.checkpoint import CheckpointError
-from training.evaluation import MULTILABEL_HELP, add_shared_flags, score_by_both, score_split
-from training.metrics import macro_auroc_and_auprc
+from evaluation.cli import MULTILABEL_HELP, add_shared_flags
+from evaluation.metrics import macro_auroc_and_auprc
+from evaluation.predictions import predict_by_both, predict_task
+from inference.calibration import calibration_losses, fit_decisions
+from inference.decisions import ThresholdsError, save_decisions
+from models.checkpoint import CheckpointError
+from ptbxl.index import DatasetError
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -50,9 +52,9 @@ def search(arguments) -> Path:
             "fitted on training folds they are optimistic, on fold 10 they are leakage"
         )
     if arguments.task == "multilabel":
-        candidates = {"multilabel": score_split(arguments, "multilabel", "val")}
+        candidates = {"multilabel": predict_task(arguments, "multilabel", "val")}
     else:
-        candidates = score_by_both(arguments, arguments.task, "val")
+        candidates = predict_by_both(arguments, arguments.task, "val")
     aurocs = {
         score: round(macro_auroc_and_auprc(scored.probabilities, scored.split.targets)[0], 5)
         for score, scored in candidates.items()

@@ -12,7 +12,7 @@ fold 10 is never looked at.
 import sys
 
 from config import BINARY
-from training.command import train_command
+from training.cli import train_command
 
 if __name__ == "__main__":
     sys.exit(train_command(BINARY, __doc__))

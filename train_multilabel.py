@@ -11,7 +11,7 @@ Trains on folds 1-8, selects the epoch on fold 9, never looks at fold 10.
 import sys
 
 from config import MULTILABEL
-from training.command import train_command
+from training.cli import train_command
 
 if __name__ == "__main__":
     sys.exit(train_command({"multilabel": MULTILABEL}, __doc__))

@@ -1,1 +1,1 @@
-"""What an ECG is: recordings, preprocessing, synthesis. No PyTorch below this package."""
+"""What an ECG is: recordings, readers, beats, quality, intervals, drawing, synthesis. No PyTorch here."""

@@ -1,4 +1,4 @@
-"""Networks: float ``(batch, 12, samples)`` in, logits ``(batch, classes)`` out. They know nothing of files."""
+"""Networks: float ``(batch, 12, samples)`` in, logits ``(batch, classes)`` out; and their checkpoints."""
 
 from torch import nn
 

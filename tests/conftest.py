@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import os
 import shutil
 
 import pytest
@@ -12,24 +11,18 @@ from hypothesis import settings
 import eval_multilabel
 import threshold_search
 from config import BINARY, MULTILABEL, data_directory
-from dataset import Index, read_index
-from ecg.synthetic import write_dataset
+from ecg.synthetic.writer import write_dataset
 from export_onnx import export_all
-from make_examples import write_examples
-from training.command import train_command
+from ptbxl.index import Index, read_index
+from tests.support.real_data import unavailable
+from tools.make_examples import write_examples
+from training.cli import train_command
 
 # no wall-clock limits on a busy machine, and the same examples on every run
 settings.register_profile("project", deadline=None, derandomize=True)
 settings.load_profile("project")
 
 FAST_TRAINING = ["--epochs", "20", "--patience", "20", "--quiet", "--threads", "1"]
-
-
-def unavailable(what: str) -> None:
-    """Skip a test whose real data are not here; where they must be (REQUIRE_PTBXL), fail."""
-    if os.environ.get("REQUIRE_PTBXL"):
-        pytest.fail(f"REQUIRE_PTBXL is set, and {what}")
-    pytest.skip(what)
 
 
 @pytest.fixture(scope="session", autouse=True)

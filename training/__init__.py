@@ -1,1 +1,1 @@
-"""How the networks learn and how they are measured."""
+"""How the networks learn: loop, objective, schedule, augmentation, command line."""

@@ -1,104 +1,68 @@
-"""Which format a file is in, by its content, and its channels.
+"""Recordings from files.
 
-`read_channels` and `companions` are for `ecg.recording`; each module beside this one reads one family of formats.
+`read_recording` reads files on disk, `read_uploaded` bytes in memory. `formats` tells what they are; each module beside
+it reads one family of formats; `channels` puts what they found into the order and the unit of a `Recording`.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import PurePosixPath
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from ecg.readers import archive, dicom, edf, exchange, physionet, tables
-from ecg.recording import Channels, RecordingError, lead_name, millivolts, shown
+from ecg.readers.channels import assemble
+from ecg.readers.formats import companions, read_channels
+from ecg.recording import Recording, RecordingError, printable
 
-FORMATS = "WFDB, CSV or TSV, NPY or NPZ, EDF or EDF+, DICOM, HL7 aECG, GE MUSE XML and SCP-ECG"
-
-_SELF_DESCRIBING = (
-    (edf.is_edf, edf.read),
-    (dicom.is_dicom, dicom.read),
-    (exchange.is_aecg, exchange.read_aecg),
-    (exchange.is_muse, exchange.read_muse),
-    (exchange.is_scp, exchange.read_scp),
-)
-_BARE = ((tables.is_npy, tables.read_npy), (tables.is_text, tables.read_text))
+MAX_UPLOAD_BYTES = 20_000_000
 
 
-def companions(name: str, content: bytes) -> list[str]:
-    """The signal files that a WFDB header names; none for any other content. Raises RecordingError."""
-    with _damage_refused([name]):
-        return physionet.signal_files(content) if physionet.is_header(content) else []
+def read_recording(
+    files: str | os.PathLike | Sequence[str | os.PathLike],
+    sampling_rate: float | None = None,
+    units: str | None = None,
+) -> Recording:
+    """Read one recording from disk, in any of the formats of docs/formats.md.
 
-
-def read_channels(files: Mapping[str, bytes], sampling_rate: float | None, units: str | None) -> Channels:
-    """The channels of the one recording in ``{file name: content}``.
-
-    sampling_rate (Hz), units: for formats that may lack them.
-    Raises RecordingError, whatever the bytes are.
+    files: a path, or several that belong together (.hea and .dat). For a single WFDB header, the signal files it names
+        are taken from its own folder.
+    sampling_rate (Hz), units (uV, mV, V or nV): for CSV and NPY files that do not say; a file that says otherwise is
+        refused.
+    Raises RecordingError.
     """
-    with _damage_refused(list(files)):
-        return _read(_by_base_name(files), sampling_rate, units)
+    paths = [Path(file) for file in ([files] if isinstance(files, str | os.PathLike) else files)]
+    contents = _read_files(paths)
+    if len(paths) == 1:
+        missing = companions(paths[0].name, contents[paths[0].name])
+        contents |= _read_files([paths[0].with_name(name) for name in missing])
+    return read_uploaded(contents, sampling_rate, units)
 
 
-@contextmanager
-def _damage_refused(names: list[str]) -> Iterator[None]:
-    """Turn what the libraries raise on a broken file, which may be anything, into a RecordingError."""
-    try:
-        yield
-    except RecordingError:
-        raise
-    except Exception as error:
-        found = ", ".join(shown(name) for name in names[:3])
-        raise RecordingError(
-            f"{found} cannot be read, it is damaged or against its format: {shown(error, 200)}"
-        ) from error
+def read_uploaded(
+    files: Mapping[str, bytes], sampling_rate: float | None = None, units: str | None = None
+) -> Recording:
+    """Read one recording from the files of an upload, given as ``{file name: content}``.
+
+    A format is recognised by content; names only tell the files of one WFDB record apart. One zip archive may stand for
+    the files. Nothing but these bytes is read, and nothing is written outside a private temporary folder.
+    sampling_rate, units: as in `read_recording`.
+    Raises RecordingError.
+    """
+    size = sum(len(content) for content in files.values())
+    if size > MAX_UPLOAD_BYTES:
+        raise RecordingError(f"{size / 1e6:.0f} MB are too much; at most {MAX_UPLOAD_BYTES / 1e6:.0f} MB are read")
+    return assemble(read_channels(files, sampling_rate, units))
 
 
-def _read(files: dict[str, bytes], sampling_rate: float | None, units: str | None) -> Channels:
-    if len(files) == 1:
-        (content,) = files.values()
-        if archive.is_zip(content):
-            files = archive.unpack(content)
-            if tables.is_npz(files):
-                return tables.read_npz(files, sampling_rate, units)
-    headers = [name for name, content in files.items() if physionet.is_header(content)]
-    if len(headers) == 1:
-        return _agreeing(physionet.read(headers[0], files), sampling_rate, units)
-    if len(files) != 1:
-        found = ", ".join(shown(name) for name in list(files)[:12]) or "none"
-        raise RecordingError(
-            f"one recording at a time: a single file, or one .hea with its signal files; found {found}"
-        )
-    ((name, content),) = files.items()
-    for recognises, read in _SELF_DESCRIBING:
-        if recognises(content):
-            return _agreeing(read(content), sampling_rate, units)
-    if exchange.is_xml(content):
-        raise RecordingError(f"{shown(name)} is XML, but neither an HL7 aECG nor a GE MUSE RestingECG")
-    for recognises, read in _BARE:
-        if recognises(content):
-            return read(content, sampling_rate, units)
-    raise RecordingError(
-        f"{shown(name)} is in no format known here ({FORMATS}); "
-        "the signal file of a WFDB record needs its .hea beside it"
-    )
-
-
-def _by_base_name(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    named = {PurePosixPath(name.replace("\\", "/")).name: bytes(content) for name, content in files.items()}
-    if len(named) != len(files):
-        raise RecordingError("two of the files have the same name; give the files of one recording")
-    return named
-
-
-def _agreeing(channels: Channels, sampling_rate: float | None, units: str | None) -> Channels:
-    """The channels, unless the caller's idea of rate or units is another than the file's."""
-    if sampling_rate is not None and sampling_rate != channels.sampling_rate:
-        raise RecordingError(
-            f"the file says {channels.sampling_rate:g} Hz, not {shown(sampling_rate)} Hz; leave the rate out"
-        )
-    if units is not None and any(
-        millivolts(unit) != millivolts(units)
-        for name, unit in zip(channels.names, channels.units, strict=True)
-        if lead_name(name)
-    ):
-        raise RecordingError(f"the file declares its units, and not all are {shown(units)}; leave the units out")
-    return channels
+def _read_files(paths: Sequence[Path]) -> dict[str, bytes]:
+    contents, size = {}, 0
+    for path in paths:
+        if path.name in contents:
+            raise RecordingError(f"two files are called {printable(path.name)}; give the files of one recording")
+        try:
+            with open(path, "rb") as file:
+                contents[path.name] = file.read(MAX_UPLOAD_BYTES + 1 - size)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            raise RecordingError(f"{printable(path)} cannot be read: {error}") from error
+        size += len(contents[path.name])
+        if size > MAX_UPLOAD_BYTES:
+            raise RecordingError(f"{printable(path)} is too large; at most {MAX_UPLOAD_BYTES / 1e6:.0f} MB are read")
+    return contents

@@ -5,7 +5,7 @@ import stat
 import zipfile
 from pathlib import PurePosixPath
 
-from ecg.recording import RecordingError, shown
+from ecg.recording import RecordingError, printable
 
 MAX_MEMBERS = 100
 MAX_RATIO = 100  # unpacked to packed
@@ -36,7 +36,7 @@ def unpack(content: bytes) -> dict[str, bytes]:
             if total > MAX_UNPACKED_BYTES:
                 raise RecordingError(f"the archive unpacks to more than {MAX_UNPACKED_BYTES / 1e6:.0f} MB")
             if path.name in files:
-                raise RecordingError(f"the archive holds two files called {shown(path.name)}; pack one recording")
+                raise RecordingError(f"the archive holds two files called {printable(path.name)}; pack one recording")
             files[path.name] = archive.read(member)  # never more than file_size, whatever is packed
             if is_zip(files[path.name]):
                 raise RecordingError("the archive holds another archive; pack the files themselves")
@@ -44,7 +44,7 @@ def unpack(content: bytes) -> dict[str, bytes]:
 
 
 def _check(member: zipfile.ZipInfo, path: PurePosixPath) -> None:
-    name = shown(member.filename)
+    name = printable(member.filename)
     if path.is_absolute() or ".." in path.parts or ":" in member.filename:
         raise RecordingError(f"the archive holds a path that leads out of it: {name}")
     kind = stat.S_IFMT(member.external_attr >> 16)

@@ -8,7 +8,9 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.waveforms import multiplex_array
 
-from ecg.recording import Channels, RecordingError, check_extent, lead_name, shown
+from ecg.leads import lead_name
+from ecg.readers.channels import Channels, check_extent
+from ecg.recording import RecordingError, printable
 
 DEFLATED_SYNTAX = b"1.2.840.10008.1.2.1.99"
 LINEAR_SAMPLES = ("SB", "UB", "SS", "US", "SL", "UL")
@@ -50,7 +52,7 @@ def read(content: bytes) -> Channels:
     notes = ()
     if len(groups) > 1:
         label = groups[index].get("MultiplexGroupLabel") or f"number {index + 1}"
-        notes = (f"of {len(groups)} groups of waveforms the longest with most leads was read: {shown(label)}",)
+        notes = (f"of {len(groups)} groups of waveforms the longest with most leads was read: {printable(label)}",)
     return _channels(dataset, index, notes)
 
 
@@ -67,14 +69,14 @@ def _channels(dataset: Dataset, index: int, notes: tuple[str, ...]) -> Channels:
     if int(group.NumberOfWaveformChannels) != count:
         raise RecordingError(f"the file declares {group.NumberOfWaveformChannels} channels and describes {count}")
     if group.WaveformSampleInterpretation not in LINEAR_SAMPLES:
-        raise RecordingError(f"samples of type {shown(group.WaveformSampleInterpretation)} are not read")
+        raise RecordingError(f"samples of type {printable(group.WaveformSampleInterpretation)} are not read")
     raw = multiplex_array(dataset, index, as_raw=True)
     padding = group.get("WaveformPaddingValue")
     names, values, units = [], [], []
     for column, channel in enumerate(definitions):
         name = _name(channel)
         if lead_name(name) is None:
-            notes += (f"ignored the channel {shown(name)}",)
+            notes += (f"ignored the channel {printable(name)}",)
             continue
         scale, baseline, unit = _calibration(channel, name)
         samples_here = raw[:, column] * scale + baseline
@@ -99,5 +101,5 @@ def _calibration(channel: Dataset, name: str) -> tuple[float, float, str]:
     )
     units = channel.get("ChannelSensitivityUnitsSequence")
     if not sensitivity or not units:
-        raise RecordingError(f"channel {shown(name)} has no sensitivity or unit, so its amplitude is unknown")
+        raise RecordingError(f"channel {printable(name)} has no sensitivity or unit, so its amplitude is unknown")
     return sensitivity, float(channel.get("ChannelBaseline") or 0), str(units[0].CodeValue)

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pyedflib
 
-from ecg.recording import MAX_SIGNALS, Channels, RecordingError, check_extent, lead_name, shown
+from ecg.leads import lead_name
+from ecg.readers.channels import MAX_SIGNALS, Channels, check_extent
+from ecg.recording import RecordingError, printable
 
 FIXED_BYTES = 256
 SIGNAL_BYTES = 256
@@ -47,12 +49,12 @@ def read(content: bytes) -> Channels:
     labels, units = _fields(content, LABEL, count), _fields(content, UNIT, count)
     leads = [i for i, label in enumerate(labels) if lead_name(label)]
     if not leads:
-        raise RecordingError(f"no signal is named like a lead; found {', '.join(shown(label) for label in labels)}")
+        raise RecordingError(f"no signal is named like a lead; found {', '.join(printable(label) for label in labels)}")
     if len({samples[i] for i in leads}) > 1:
         raise RecordingError("the leads have different sampling rates; export them at one rate")
     rate = samples[leads[0]] / seconds
     check_extent(len(leads), records * samples[leads[0]], rate)
-    others = [shown(label) for i, label in enumerate(labels) if i not in leads and label != "EDF Annotations"]
+    others = [printable(label) for i, label in enumerate(labels) if i not in leads and label != "EDF Annotations"]
     notes = (f"ignored signals: {', '.join(others)}",) if others else ()
     plain = _NOBODY + content[184:192] + b" " * 44 + content[236:header].translate(_PRINTABLE) + content[header:]
     return Channels([labels[i] for i in leads], _physical(plain, leads), [units[i] for i in leads], rate, notes)

@@ -17,7 +17,9 @@ from ecgdatakit.parsing.parsers.ge_muse_xml import GEMuseXMLParser
 from ecgdatakit.parsing.parsers.hl7_aecg import HL7aECGParser
 from ecgdatakit.parsing.parsers.scp_ecg import SCPECGParser
 
-from ecg.recording import MAX_SIGNALS, Channels, RecordingError, check_extent, lead_name, shown
+from ecg.leads import lead_name
+from ecg.readers.channels import MAX_SIGNALS, Channels, check_extent
+from ecg.recording import RecordingError, printable
 
 HEAD_BYTES = 4096
 MAX_XML_MARKS = 200_000  # tags, and attributes; an aECG of ten seconds has some hundreds
@@ -90,15 +92,15 @@ def _parse(parser: Parser, content: bytes) -> tuple[ECGRecord, tuple[str, ...]]:
             record = parser.parse(path)
         except Exception as error:
             message = str(error).replace(str(path), "the file")
-            raise RecordingError(f"not a readable {parser.FORMAT_NAME} file: {shown(message, 200)}") from error
-    return record, tuple(shown(warning.message, 200) for warning in caught)
+            raise RecordingError(f"not a readable {parser.FORMAT_NAME} file: {printable(message, 200)}") from error
+    return record, tuple(printable(warning.message, 200) for warning in caught)
 
 
 def _channels(record: ECGRecord, notes: tuple[str, ...]) -> Channels:
     leads = [lead for lead in record.leads if lead_name(lead.label)]
     if not leads:
         raise RecordingError(
-            f"no lead is named as usual; found {', '.join(shown(lead.label) for lead in record.leads[:20])}"
+            f"no lead is named as usual; found {', '.join(printable(lead.label) for lead in record.leads[:20])}"
         )
     rates = {lead.sampling_rate for lead in leads}
     if len(rates) > 1:
@@ -106,7 +108,7 @@ def _channels(record: ECGRecord, notes: tuple[str, ...]) -> Channels:
     # the library rounds rates to whole Hz and keeps aECG's exact one aside
     rate = record.raw_metadata.get("rhythm_time", {}).get("sampling_rate_exact") or rates.pop()
     check_extent(len(leads), max(len(lead.samples) for lead in leads), rate)
-    others = [shown(lead.label) for lead in record.leads if lead not in leads]
+    others = [printable(lead.label) for lead in record.leads if lead not in leads]
     if others:
         notes += (f"ignored signals: {', '.join(others[:MAX_SIGNALS])}",)
     return Channels(
@@ -121,7 +123,7 @@ def _channels(record: ECGRecord, notes: tuple[str, ...]) -> Channels:
 def _physical(lead: Lead) -> np.ndarray:
     if not lead.resolution_unit or not lead.resolution:
         raise RecordingError(
-            f"lead {shown(lead.label)} has no amplitude unit or a scale of zero, so its amplitude is unknown"
+            f"lead {printable(lead.label)} has no amplitude unit or a scale of zero, so its amplitude is unknown"
         )
     return lead.samples * lead.resolution + lead.offset
 

@@ -16,7 +16,9 @@ import numpy as np
 import pandas as pd
 
 from config import LEADS
-from ecg.recording import MAX_SIGNALS, MAX_VALUES, Channels, RecordingError, check_extent, lead_name, millivolts, shown
+from ecg.leads import lead_name, millivolts
+from ecg.readers.channels import MAX_SIGNALS, MAX_VALUES, Channels, check_extent
+from ecg.recording import RecordingError, printable
 
 MAX_HEADER_CHARACTERS = 10_000
 MAX_NAME_CHARACTERS = 100
@@ -49,7 +51,7 @@ def read_text(content: bytes, sampling_rate: float | None, units: str | None) ->
     leads = [index for index, (name, _) in enumerate(columns) if lead_name(name)]
     if not leads:
         raise RecordingError(
-            f"no column is named like a lead ({', '.join(LEADS)}) in the first row, found {shown(header)}; "
+            f"no column is named like a lead ({', '.join(LEADS)}) in the first row, found {printable(header)}; "
             "a table needs a header row of lead names and samples down the rows"
         )
     times = [index for index, (name, _) in enumerate(columns) if name.lower() in ("time", "t", *_SECONDS)]
@@ -58,11 +60,11 @@ def read_text(content: bytes, sampling_rate: float | None, units: str | None) ->
     rate = _settled("sampling rate", declared, sampling_rate, "as sampling_rate=, in Hz")
     common = _units_in(comments)
     lead_units = [
-        _settled(f"unit of {shown(columns[index][0])}", columns[index][1] or common, units, "as units=, such as mV")
+        _settled(f"unit of {printable(columns[index][0])}", columns[index][1] or common, units, "as units=, such as mV")
         for index in leads
     ]
     others = [columns[index][0] for index in range(len(columns)) if index not in (*leads, *times) and columns[index][0]]
-    notes = (f"ignored columns: {', '.join(shown(name) for name in others[:MAX_SIGNALS])}",) if others else ()
+    notes = (f"ignored columns: {', '.join(printable(name) for name in others[:MAX_SIGNALS])}",) if others else ()
     return Channels([columns[index][0] for index in leads], [table[index] for index in leads], lead_units, rate, notes)
 
 
@@ -149,7 +151,7 @@ def _numbers(body: str, delimiter: str, columns: list[int], width: int) -> dict[
         )
     except (ValueError, pd.errors.ParserError) as error:
         raise RecordingError(
-            f"the table has something else than numbers in the lead columns: {shown(error, 200)}"
+            f"the table has something else than numbers in the lead columns: {printable(error, 200)}"
         ) from error
     return {column: table[column].to_numpy() for column in columns}
 
@@ -171,11 +173,11 @@ def _rate_of(times: np.ndarray, name: str, unit: str | None) -> float | None:
     if second is None:
         return None
     if len(times) < 2 or not np.isfinite(times).all() or times[-1] <= times[0]:
-        raise RecordingError(f"the time column {shown(name)} does not rise throughout")
+        raise RecordingError(f"the time column {printable(name)} does not rise throughout")
     even = np.linspace(times[0], times[-1], len(times))
     step = even[1] - even[0]
     if np.abs(times - even).max() > step:
-        raise RecordingError(f"the time column {shown(name)} is uneven: samples are missing, or the rate changes")
+        raise RecordingError(f"the time column {printable(name)} is uneven: samples are missing, or the rate changes")
     return float(np.round(1 / (step * second), 3))
 
 
@@ -187,7 +189,7 @@ def _settled(what: str, declared: float | str | None, given: float | str | None,
         return given
     if given is not None and _comparable(declared) != _comparable(given):
         raise RecordingError(
-            f"the {what} is {shown(declared)} in the file and {shown(given)} by request; leave one out"
+            f"the {what} is {printable(declared)} in the file and {printable(given)} by request; leave one out"
         )
     return declared
 
@@ -205,13 +207,13 @@ def _array(content: bytes) -> np.ndarray:
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read_header(stream)
     if dtype.kind not in "fiuU" or dtype.itemsize == 0:
-        raise RecordingError(f"an array of {shown(dtype)} is not read; save plain numbers, such as float32")
+        raise RecordingError(f"an array of {printable(dtype)} is not read; save plain numbers, such as float32")
     count = 1
     for length in shape:
         count *= length
     if not 0 < count * dtype.itemsize == len(content) - stream.tell():
         raise RecordingError(
-            f"the array file claims the shape {shown(shape)} and holds {len(content) - stream.tell()} bytes"
+            f"the array file claims the shape {printable(shape)} and holds {len(content) - stream.tell()} bytes"
         )
     return np.frombuffer(content, dtype, count, stream.tell()).reshape(shape, order="F" if fortran else "C")
 

@@ -1,0 +1,183 @@
+"""Heart rate, PR, QRS, QT, QTc and frontal axes, in about 0.1 s."""
+
+import warnings
+from dataclasses import dataclass
+
+import neurokit2
+import numpy as np
+import scipy.fft
+from scipy.ndimage import uniform_filter1d
+
+from config import LEADS
+from ecg.beats import (
+    AFTER,
+    BAND_RATE,
+    BEFORE,
+    P_WAVE,
+    QRS,
+    Bands,
+    are_reliable,
+    cut_beats,
+    find_beats,
+    mean_heart_rate,
+    require_judgeable,
+    split_bands,
+)
+from ecg.electrode_swaps import INDEPENDENT
+from ecg.preprocessing import resample
+from ecg.quality import LEAD_CHECKS
+from ecg.recording import Recording
+
+DELINEATION_RATE = 500  # Hz
+DELINEATION_LEADS = ("I", "II", "V2", "V5", "V6")
+WAVE_ENDS = ("ECG_P_Onsets", "ECG_T_Offsets")
+PLAUSIBLE_MS = {"pr": (80, 400), "qrs": (50, 240), "qt": (220, 700)}
+MOST_SPREAD_MS = 50  # between the quartiles of the leads
+QRS_VELOCITY = 0.06  # of the greatest: the QRS lasts while the leads move faster
+QRS_PAUSE_MS = 24  # at most, between two parts of a QRS
+P_CONSISTENCY = 0.65
+VALUES = ("heart_rate", "pr", "qrs", "qt", "qtc_bazett", "qtc_fridericia", "p_axis", "qrs_axis")
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Heart rate (mean, beats/min), intervals (ms) and frontal axes (degrees); None where unreliable.
+
+    qtc_bazett: QT / sqrt(RR). qtc_fridericia: QT / cbrt(RR), RR in s.
+    reasons: the name of each value that is None to why.
+    """
+
+    heart_rate: float | None
+    pr: float | None
+    qrs: float | None
+    qt: float | None
+    qtc_bazett: float | None
+    qtc_fridericia: float | None
+    p_axis: float | None
+    qrs_axis: float | None
+    reasons: dict[str, str]
+
+
+def measure_intervals(recording: Recording) -> Intervals:
+    """Heart rate, PR, QRS, QT, QTc and frontal axes of the usual heartbeat.
+
+    QRS onset and end are global (CSE Working Party, Eur Heart J 1985;6:815): where the leads of the average beat start
+    and stop to move fast. P onset and T end are neurokit2's in five leads (method "prominence"; Makowski et al., Behav
+    Res Methods 2021;53:1689): the P onset that a quarter of the leads precede, since P is global too but some lead
+    always errs, and the median T end. A value is None, with a reason, where the leads disagree, where it is
+    implausible or where what it needs is missing; all are None without reliable heartbeats.
+    Raises RecordingError as `assess` does.
+    """
+    require_judgeable(recording)
+    bands = split_bands(np.asarray(recording.signal, np.float32), recording.sampling_rate)
+    peaks, contrast = find_beats(bands.qrs)
+    beats = cut_beats(bands.heart, peaks)
+    if not are_reliable(beats, contrast):
+        return Intervals(*[None] * 8, dict.fromkeys(VALUES, "no reliable heartbeats"))
+    heart_rate = mean_heart_rate(peaks)
+    average = np.median(beats, axis=1)
+    found = _measure_waves(recording, bands, peaks, average) | _measure_axes(average, recording.present)
+    if _p_consistency(beats) < P_CONSISTENCY:
+        found |= dict.fromkeys(("pr", "p_axis"), "no P wave stands out before the QRS complexes")
+    for name, root in (("qtc_bazett", 2), ("qtc_fridericia", 3)):
+        qt = found["qt"]
+        found[name] = float(qt * (heart_rate / 60) ** (1 / root)) if isinstance(qt, float) else qt
+    reasons = {name: value for name, value in found.items() if isinstance(value, str)}
+    values = {name: None if name in reasons else value for name, value in found.items()}
+    return Intervals(heart_rate, **values, reasons=reasons)
+
+
+def _measure_waves(
+    recording: Recording, bands: Bands, peaks: np.ndarray, average: np.ndarray
+) -> dict[str, float | str]:
+    """PR, QRS and QT in ms, or why not."""
+    alive = recording.present & (np.ptp(bands.heart, axis=1) >= LEAD_CHECKS["flat"].limit)
+    leads = [LEADS.index(lead) for lead in DELINEATION_LEADS if alive[LEADS.index(lead)]]
+    if len(leads) < 3:
+        return dict.fromkeys(PLAUSIBLE_MS, f"fewer than three of leads {', '.join(DELINEATION_LEADS)} have a signal")
+    qrs_onset, qrs_end = qrs_ends(average[[lead for lead in INDEPENDENT if alive[lead]]])
+    qrs = _judged("qrs", np.full(len(leads), qrs_end - qrs_onset))
+    if isinstance(qrs, str):
+        return {"qrs": qrs} | dict.fromkeys(("pr", "qt"), f"the QRS could not be measured: {qrs}")
+    signal = resample(recording.signal[leads], recording.sampling_rate, DELINEATION_RATE)
+    inside = peaks[(peaks >= BEFORE) & (peaks + AFTER <= bands.heart.shape[1])] * (DELINEATION_RATE // BAND_RATE)
+    p_onset, t_end = np.array([_wave_ends(lead, inside) for lead in signal]).T
+    return {
+        "pr": _judged("pr", qrs_onset - p_onset, 0.75),
+        "qrs": qrs,
+        "qt": _judged("qt", t_end - qrs_onset),
+    }
+
+
+def _judged(name: str, by_lead: np.ndarray, quantile: float = 0.5) -> float | str:
+    """A quantile of one interval's values in each lead (ms), or why not."""
+    by_lead = by_lead[np.isfinite(by_lead)]
+    if len(by_lead) < 3:
+        return "the waves could not be told apart"
+    first, value, last = np.quantile(by_lead, (0.25, quantile, 0.75))
+    if last - first > MOST_SPREAD_MS:
+        return f"the leads disagree ({first:.0f} to {last:.0f} ms)"
+    low, high = PLAUSIBLE_MS[name]
+    return float(value) if low <= value <= high else f"{value:.0f} ms is implausible"
+
+
+def qrs_ends(average: np.ndarray) -> tuple[float, float]:
+    """Onset and end of the QRS in ms from the R peak, of an average beat ``(leads, 90)`` at 100 Hz.
+
+    The leads' velocities, each over the lead's range so that small leads count too, are added as vectors.
+    """
+    samples = average.shape[1]
+    line = average[:, :1] + (average[:, -1:] - average[:, :1]) * np.linspace(0, 1, samples)
+    factor = DELINEATION_RATE // BAND_RATE
+    fine = scipy.fft.irfft(scipy.fft.rfft(average - line) * factor, n=samples * factor)
+    velocity = np.gradient(fine, axis=1) / (np.ptp(average, axis=1, keepdims=True) + 0.1)
+    speed = uniform_filter1d(np.sqrt(np.square(velocity).sum(0)), 3)
+    peak = BEFORE * factor
+    fastest = peak - 50 + int(np.argmax(speed[peak - 50 : peak + 60]))
+    rest = np.quantile(speed[peak - 130 : peak + 150], 0.2)
+    fast = np.flatnonzero(speed > rest + QRS_VELOCITY * (speed[fastest] - rest))
+    part = np.cumsum(np.diff(fast, prepend=fast[0]) > QRS_PAUSE_MS * DELINEATION_RATE / 1000)
+    qrs = fast[part == part[np.searchsorted(fast, fastest)]]
+    return tuple((qrs[[0, -1]] - peak) * 1000 / DELINEATION_RATE)
+
+
+def _wave_ends(lead: np.ndarray, peaks: np.ndarray) -> list[float]:
+    """Onset of P and end of T in ms from the R peak, medians over beats of one lead at 500 Hz."""
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            cleaned = neurokit2.ecg_clean(lead, sampling_rate=DELINEATION_RATE)
+            _, waves = neurokit2.ecg_delineate(cleaned, peaks, sampling_rate=DELINEATION_RATE, method="prominence")
+        return [_median_ms(np.asarray(waves[name], float) - peaks) for name in WAVE_ENDS]
+    except (ValueError, IndexError, ZeroDivisionError):  # what it raises, or returns of another length, without waves
+        return [np.nan] * len(WAVE_ENDS)
+
+
+def _median_ms(samples: np.ndarray) -> float:
+    found = samples[np.isfinite(samples)]
+    return float(np.median(found)) * 1000 / DELINEATION_RATE if 2 * len(found) > len(samples) else np.nan
+
+
+def _p_consistency(beats: np.ndarray) -> float:
+    """How alike the stretches before the QRS are, the usual correlation of a beat's with the average's (all leads)."""
+    p_waves = beats[:, :, P_WAVE] - beats[:, :, P_WAVE].mean(2, keepdims=True)
+    average = np.median(p_waves, axis=1, keepdims=True)
+    energy = np.square(p_waves).sum((0, 2)) * np.square(average).sum() + 1e-12
+    return float(np.median((p_waves * average).sum((0, 2)) / np.sqrt(energy)))
+
+
+def _measure_axes(average: np.ndarray, present: np.ndarray) -> dict[str, float | str]:
+    """Frontal axes in degrees from the net amplitudes in I and aVF, or why not."""
+    i, avf = LEADS.index("I"), LEADS.index("aVF")
+    if not present[[i, avf]].all():
+        return dict.fromkeys(("p_axis", "qrs_axis"), "leads I and aVF are needed")
+    average = average[[i, avf]]
+    qrs = average[:, QRS] - np.median(average, axis=1, keepdims=True)
+    p_wave = average[:, P_WAVE] - np.median(average[:, P_WAVE], axis=1, keepdims=True)
+    axes = {}
+    for name, wave, least_mv in (("p_axis", p_wave, 0.03), ("qrs_axis", qrs, 0.15)):
+        x, y = (wave.max(1) + wave.min(1)) * (1, 2 / np.sqrt(3))
+        small = np.hypot(x, y) < least_mv
+        axes[name] = "too small to have a direction" if small else float(np.degrees(np.arctan2(y, x)))
+    return axes

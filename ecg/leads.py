@@ -1,0 +1,63 @@
+"""Names of the leads, units of voltage, and how the limb leads follow from each other."""
+
+import re
+
+import numpy as np
+
+from config import LEADS
+from ecg.recording import RecordingError, printable
+
+_MILLIVOLTS = {"nv": 1e-6, "uv": 1e-3, "mv": 1.0, "v": 1e3}
+_UNIT_WORDS = {"nanovolt": "nv", "microvolt": "uv", "millivolt": "mv", "volt": "v"}
+_LEAD_PREFIX = re.compile(r"^(?:mdc_ecg_lead|ecg|ekg|lead|[\s_:.-])+")
+_NEGATED = re.compile(r"(?:^|[\s_])-")
+_LEAD_NAMES = {lead.lower(): lead for lead in LEADS}
+_LEAD_NAMES |= {
+    "di": "I",
+    "dii": "II",
+    "diii": "III",
+    "d1": "I",
+    "d2": "II",
+    "d3": "III",
+}  # French, Portuguese, Spanish
+
+
+def lead_name(label: str) -> str | None:
+    """The standard name of a lead, or None if the label is none of the twelve.
+
+    >>> [lead_name(label) for label in ("Lead avr", "MDC_ECG_LEAD_V1", "EKG-II", "DIII", "-aVR", "MLII")]
+    ['aVR', 'V1', 'II', 'III', None, None]
+    """
+    label = label.strip().lower().removesuffix("(einthoven)").strip()
+    return None if _NEGATED.search(label) else _LEAD_NAMES.get(_LEAD_PREFIX.sub("", label))
+
+
+def millivolts(unit: str) -> float:
+    """How many mV one of a unit is.
+
+    >>> millivolts("µV"), millivolts("MILLIVOLTS")
+    (0.001, 1.0)
+
+    Raises RecordingError for anything that is not a voltage, such as bare ADC counts.
+    """
+    word = str(unit).strip().lower().replace("\u00b5", "u").replace("\u03bc", "u")
+    factor = _MILLIVOLTS.get(_UNIT_WORDS.get(word.removesuffix("s"), word))
+    if factor is None:
+        raise RecordingError(f"the unit {printable(unit)!r} is no voltage; uV, mV, V and nV are understood")
+    return factor
+
+
+def derive_limb_leads(signal: np.ndarray, present: np.ndarray) -> list[str]:
+    """Fill in, in place, the limb leads that two of I, II and III determine."""
+    missing = np.flatnonzero(~present[:6])
+    if not len(missing) or present[:3].sum() < 2:
+        return []
+    one, two, three = signal[:3]
+    first = one if present[0] else two - three
+    second = two if present[1] else one + three
+    limb = (first, second, second - first, -(first + second) / 2, first - second / 2, second - first / 2)
+    source = " and ".join([lead for lead, there in zip(LEADS, present[:3], strict=False) if there][:2])
+    for row in missing:
+        signal[row] = limb[row]
+    present[missing] = True
+    return [f"derived from {source}: {', '.join(LEADS[row] for row in missing)}"]

@@ -1,0 +1,1 @@
+"""ECGs on millimetre paper: layout, drawing, the interactive view."""

@@ -1,0 +1,229 @@
+"""Where everything goes on a page of ECG paper, in mm."""
+
+from dataclasses import dataclass, replace
+from math import ceil, floor
+
+import numpy as np
+
+from config import CHEST_LEADS, LEADS
+from ecg.recording import Recording
+
+SPEEDS_MM_S = (12.5, 25.0, 50.0)
+GAINS_MM_MV = (5.0, 10.0, 20.0)
+A4_LANDSCAPE_MM = (297.0, 210.0)
+SQUARE_MM = 5  # between two strong lines
+SIDE_MM, TOP_MM, BOTTOM_MM = 8, 11, 14  # least distance of the grid from the page's edges; text lies above and below
+LEAD_IN_MM, LEAD_OUT_MM = 20, 10  # grid before the traces (the calibration pulse stands there) and after them
+CALIBRATION_MV, CALIBRATION_S = 1.0, 0.2
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Paper speed in mm/s and gain in mm/mV."""
+
+    speed_mm_s: float = 25.0
+    gain_mm_mv: float = 10.0
+
+    def __post_init__(self):
+        if self.speed_mm_s not in SPEEDS_MM_S:
+            raise ValueError(f"the paper speed is one of {SPEEDS_MM_S} mm/s, not {self.speed_mm_s}")
+        if self.gain_mm_mv not in GAINS_MM_MV:
+            raise ValueError(f"the gain is one of {GAINS_MM_MV} mm/mV, not {self.gain_mm_mv}")
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """Which leads stand where: columns of leads, then one full-width row for each rhythm lead. "-aVR" is inverted."""
+
+    columns: tuple[tuple[str, ...], ...]
+    rhythm: tuple[str, ...] = ()
+
+
+CABRERA_LEADS = ("aVL", "I", "-aVR", "II", "aVF", "III") + CHEST_LEADS
+
+
+def _in_columns(leads: tuple[str, ...], rows: int, rhythm: tuple[str, ...] = ()) -> Arrangement:
+    return Arrangement(tuple(leads[first : first + rows] for first in range(0, len(leads), rows)), rhythm)
+
+
+ARRANGEMENTS = {
+    "3x4": _in_columns(LEADS, 3, rhythm=("II",)),
+    "6x2": _in_columns(LEADS, 6),
+    "12x1": _in_columns(LEADS, 12),
+    "3x4 Cabrera": _in_columns(CABRERA_LEADS, 3, rhythm=("II",)),
+    "6x2 Cabrera": _in_columns(CABRERA_LEADS, 6),
+    "12x1 Cabrera": _in_columns(CABRERA_LEADS, 12),
+}
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in mm: lower left corner and size."""
+
+    x_mm: float
+    y_mm: float
+    width_mm: float
+    height_mm: float
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A stretch of one lead on the page.
+
+    lead: as in ``config.LEADS``. sign: -1 where the lead is drawn inverted, else 1. row: from the top.
+    start_s, end_s: the stretch, in s of the recording.
+    x_mm: where it starts. y_mm: its baseline, where ``baseline_mv`` (mV, the lead's median) is drawn.
+    present: whether the lead was recorded.
+    """
+
+    lead: str
+    sign: int
+    row: int
+    start_s: float
+    end_s: float
+    x_mm: float
+    y_mm: float
+    baseline_mv: float
+    present: bool
+
+    @property
+    def label(self) -> str:
+        """The lead's name as printed."""
+        return self.lead if self.sign > 0 else f"\N{MINUS SIGN}{self.lead}"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A laid-out page: its size, where the grid lies, the strips, and the rows they stand in.
+
+    duration_s: length of the recording; shown_s: how much of it is on the page, from its start.
+    row_mm: distance of two rows. baselines_mm: y of each row's baseline, from the top.
+    """
+
+    width_mm: float
+    height_mm: float
+    grid: Box
+    scale: Scale
+    strips: tuple[Strip, ...]
+    row_mm: float
+    baselines_mm: tuple[float, ...]
+    duration_s: float
+    shown_s: float
+
+    def x_mm(self, strip: Strip, seconds: float | np.ndarray) -> float | np.ndarray:
+        """Where a time of the recording (s) lies on a strip."""
+        return strip.x_mm + (seconds - strip.start_s) * self.scale.speed_mm_s
+
+    def y_mm(self, strip: Strip, millivolts: float | np.ndarray) -> float | np.ndarray:
+        """Where a voltage of the strip's lead (mV) lies."""
+        return strip.y_mm + strip.sign * (millivolts - strip.baseline_mv) * self.scale.gain_mm_mv
+
+    @property
+    def statement(self) -> str:
+        """Speed, gain, filter and time shown, for the foot of the page."""
+        shown, total = f"{round(self.shown_s, 2):g} s", f"{round(self.duration_s, 2):g} s"
+        time = total if shown == total else f"first {shown} of {total}"
+        return f"{self.scale.speed_mm_s:g} mm/s · {self.scale.gain_mm_mv:g} mm/mV · no filter · {time}"
+
+
+def layout(
+    recording: Recording,
+    scale: Scale | None = None,
+    arrangement: str = "3x4",
+    size_mm: tuple[float, float] = A4_LANDSCAPE_MM,
+) -> Page:
+    """Place the leads of a recording on a page.
+
+    Time runs on from column to column, so a rhythm strip shows the same beats as the leads above it. A recording
+    longer than the row is shown from its start; a shorter one gives each column its share, so no lead is left out.
+
+    scale: 25 mm/s and 10 mm/mV unless given.
+    arrangement: a key of ``ARRANGEMENTS``.
+    size_mm: width and height of the page.
+    """
+    scale = scale or Scale()
+    if arrangement not in ARRANGEMENTS:
+        raise ValueError(f"no arrangement {arrangement!r}; choose from {', '.join(ARRANGEMENTS)}")
+    columns, rhythm = ARRANGEMENTS[arrangement].columns, ARRANGEMENTS[arrangement].rhythm
+    rows = len(columns[0]) + len(rhythm)
+    grid = _grid(size_mm)
+    room_mm = grid.width_mm - LEAD_IN_MM - LEAD_OUT_MM
+    if room_mm <= 0 or grid.height_mm < rows * SQUARE_MM:
+        raise ValueError(f"a page of {size_mm[0]:g} x {size_mm[1]:g} mm is too small for an ECG")
+    shown_s = min(recording.duration, room_mm / scale.speed_mm_s)
+
+    def strip(name: str, row: int, start_s: float, end_s: float) -> Strip:
+        lead, sign = name.removeprefix("-"), -1 if name.startswith("-") else 1
+        x_mm = grid.x_mm + LEAD_IN_MM + start_s * scale.speed_mm_s
+        baseline_mv = _median(_stretch(recording, lead, 0, shown_s)[1])
+        present = bool(recording.present[LEADS.index(lead)])
+        return Strip(lead, sign, row, start_s, end_s, x_mm, 0.0, baseline_mv, present)
+
+    edges_s = np.linspace(0, shown_s, len(columns) + 1).tolist()
+    strips = [
+        strip(name, row, edges_s[column], edges_s[column + 1])
+        for column, names in enumerate(columns)
+        for row, name in enumerate(names)
+    ]
+    strips += [strip(name, len(columns[0]) + row, 0.0, shown_s) for row, name in enumerate(rhythm)]
+    page = Page(*size_mm, grid, scale, tuple(strips), 0.0, (0.0,) * rows, recording.duration, shown_s)
+    return _with_baselines(page, recording)
+
+
+def _with_baselines(page: Page, recording: Recording) -> Page:
+    """Spread the rows evenly, with room above the first and below the last for their own tallest waves."""
+    grid, rows = page.grid, len(page.baselines_mm)
+
+    def room_mm(row: int, direction: int, least: float) -> int:
+        traces = [trace_mm(page, strip, recording)[:, 1] for strip in page.strips if strip.row == row and strip.present]
+        reach = np.concatenate([[least], *(direction * trace[np.isfinite(trace)] for trace in traces)]).max()
+        # Beyond a quarter of the paper it is an artefact or a spike, which may be cut.
+        return ceil(np.clip(reach + 1, grid.height_mm / rows / 2, grid.height_mm / 4))
+
+    head = room_mm(0, 1, least=CALIBRATION_MV * page.scale.gain_mm_mv)
+    foot = room_mm(rows - 1, -1, least=0.0)
+    row_mm = floor((grid.height_mm - head - foot) / (rows - 1))  # whole mm keep every baseline on a grid line
+    spare = int(grid.height_mm) - head - foot - row_mm * (rows - 1)
+    top = grid.y_mm + grid.height_mm - head - spare // 2
+    baselines = tuple(top - row * row_mm for row in range(rows))
+    strips = tuple(replace(strip, y_mm=baselines[strip.row]) for strip in page.strips)
+    return replace(page, strips=strips, row_mm=row_mm, baselines_mm=baselines)
+
+
+def _grid(size_mm: tuple[float, float]) -> Box:
+    """The largest grid of whole 5 mm squares between the margins."""
+    width, height = size_mm
+    across = floor((width - 2 * SIDE_MM) / SQUARE_MM) * SQUARE_MM
+    up = floor((height - TOP_MM - BOTTOM_MM) / SQUARE_MM) * SQUARE_MM
+    return Box((width - across) / 2, BOTTOM_MM, across, up)
+
+
+def _stretch(recording: Recording, lead: str, start_s: float, end_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Times (s) and voltages (mV) of a lead's samples from ``start_s`` to ``end_s``, both included."""
+    rounding = 1e-6  # in samples
+    first = ceil(start_s * recording.sampling_rate - rounding)
+    last = floor(end_s * recording.sampling_rate + rounding)
+    millivolts = recording.signal[LEADS.index(lead), first : last + 1]
+    return (first + np.arange(len(millivolts))) / recording.sampling_rate, millivolts
+
+
+def _median(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else 0.0
+
+
+def trace_mm(page: Page, strip: Strip, recording: Recording) -> np.ndarray:
+    """The points of a strip's trace, ``(samples, 2)`` in mm; NaN where the recording has no number."""
+    seconds, millivolts = _stretch(recording, strip.lead, strip.start_s, strip.end_s)
+    heights = page.y_mm(strip, np.where(np.isfinite(millivolts), millivolts, np.nan))
+    return np.column_stack([page.x_mm(strip, seconds), heights])
+
+
+def calibration_mm(page: Page) -> list[np.ndarray]:
+    """The calibration pulses (1 mV, 200 ms), each ``(6, 2)`` in mm: one a row, or only the lowest if they touched."""
+    height = CALIBRATION_MV * page.scale.gain_mm_mv
+    end = page.grid.x_mm + LEAD_IN_MM - SQUARE_MM
+    start = end - CALIBRATION_S * page.scale.speed_mm_s
+    xs = [start - 2, start, start, end, end, end + 2]
+    rows = page.baselines_mm if height < page.row_mm else page.baselines_mm[-1:]
+    return [np.column_stack([xs, np.array([0, 0, height, height, 0, 0]) + y_mm]) for y_mm in rows]

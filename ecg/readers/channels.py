@@ -1,0 +1,173 @@
+"""From a file's channels to a `Recording`: leads named and ordered, units converted, gaps filled, limits kept.
+
+Every format ends in `assemble`; `from_leads` is for numbers already in memory.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+
+import numpy as np
+
+from config import LEADS
+from ecg.leads import derive_limb_leads, lead_name, millivolts
+from ecg.recording import Recording, RecordingError, printable
+
+MAX_DURATION_S = 3600
+MAX_SIGNALS = 64
+MAX_VALUES = 24_000_000  # samples of all signals together: twelve leads, an hour, at 500 Hz and a little more
+MIN_SAMPLING_RATE, MAX_SAMPLING_RATE = 50, 50_000  # Hz; below, a QRS complex is no longer visible
+MAX_GAP_S = 0.2
+MAX_AMPLITUDE_MV = 1e9  # beyond every mistake of units; float32 still adds such numbers without overflow
+PLAUSIBLE_QRS_MV = (0.05, 10.0)
+BEAT_WINDOW_S = 2.0  # holds a whole beat at 30/min
+
+
+@dataclass(frozen=True, eq=False)
+class Channels:
+    """What a file holds, before leads are named and ordered.
+
+    names, values, units: one entry a channel; values are 1-D arrays in the channel's unit, NaN where a sample
+        is missing.
+    sampling_rate: Hz, of all channels.
+    notes: as in `Recording`.
+    """
+
+    names: Sequence[str]
+    values: Sequence[np.ndarray]
+    units: Sequence[str]
+    sampling_rate: float
+    notes: tuple[str, ...] = ()
+
+
+def from_leads(leads: Mapping[str, Sequence[float]], sampling_rate: float, units: str) -> Recording:
+    """A recording from numbers in memory, such as the body of a request.
+
+    leads: samples by lead name, all of one length; None and NaN stand for missing samples.
+    sampling_rate: Hz. units: uV, mV, V or nV.
+    Raises RecordingError.
+    """
+    if len(leads) > MAX_SIGNALS:
+        raise RecordingError(f"{len(leads)} signals; at most {MAX_SIGNALS} are read")
+    values = []
+    for name, samples in leads.items():
+        try:
+            values.append(np.asarray(samples, dtype=float))
+        except (TypeError, ValueError, OverflowError):
+            raise RecordingError(f"lead {printable(name)}: the samples must be one flat list of numbers") from None
+    return assemble(Channels(list(leads), values, [units] * len(leads), sampling_rate))
+
+
+def assemble(channels: Channels) -> Recording:
+    """The twelve leads out of a file's channels, in order, in mV, gaps filled, limb leads derived.
+
+    Einthoven's and Goldberger's relations are exact: III = II - I, aVR = -(I + II)/2, aVL = I - II/2, aVF = II - I/2.
+    Raises RecordingError.
+    """
+    chosen = _named_leads(channels)
+    samples = {values.shape for values in (channels.values[index] for index in chosen.values())}
+    if len(samples) > 1 or len(next(iter(samples))) != 1:
+        raise RecordingError("the leads are not flat lists of equally many samples")
+    ((length,),) = samples
+    check_extent(len(channels.names), length, channels.sampling_rate)
+
+    signal = np.zeros((len(LEADS), length), np.float32)
+    present = np.zeros(len(LEADS), bool)
+    notes = list(channels.notes)
+    for lead, index in chosen.items():
+        row = LEADS.index(lead)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = channels.values[index]
+            values_mv = values * millivolts(channels.units[index])
+            if ((np.abs(values_mv) > MAX_AMPLITUDE_MV) & np.isfinite(values)).any():  # infinite: a missing sample
+                raise RecordingError(
+                    f"lead {lead} has amplitudes beyond {MAX_AMPLITUDE_MV:g} mV, which are no ECG; check the units"
+                )
+        signal[row] = values_mv
+        present[row] = True
+    ignored = [printable(name) for index, name in enumerate(channels.names) if index not in chosen.values()]
+    if ignored:
+        notes.append(f"ignored channels that are none of the 12 leads: {', '.join(ignored)}")
+    notes += _fill_gaps(signal, present, channels.sampling_rate)
+    notes += derive_limb_leads(signal, present)
+    if not present.all():
+        notes.append(
+            f"missing leads: {', '.join(lead for lead, there in zip(LEADS, present, strict=True) if not there)}"
+        )
+    low, high = PLAUSIBLE_QRS_MV
+    amplitude = typical_amplitude(signal[present], channels.sampling_rate)
+    if not low <= amplitude <= high:
+        notes.append(
+            f"the median QRS amplitude is {amplitude:.3g} mV, outside {low:g} to {high:g} mV: "
+            "check the units and the electrodes"
+        )
+    return Recording(signal, float(channels.sampling_rate), present, tuple(notes))
+
+
+def check_extent(signals: int, samples: int, sampling_rate: float) -> None:
+    """Refuse what is too many, too long or sampled at an absurd rate, before anything of that size is made."""
+    if signals > MAX_SIGNALS:
+        raise RecordingError(f"{signals} signals; at most {MAX_SIGNALS} are read")
+    if samples < 1:
+        raise RecordingError("there are no samples")
+    if not isinstance(sampling_rate, Real) or not MIN_SAMPLING_RATE <= sampling_rate <= MAX_SAMPLING_RATE:
+        raise RecordingError(
+            f"a sampling rate of {printable(sampling_rate)} Hz; {MIN_SAMPLING_RATE} to {MAX_SAMPLING_RATE} Hz are read"
+        )
+    if samples > MAX_DURATION_S * sampling_rate or signals * samples > MAX_VALUES:
+        raise RecordingError(
+            f"{signals} signals of {samples / sampling_rate:.0f} s at {sampling_rate:g} Hz are too much; at most "
+            f"{MAX_DURATION_S} s and {MAX_VALUES} samples are read: cut out the part that matters"
+        )
+
+
+def typical_amplitude(signal: np.ndarray, sampling_rate: float) -> float:
+    """Median over ``(leads, samples)`` and 2-s windows of the peak-to-peak amplitude: about the size of a QRS."""
+    window = min(signal.shape[1], max(1, round(BEAT_WINDOW_S * sampling_rate)))
+    count = signal.shape[1] // window
+    windows = signal[:, : count * window].reshape(len(signal), count, window)
+    return float(np.median(windows.max(axis=2) - windows.min(axis=2)))
+
+
+def _named_leads(channels: Channels) -> dict[str, int]:
+    """Which channel is which lead."""
+    chosen = {}
+    for index, name in enumerate(channels.names):
+        lead = lead_name(str(name))
+        if lead is None:
+            continue
+        if lead in chosen:
+            raise RecordingError(f"lead {lead} is there twice; leave one of them")
+        chosen[lead] = index
+    if not chosen:
+        found = ", ".join(printable(name) for name in list(channels.names)[:MAX_SIGNALS]) or "nothing"
+        raise RecordingError(f"no channel is named like one of the leads {', '.join(LEADS)}; found {found}")
+    return chosen
+
+
+def _fill_gaps(signal: np.ndarray, present: np.ndarray, sampling_rate: float) -> list[str]:
+    """Interpolate short gaps in place; a lead without any sample counts as missing."""
+    notes = []
+    if np.isfinite(signal).all():
+        return notes
+    for row, lead in enumerate(LEADS):
+        bad = ~np.isfinite(signal[row])
+        if bad.all():
+            signal[row], present[row] = 0, False
+            continue
+        if not bad.any():
+            continue
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], bad, [0]])))
+        starts, lengths = edges[::2], np.diff(edges)[::2]
+        longest = lengths.argmax()
+        gap_s = lengths[longest] / sampling_rate
+        if gap_s > MAX_GAP_S:
+            raise RecordingError(
+                f"lead {lead} has no samples for {gap_s:.2f} s from {starts[longest] / sampling_rate:.2f} s on; "
+                f"up to {MAX_GAP_S:g} s are interpolated: cut out the part without gaps, or leave the lead out"
+            )
+        signal[row, bad] = np.interp(np.flatnonzero(bad), np.flatnonzero(~bad), signal[row, ~bad])
+        notes.append(f"lead {lead}: {len(starts)} gap(s) of up to {gap_s * 1000:.0f} ms interpolated")
+    if not present.any():
+        raise RecordingError("no lead has any samples")
+    return notes

@@ -1,0 +1,170 @@
+"""WFDB records: a text header and the signal files it names, as PhysioNet and its Challenges keep them.
+
+Format: https://wfdb.io/spec/header-files.html, https://wfdb.io/spec/signal-files.html. A header is untrusted text that
+names files and sizes, so it is checked first, with wfdb's own patterns; wfdb then sees only a header that agrees with
+the files beside it. MATLAB v4 files of the Challenges are format 16 behind a 24-byte preamble.
+"""
+
+import math
+import re
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import wfdb
+from wfdb.io.header import parse_header_content, rx_record, rx_signal
+
+from ecg.readers.channels import MAX_SIGNALS, Channels, check_extent
+from ecg.recording import RecordingError, printable
+
+MAX_HEADER_BYTES = 65536
+BYTES_PER_SAMPLE = {"16": 2, "24": 3, "32": 4, "61": 2, "80": 1, "160": 2, "212": 1.5}
+INVALID_16 = -32768  # stands for a missing sample
+FLAC_FORMATS = ("508", "516", "524")
+
+_RECORD_LINE = re.compile(r"[-\w]+(/\d+)?[ \t]+\d+([ \t/].*)?")
+_SIGNAL_LINE = re.compile(r"\S+[ \t]+\d+(x\d+)?(:\d+)?(\+\d+)?([ \t].*)?")
+_PLAIN_NAME = re.compile(r"\w[-\w]*(\.\w+)?", re.ASCII)
+
+
+def is_header(content: bytes) -> bool:
+    """Whether the bytes are a WFDB header: a record line, then a signal or segment line."""
+    if len(content) > MAX_HEADER_BYTES or b"\0" in content:
+        return False
+    lines = _lines(content)[:2]
+    return len(lines) == 2 and bool(_RECORD_LINE.fullmatch(lines[0]) and _SIGNAL_LINE.fullmatch(lines[1]))
+
+
+def signal_files(content: bytes) -> list[str]:
+    """The names of the signal files of a header, plain names in its own folder only."""
+    _, signals = _parsed(_lines(content))
+    return list(dict.fromkeys(signal["file_name"] for signal in signals))
+
+
+def read(header_name: str, files: dict[str, bytes]) -> Channels:
+    """The signals of the record that the header ``files[header_name]`` describes.
+
+    Raises RecordingError if the header is unsafe, asks for files that are not among ``files``, or claims other sizes.
+    """
+    lines = _lines(files[header_name])
+    record, signals = _parsed(lines)
+    samples, sampling_rate = int(record["sig_len"]), float(record["fs"])
+    check_extent(len(signals), samples, sampling_rate)
+    names = list(dict.fromkeys(signal["file_name"] for signal in signals))
+    for name in names:
+        if name not in files:
+            raise RecordingError(
+                f"{printable(header_name)} needs {printable(name)}, which is not there; give both, or one zip of them"
+            )
+        _check_size(name, [signal for signal in signals if signal["file_name"] == name], samples, len(files[name]))
+    if all(signal["fmt"] == "16" for signal in signals):
+        values = _format_16(signals, samples, files)
+    else:
+        values = _by_wfdb(lines, names, signals, files)
+    if values.shape != (samples, len(signals)):
+        raise RecordingError(f"the signal files hold {len(values)} samples, {printable(header_name)} says {samples}")
+    return Channels(
+        [signal["sig_name"] for signal in signals],
+        list(values.T),
+        [signal["units"] or "mV" for signal in signals],  # the default of the format
+        sampling_rate,
+    )
+
+
+def _format_16(signals: list[dict[str, str]], samples: int, files: dict[str, bytes]) -> np.ndarray:
+    """Physical values ``(samples, signals)`` of 16-bit signal files: what wfdb gives, at a tenth of its time.
+
+    It is the format of PTB-XL and of the Challenges, and wfdb's header tables would take longer than a network does.
+    """
+    values = np.empty((samples, len(signals)))
+    for name in {signal["file_name"] for signal in signals}:
+        columns = [column for column, signal in enumerate(signals) if signal["file_name"] == name]
+        offset = int(signals[columns[0]]["byte_offset"] or 0)
+        counts = np.frombuffer(files[name], "<i2", samples * len(columns), offset).reshape(samples, -1)
+        gain = np.array([float(signals[column]["adc_gain"]) for column in columns])
+        baseline = np.array(
+            [float(signals[column]["baseline"] or signals[column]["adc_zero"] or 0) for column in columns]
+        )
+        with np.errstate(over="ignore"):
+            values[:, columns] = np.where(counts == INVALID_16, np.nan, (counts - baseline) / gain)
+    return values
+
+
+def _by_wfdb(lines: list[str], names: list[str], signals: list[dict[str, str]], files: dict[str, bytes]) -> np.ndarray:
+    """Physical values ``(samples, signals)`` of signal files in any other format."""
+    with tempfile.TemporaryDirectory(prefix="ecg-") as folder:
+        # under names of our own, so that no signal file can take the place of the checked header
+        header = ["record " + lines[0].split(maxsplit=1)[1]]
+        for signal, line in zip(signals, lines[1:], strict=True):
+            header.append(f"{names.index(signal['file_name'])}.dat" + line.removeprefix(signal["file_name"]))
+        Path(folder, "record.hea").write_text("\n".join(header) + "\n", encoding="ascii")
+        for number, name in enumerate(names):
+            Path(folder, f"{number}.dat").write_bytes(files[name])
+        return wfdb.rdrecord(str(Path(folder, "record"))).p_signal
+
+
+def _lines(content: bytes) -> list[str]:
+    """The lines of a header but for comments, in ASCII, as wfdb will see them."""
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    text = text.replace("\u00b5", "u").replace("\u03bc", "u").encode("ascii", "replace").decode("ascii")
+    return parse_header_content(text)[0]
+
+
+def _parsed(lines: list[str]) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """The record line's and the signal lines' fields, as far as they are safe and usable."""
+    record = rx_record.match(lines[0]).groupdict()
+    if record["n_seg"]:
+        raise RecordingError("records of several segments are not read; give one segment with its own header")
+    if not record["fs"] or not record["sig_len"]:
+        raise RecordingError(
+            "the header does not give the sampling rate and the number of samples; complete its first line"
+        )
+    count = int(record["n_sig"][:9])
+    if not 1 <= count <= MAX_SIGNALS or len(lines) != 1 + count:
+        raise RecordingError(
+            f"the header declares {count} signals and describes {len(lines) - 1}; 1 to {MAX_SIGNALS} are read"
+        )
+    return record, [_signal(line) for line in lines[1:]]
+
+
+def _signal(line: str) -> dict[str, str]:
+    name = line.split()[0]
+    if not _PLAIN_NAME.fullmatch(name):
+        raise RecordingError(
+            f"the header names the file {printable(name)}; only plain names of files beside it are read"
+        )
+    match = rx_signal.match(line)
+    if not match or match["file_name"] != name:
+        raise RecordingError(f"a signal line of the header cannot be understood: {printable(line)}")
+    signal = match.groupdict()
+    if signal["fmt"] not in BYTES_PER_SAMPLE and signal["fmt"] not in FLAC_FORMATS:
+        raise RecordingError(
+            f"signal format {printable(signal['fmt'])} is not read; "
+            f"formats {', '.join((*BYTES_PER_SAMPLE, *FLAC_FORMATS))} are: convert with xform"
+        )
+    if signal["samps_per_frame"] not in ("", "1") or signal["skew"] not in ("", "0"):
+        raise RecordingError("signals with several samples a frame or a skew are not read: convert with xform")
+    if not 0 < float(signal["adc_gain"] or 0) < math.inf:
+        raise RecordingError(
+            f"signal {printable(signal['sig_name'])} has no gain above zero, so its amplitude is unknown; "
+            "complete the header with the ADC units per mV"
+        )
+    return signal
+
+
+def _check_size(name: str, signals: list[dict[str, str]], samples: int, size: int) -> None:
+    """Refuse a signal file shorter than its header claims, before memory is taken for it."""
+    formats = {(signal["fmt"], int(signal["byte_offset"] or 0)) for signal in signals}
+    if len(formats) > 1:
+        raise RecordingError(f"{printable(name)}: all signals of one file must have one format and offset")
+    ((code, offset),) = formats
+    if code in FLAC_FORMATS:
+        return
+    needed = offset + math.ceil(len(signals) * samples * BYTES_PER_SAMPLE[code])
+    if size < needed:
+        raise RecordingError(
+            f"{printable(name)} is cut short: it holds {size} bytes of the {needed} that its header describes"
+        )

@@ -1,0 +1,1 @@
+"""Generated 12-lead ECGs with known truth, in PTB-XL's layout."""

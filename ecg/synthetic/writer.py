@@ -1,0 +1,225 @@
+"""A generated data set in PTB-XL's layout, so that everything runs before the real data are there.
+
+write_dataset(Path("demo/ptbxl"), patients=400, seed=0)
+"""
+
+import csv
+import io
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from config import LEADS
+from ecg.synthetic.annotations import (
+    DATABASE_COLUMNS,
+    SCP_FIELDS,
+    SCP_OTHER_COLUMNS,
+    heart_axis_name,
+    report_text,
+    scp_codes,
+    scp_statements,
+)
+from ecg.synthetic.case import NATIVE_RATE, Case, Truth
+from ecg.synthetic.noise import ARTEFACTS
+from ecg.synthetic.pathology import EFFECTS, infarction
+from ecg.synthetic.patients import Patient, draw_case, draw_patients, example_cases
+from ecg.synthetic.simulation import simulate, to_100_hz
+
+SYNTHETIC_DEVICE = "SYNTHETIC"  # the `device` of every generated row: how scripts recognise such a set
+GENERATOR_VERSION = 2  # goes up whenever the bytes change
+OLDEST_AGE = 89  # PTB-XL writes 300 above
+
+
+class DatasetExistsError(FileExistsError):
+    """The destination holds something that this module did not write."""
+
+
+def write_dataset(dest: Path, patients: int = 400, seed: int = 0, progress: bool = True) -> int:
+    """Write a generated data set in PTB-XL's layout and return its number of recordings (about 1.2 a patient).
+
+    The same arguments give the same bytes. The set appears whole or not at all. A generated set already at ``dest``
+    is kept if it was made with the same arguments and replaced if not.
+
+    Raises
+    ------
+    DatasetExistsError
+        If ``dest`` holds anything that is not a generated set.
+    ValueError
+        If there are fewer than 10 patients.
+    """
+    dest = Path(dest)
+    people = draw_patients(patients, seed)
+    count = sum(person.recordings for person in people)
+    readme = _readme(patients, seed, count)
+    if _holds_anything(dest):
+        if not is_synthetic(dest):
+            raise DatasetExistsError(
+                f"{dest} holds files that are not a generated data set; nothing was changed. "
+                "Choose another directory, or move these files away first."
+            )
+        if _is_complete(dest, readme, count):
+            return count
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=dest.parent, prefix=f".{dest.name}-") as scratch:
+        new, old = Path(scratch) / "new", Path(scratch) / "old"
+        _write_files(new, people, seed, readme, progress)
+        if dest.exists():
+            os.replace(dest, old)
+        os.replace(new, dest)
+    return count
+
+
+def is_synthetic(directory: Path) -> bool:
+    """Whether a directory holds a generated data set, that is, whether each of its rows names the generator."""
+    try:
+        with (Path(directory) / "ptbxl_database.csv").open(newline="", encoding="utf-8") as file:
+            devices = {row.get("device") for row in csv.DictReader(file)}
+    except (OSError, UnicodeDecodeError):
+        return False
+    return devices == {SYNTHETIC_DEVICE}
+
+
+def _holds_anything(path: Path) -> bool:
+    return path.exists() and not (path.is_dir() and not any(path.iterdir()))
+
+
+def _is_complete(dest: Path, readme: str, count: int) -> bool:
+    text = dest / "README.md"
+    return (
+        text.is_file()
+        and text.read_text(encoding="utf-8") == readme
+        and all(len(list(dest.glob(f"records{rate}/*/*"))) == 2 * count for rate in (100, 500))
+    )
+
+
+@dataclass(frozen=True)
+class _Visit:
+    """One recording to come: whose, the how many-th, and when."""
+
+    ecg_id: int
+    patient: Patient
+    number: int
+    date: datetime
+    age: float
+
+
+def _plan_visits(people: Sequence[Patient], seed: int) -> list[_Visit]:
+    """The recordings in order of date, spread over PTB-XL's years; patients age between theirs."""
+    rng = np.random.default_rng([seed, 2])
+    slots = rng.permutation(np.repeat(np.arange(len(people)), [person.recordings for person in people]))
+    start, step = datetime(1984, 11, 9), timedelta(days=6000) / len(slots)
+    first, numbers, visits = {}, Counter(), []
+    for k, slot in enumerate(slots):
+        date = (start + step * (k + rng.uniform(0, 0.9))).replace(microsecond=0)
+        since = first.setdefault(slot, date)
+        age = people[slot].age + (date - since).days // 365
+        visits.append(_Visit(k + 1, people[slot], numbers[slot], date, age))
+        numbers[slot] += 1
+    return visits
+
+
+def _write_files(dest: Path, people: Sequence[Patient], seed: int, readme: str, progress: bool) -> None:
+    dest.mkdir()
+    rows = []
+    for visit in tqdm(_plan_visits(people, seed), desc="generating ECGs", unit="ECG", disable=not progress):
+        rng = np.random.default_rng([seed, 3, visit.ecg_id])
+        case = draw_case(visit.patient, visit.number, visit.age, rng)
+        signal, truth = simulate(case, rng)
+        low, high = (_record_path(visit.ecg_id, rate) for rate in (100, 500))
+        write_record(dest / low, to_100_hz(signal), 100)
+        write_record(dest / high, signal, NATIVE_RATE)
+        rows.append(_row(visit, case, truth, rng) | {"filename_lr": low, "filename_hr": high})
+    _write_csv(
+        dest / "ptbxl_database.csv", DATABASE_COLUMNS, [[row[name] for name in DATABASE_COLUMNS] for row in rows]
+    )
+    columns = ("", *SCP_FIELDS, *SCP_OTHER_COLUMNS)
+    blank = [""] * len(SCP_OTHER_COLUMNS)
+    statements = [[code, *fields.values(), *blank] for code, fields in scp_statements().items()]
+    _write_csv(dest / "scp_statements.csv", columns, statements)
+    (dest / "README.md").write_text(readme, encoding="utf-8", newline="\n")
+
+
+def _row(visit: _Visit, case: Case, truth: Truth, rng: np.random.Generator) -> dict[str, object]:
+    """The visit's line of ``ptbxl_database.csv``, without its two file names."""
+    patient = visit.patient
+    codes = scp_codes(case, patient.superclasses, truth, rng)
+    axis = heart_axis_name(truth.axis)
+    stage = next((f.stage for f in case.findings if EFFECTS[f.code] is infarction), "")
+    stadium = ("unknown" if rng.random() < 0.6 else f"Stadium {stage}") if stage else ""
+    certified = visit.patient.fold >= 9 or rng.random() < 0.7  # PTB-XL: folds 9 and 10 were seen by a human
+    return {
+        "ecg_id": visit.ecg_id,
+        "patient_id": float(patient.patient_id),
+        "age": float(visit.age) if visit.age <= OLDEST_AGE else 300.0,
+        "sex": patient.sex,
+        "height": patient.height,
+        "weight": patient.weight,
+        "nurse": 0.0,
+        "site": 0.0,
+        "device": SYNTHETIC_DEVICE,
+        "recording_date": visit.date.isoformat(sep=" "),
+        "report": report_text(codes, axis, stadium),
+        "scp_codes": str(codes),
+        "heart_axis": axis,
+        "infarction_stadium1": stadium,
+        "infarction_stadium2": "",
+        "validated_by": 0.0 if certified else "",
+        "second_opinion": False,
+        "initial_autogenerated_report": not certified,
+        "validated_by_human": certified,
+        **dict.fromkeys(ARTEFACTS, ""),
+        **{artefact.column: artefact.annotation for artefact in case.artefacts},
+        "extra_beats": "",
+        "pacemaker": "ja, pacemaker" if case.rhythm == "PACE" else "",
+        "strat_fold": patient.fold,
+    }
+
+
+def _record_path(ecg_id: int, rate: int) -> str:
+    return f"records{rate}/{ecg_id // 1000 * 1000:05d}/{ecg_id:05d}_{'lr' if rate == 100 else 'hr'}"
+
+
+def write_record(path: Path, signal: np.ndarray, sampling_rate: int) -> None:
+    """Write leads ``(12, n)`` in mV as PTB-XL does: ``path.hea`` and ``path.dat``, WFDB format 16, 1 uV a step."""
+    digital = np.clip(np.round(signal * 1000), -32767, 32767).astype("<i2")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_name(path.name + ".dat").write_bytes(digital.T.tobytes())
+    checksums = digital.sum(axis=1, dtype=np.int64) % 65536
+    lines = [f"{path.name} {len(LEADS)} {sampling_rate} {digital.shape[1]}"]
+    lines += [
+        f"{path.name}.dat 16 1000.0(0)/mV 16 0 {first} {checksum} 0 {lead.upper()}"
+        for lead, first, checksum in zip(LEADS, digital[:, 0], checksums, strict=True)
+    ]
+    lines.append("# SYNTHETIC: generated by a program, not recorded from a person")
+    path.with_name(path.name + ".hea").write_text("\n".join(lines) + "\n", encoding="ascii", newline="\n")
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    path.write_text(text.getvalue(), encoding="utf-8", newline="\n")
+
+
+def _readme(patients: int, seed: int, recordings: int) -> str:
+    pictures = "\n\n".join(f"![{name}](examples/{name}.png)" for name in example_cases())
+    return f"""# Generated ECGs: not patients' data
+
+A program (`ecg/synthetic.py`, version {GENERATOR_VERSION}) made all {recordings} recordings of {patients} imaginary
+patients here from seed {seed}. No one's heart was recorded. The files have the layout of PTB-XL 1.0.3, so that every
+command can be tried without the real data. Every row says `{SYNTHETIC_DEVICE}` in its `device` column.
+
+Figures measured on this set prove that the software runs. They say nothing about accuracy on people.
+
+One textbook case of each class, drawn by `python dataset.py demo`:
+
+{pictures}
+"""

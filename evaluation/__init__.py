@@ -1,0 +1,1 @@
+"""How good a network is: predictions, metrics with intervals, comparisons, tables, figures."""

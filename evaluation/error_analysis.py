@@ -1,0 +1,324 @@
+"""Where and why networks err: seeds, ensembles, shared mistakes, groups of recordings.
+
+Everything here is arithmetic on predictions of one split; arrays are ``(n, classes)`` unless said
+otherwise. Decisions are cross-fitted by patient, so no recording is judged by a threshold it helped to choose.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import cohen_kappa_score
+
+from config import SUPERCLASSES
+from evaluation.bootstrap import paired_difference, patient_weights, point_and_interval
+from evaluation.metrics import all_metrics
+from inference.calibration import cross_fit
+
+SMALLEST_GROUP = 50  # recordings; below, a group is not judged
+SMALLEST_CLASS = 10  # positives and negatives a class needs inside a group
+HEDGES = re.compile(
+    r"wahrscheinlich|möglich|moeglich|verdacht|fraglich|auszuschlie|grenzbefund|misstänkt|överväg|trolig|möjlig"
+    r"|\bmay\b|possibl|probabl|suggest|cannot|exclude|consider|borderline|uncertain|likely|suspect|\?",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkPredictions:
+    """One network's answers on labelled recordings."""
+
+    name: str
+    checkpoint_sha256: str
+    ecg_ids: np.ndarray
+    patient_ids: np.ndarray
+    targets: np.ndarray
+    probabilities: np.ndarray
+    calibrated: np.ndarray
+    positive: np.ndarray
+
+    @property
+    def wrong(self) -> np.ndarray:
+        """Which decisions differ from the annotation."""
+        return self.positive != (self.targets > 0)
+
+
+def load_predictions(path: Path) -> NetworkPredictions:
+    """Read the labelled recordings of a predictions file. Raises ValueError if it is not one."""
+    try:
+        with np.load(path, allow_pickle=False) as saved:
+            if tuple(saved["classes"]) != SUPERCLASSES:
+                raise ValueError(f"its classes are {', '.join(saved['classes'])}")
+            chosen = saved["labelled"]
+            arrays = [saved[key][chosen] for key in ("ecg_id", "patient_id", "targets")]
+            scores = [saved[key][chosen] for key in ("probabilities", "calibrated", "positive")]
+            digest = str(saved["checkpoint_sha256"])
+    except (ValueError, KeyError, OSError) as error:
+        raise ValueError(f"{path} is not a file of multi-label predictions: {error}") from error
+    name = re.sub(r"_multilabel_(val|test)$", "", path.stem)
+    return NetworkPredictions(name, digest, *arrays, scores[0].astype(float), scores[1].astype(float), scores[2])
+
+
+def ensemble(members: list[NetworkPredictions], name: str) -> NetworkPredictions:
+    """Mean probability of several networks, decided anew."""
+    first = members[0]
+    probabilities = np.mean([member.probabilities for member in members], axis=0)
+    calibrated, positive, _ = cross_fit(probabilities, first.targets.astype(float), first.patient_ids, "multilabel")
+    return replace(first, name=name, probabilities=probabilities, calibrated=calibrated, positive=positive)
+
+
+MACRO_METRICS = ("auroc", "auprc", "f1", "exact_match", "accuracy", "ece")
+
+
+def macro_replicates(predictions: NetworkPredictions) -> dict[str, np.ndarray]:
+    """Each macro figure and then its bootstrap replicates, ``(1 + draws,)``."""
+    weights = np.concatenate([np.ones((1, len(predictions.targets))), patient_weights(predictions.patient_ids)])
+    arrays = (predictions.probabilities, predictions.calibrated, predictions.positive, predictions.targets)
+    return {key: all_metrics(*arrays, SUPERCLASSES, weights)["macro"][key] for key in MACRO_METRICS}
+
+
+def macro_metrics(predictions: NetworkPredictions) -> dict[str, dict]:
+    """Each macro figure with its interval."""
+    return {key: point_and_interval(figure, key) for key, figure in macro_replicates(predictions).items()}
+
+
+def seed_spread(seeds: list[NetworkPredictions]) -> dict:
+    """Figures of single seeds, of their ensemble, and the paired difference of ensemble and mean single."""
+    singles = [macro_replicates(seed) for seed in seeds]
+    together = macro_replicates(ensemble(seeds, "ensemble"))
+    rows = {}
+    for key in MACRO_METRICS:
+        values = np.array([single[key] for single in singles])
+        rows[key] = {
+            "singles": [round(float(value), 5) for value in values[:, 0]],
+            "mean": round(float(values[:, 0].mean()), 5),
+            "standard_deviation": round(float(values[:, 0].std(ddof=1)), 5),
+            "ensemble": point_and_interval(together[key], key),
+            "ensemble_minus_single": paired_difference(together[key], values.mean(0)),
+        }
+    return rows
+
+
+def disagreement(networks: list[NetworkPredictions]) -> float:
+    """Share of decisions on which two of the networks differ, mean over pairs."""
+    return float(np.mean([(a.positive != b.positive).mean() for a, b in combinations(networks, 2)]))
+
+
+def stability(seeds: list[NetworkPredictions]) -> dict:
+    """How often decisions change from seed to seed, and from one ensemble of two seeds to a disjoint one."""
+    pairs = list(combinations(seeds, 2))
+    twos = {frozenset(seed.name for seed in pair): ensemble(list(pair), "two") for pair in pairs}
+    disjoint = [(twos[a], twos[b]) for a, b in combinations(twos, 2) if not a & b]
+    return {
+        "single_against_single": round(disagreement(seeds), 5),
+        "pair_against_pair": round(float(np.mean([(a.positive != b.positive).mean() for a, b in disjoint])), 5),
+        "probability_standard_deviation": round(
+            float(np.std([seed.probabilities for seed in seeds], axis=0, ddof=1).mean()), 5
+        ),
+    }
+
+
+def squared_error_shares(seeds: list[NetworkPredictions]) -> dict:
+    """Mean squared error of a seed's probabilities = that of the seeds' mean + variance among seeds.
+
+    The identity holds per recording and class; the variance is what an ensemble of very many seeds
+    could remove at most.
+    """
+    probabilities = np.array([seed.calibrated for seed in seeds])
+    single = float(((probabilities - seeds[0].targets) ** 2).mean())
+    variance = float(probabilities.var(axis=0, ddof=1).mean())
+    return {
+        "squared_error": round(single, 5),
+        "variance": round(variance, 5),
+        "variance_share": round(variance / single, 4),
+    }
+
+
+def accuracy_against_auroc(networks: list[NetworkPredictions]) -> dict:
+    """Paired differences in AUROC and in exact match between the networks of highest and lowest AUROC."""
+    figures = {network.name: macro_replicates(network) for network in networks}
+    best = max(figures, key=lambda name: figures[name]["auroc"][0])
+    worst = min(figures, key=lambda name: figures[name]["auroc"][0])
+    return {
+        "best": best,
+        "worst": worst,
+        **{
+            f"{key}_difference": paired_difference(figures[best][key], figures[worst][key])
+            for key in ("auroc", "exact_match")
+        },
+    }
+
+
+def shared_errors(networks: list[NetworkPredictions]) -> dict:
+    """How many wrong decisions of one network all the others make too, against what chance would give.
+
+    By chance: errors as frequent as they are, in each class, but independent between networks.
+    """
+    wrong = np.array([network.wrong for network in networks])
+    everywhere = wrong.all(0)
+    shares = [everywhere.sum() / max(one.sum(), 1) for one in wrong]
+    rates = wrong.mean(1)  # (networks, classes)
+    expected = rates.prod(0).sum() / rates.mean(0).sum()
+    kappas = {
+        f"{a.name} | {b.name}": round(float(cohen_kappa_score(a.wrong.ravel(), b.wrong.ravel())), 4)
+        for a, b in combinations(networks, 2)
+    }
+    return {
+        "networks": [network.name for network in networks],
+        "wrong_decisions": [int(one.sum()) for one in wrong],
+        "wrong_in_all": int(everywhere.sum()),
+        "share_wrong_in_all": round(float(np.mean(shares)), 4),
+        "share_by_chance": round(float(expected), 6),
+        "kappa": kappas,
+    }
+
+
+def group_columns(metadata: pd.DataFrame, superclasses: np.ndarray, certainty: np.ndarray) -> dict[str, pd.Series]:
+    """The groupings to judge by: name to a label for each recording, None where it has none.
+
+    metadata: PTB-XL's columns of the recordings. superclasses: their ``(n, 5)`` labels.
+    certainty: ``(n,)`` likelihood in % of the least certain diagnostic statement, 0 where one is unknown.
+    """
+    text = metadata["report"].fillna("").astype(str)
+    age = metadata["age"].where(metadata["age"] <= 89, 90)
+    by_human = {True: "by a cardiologist", False: "not"}
+    columns = {
+        "least certain statement": pd.Series([likelihood_name(value) for value in certainty], metadata.index),
+        "superclasses present": pd.Series(
+            [str(n) if n < 3 else "3 or more" for n in superclasses.sum(1)], metadata.index
+        ),
+        "report in doubt": text.map(lambda words: "hedges" if HEDGES.search(words) else "does not"),
+        "validated by human": metadata["validated_by_human"].map(by_human),
+        "first report by machine": metadata["initial_autogenerated_report"].map({True: "yes", False: "no"}),
+        "second opinion": metadata["second_opinion"].map({True: "yes", False: "no"}),
+        "validated by": metadata["validated_by"].map(
+            lambda who: "nobody named" if pd.isna(who) else f"reader {who:.0f}"
+        ),
+        "infarction stadium": metadata["infarction_stadium1"],
+        "age band": pd.cut(
+            age, [0, 40, 55, 70, 120], right=False, labels=["under 40", "40-54", "55-69", "70 and over"]
+        ),
+        "sex": metadata["sex"].map({0: "male", 1: "female"}),
+        "device": metadata["device"].str.split().str.join(" "),
+        "pacemaker": metadata["pacemaker"].notna().map({True: "yes", False: "no"}),
+    }
+    for column in ("baseline_drift", "static_noise", "burst_noise", "electrodes_problems", "extra_beats"):
+        columns[column.replace("_", " ")] = metadata[column].notna().map({True: "annotated", False: "not annotated"})
+    return columns
+
+
+def least_certainty(statements: np.ndarray, diagnostic: np.ndarray) -> np.ndarray:
+    """Likelihood in % of each recording's least certain diagnostic statement ``(n,)``, 0 where one is unknown.
+
+    statements ``(n, 71)``: likelihoods, NaN where absent; diagnostic ``(71,)``: which name a superclass.
+    """
+    return np.nan_to_num(np.nanmin(np.where(diagnostic, statements, np.nan), axis=1), nan=0.0)
+
+
+def likelihood_name(percent: float) -> str:
+    """PTB-XL's likelihoods in the three bands that are judged; 0 means that none was given."""
+    if percent == 0:
+        return "unknown"
+    if percent < 50:
+        return "under 50 %"
+    return "50-80 %" if percent <= 80 else "100 %"
+
+
+def group_metrics(predictions: NetworkPredictions, chosen: np.ndarray) -> dict:
+    """Figures of a group of recordings with intervals, or why it cannot be judged.
+
+    AUROC, AUPRC and calibration error are means over the classes that have enough positives and negatives.
+    """
+    n = int(chosen.sum())
+    facts = {"n": n, "patients": len(np.unique(predictions.patient_ids[chosen]))}
+    targets = predictions.targets[chosen]
+    positives = targets.sum(0)
+    enough = (positives >= SMALLEST_CLASS) & (n - positives >= SMALLEST_CLASS)
+    if n < SMALLEST_GROUP or not enough.any():
+        return {**facts, "too_small": True}
+    weights = np.concatenate([np.ones((1, n)), patient_weights(predictions.patient_ids[chosen])])
+    any_wrong = predictions.wrong[chosen].any(1)
+    arrays = (predictions.probabilities, predictions.calibrated, predictions.positive)
+    picked = [array[chosen][:, enough] for array in arrays]
+    classes = tuple(np.array(SUPERCLASSES)[enough])
+    macro = all_metrics(*picked, targets[:, enough], classes, weights)["macro"]
+    return {
+        **facts,
+        "too_small": False,
+        "classes": list(classes),
+        "error_rate": point_and_interval(weights @ any_wrong / weights.sum(1)),
+        **{key: point_and_interval(macro[key]) for key in ("auroc", "auprc")},
+        "ece": point_and_interval(macro["ece"], "ece"),
+    }
+
+
+def all_group_metrics(predictions: NetworkPredictions, columns: dict[str, pd.Series]) -> dict[str, dict[str, dict]]:
+    """`judge_group` for every label of every grouping, in the order of frequency."""
+    return {
+        name: {
+            str(label): group_metrics(predictions, (column == label).to_numpy())
+            for label in column.value_counts(sort=not isinstance(column.dtype, pd.CategoricalDtype)).index
+        }
+        for name, column in columns.items()
+    }
+
+
+def missed_by_likelihood(predictions: NetworkPredictions, statements: np.ndarray, superclass_of: np.ndarray) -> dict:
+    """Of the labels PTB-XL gives, how many the network misses, by the likelihood of the label.
+
+    A label's likelihood is that of its most certain statement. statements ``(n, 71)``; superclass_of
+    ``(71,)``: the superclass of each diagnostic statement, anything else for the rest.
+    """
+    likelihood = np.stack(
+        [np.nanmax(np.where(superclass_of == name, statements, -1.0), axis=1, initial=-1.0) for name in SUPERCLASSES], 1
+    )
+    present = predictions.targets > 0
+    rows = {}
+    for band in ("unknown", "under 50 %", "50-80 %", "100 %"):
+        chosen = present & (np.vectorize(likelihood_name, otypes=[object])(likelihood) == band)
+        weights = np.concatenate([np.ones((1, len(chosen))), patient_weights(predictions.patient_ids)])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            missed = weights @ (chosen & ~predictions.positive).sum(1) / (weights @ chosen.sum(1))
+        small = int(chosen.sum()) < SMALLEST_GROUP
+        rows[band] = {
+            "n": int(chosen.sum()),
+            "too_small": small,
+            "missed": None if small else point_and_interval(missed),
+        }
+    return rows
+
+
+def clear_recordings(certainty: np.ndarray, superclasses: np.ndarray, report: pd.Series) -> np.ndarray:
+    """ECGs without visible reason for doubt: one superclass, statements certain, a report that does not hedge."""
+    hedged = report.fillna("").astype(str).map(lambda words: bool(HEDGES.search(words))).to_numpy()
+    return (certainty == 100) & (superclasses.sum(1) == 1) & ~hedged
+
+
+def clear_against_doubtful(predictions: NetworkPredictions, clear: np.ndarray) -> dict:
+    """Error rates (any class wrong) of clear and of doubtful ECGs, and how much of all error doubt can explain."""
+    weights = np.concatenate([np.ones((1, len(clear))), patient_weights(predictions.patient_ids)])
+    wrong = predictions.wrong.any(1)
+    rate_clear = weights @ (wrong & clear) / (weights @ clear)
+    rate_doubtful = weights @ (wrong & ~clear) / (weights @ ~clear)
+    rate = weights @ wrong / weights.sum(1)
+    return {
+        "n_clear": int(clear.sum()),
+        "n_doubtful": int((~clear).sum()),
+        "error_rate_clear": point_and_interval(rate_clear),
+        "error_rate_doubtful": point_and_interval(rate_doubtful),
+        "difference": paired_difference(rate_doubtful, rate_clear),
+        # the share of errors that would vanish if doubtful ECGs were judged as well as clear ones
+        "explained_share": point_and_interval((rate - rate_clear) / rate),
+        "errors_in_clear": int((wrong & clear).sum()),
+        "errors": int(wrong.sum()),
+    }
+
+
+def confident_mistakes(predictions: NetworkPredictions, count: int) -> list[tuple[int, int]]:
+    """Row and class of the wrong decisions furthest from the annotation, one a recording, worst first."""
+    distance = np.where(predictions.wrong, np.abs(predictions.calibrated - predictions.targets), -1.0)
+    rows = np.argsort(-distance.max(1), kind="stable")[:count]
+    return [(int(row), int(distance[row].argmax())) for row in rows if distance[row].max() > 0]

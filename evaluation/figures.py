@@ -1,0 +1,112 @@
+"""ROC, precision-recall, reliability, confusion and comparison figures."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from evaluation.metrics import CALIBRATION_BINS
+
+
+def draw_comparison(content: dict) -> Figure:
+    """Macro AUROC with its interval against the number of parameters."""
+    figure = Figure(figsize=(6.4, 4), layout="constrained")
+    axes = figure.subplots()
+    first_seeds = {row["model"]: row for row in reversed(content["networks"])}.values()  # one point an architecture
+    for number, row in enumerate(sorted(first_seeds, key=lambda row: row["parameters"])):
+        value, (low, high) = row["auroc"]["value"], row["auroc"]["ci95"]
+        colour = COLOURS[number % len(COLOURS)]
+        axes.errorbar(row["parameters"], value, [[value - low], [high - value]], fmt="o", color=colour, capsize=3)
+        place = (8, 6) if number % 2 else (8, -14)  # neighbours of like size do not write over each other
+        axes.annotate(row["model"], (row["parameters"], value), place, textcoords="offset points", fontsize=9)
+    axes.set(xscale="log", xlabel="parameters", ylabel=f"macro AUROC, fold {content['fold']}")
+    axes.margins(x=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if content["synthetic"]:
+        axes.set_title("SYNTHETIC DATA")
+    return figure
+
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")  # Okabe and Ito: safe for the colour-blind
+
+
+def draw_roc(content: dict, predictions: dict) -> Figure:
+    """ROC curve of each class on labelled recordings."""
+    figure, axes = _square("1 - specificity", "sensitivity", content)
+    for name, colour, scores, targets in _classes(predictions, "probabilities"):
+        fallout, recall, _ = roc_curve(targets, scores)
+        axes.plot(fallout, recall, color=colour, label=f"{name}  {content[name]['auroc']['value']:.3f}")
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, zorder=0)
+    axes.legend(title="AUROC", loc="lower right", frameon=False)
+    return figure
+
+
+def draw_precision_recall(content: dict, predictions: dict) -> Figure:
+    """Precision against recall of each class on labelled recordings."""
+    figure, axes = _square("sensitivity (recall)", "positive predictive value (precision)", content)
+    for name, colour, scores, targets in _classes(predictions, "probabilities"):
+        precision, recall, _ = precision_recall_curve(targets, scores)
+        axes.plot(recall, precision, color=colour, label=f"{name}  {content[name]['auprc']['value']:.3f}")
+    axes.legend(title="AUPRC", loc="lower left", frameon=False)
+    return figure
+
+
+def draw_reliability(content: dict, predictions: dict) -> Figure:
+    """Frequency against calibrated probability in bins of at least ten recordings."""
+    figure, axes = _square("calibrated probability", "frequency", content)
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, zorder=0)
+    for name, colour, scores, targets in _classes(predictions, "calibrated"):
+        bins = np.minimum((scores * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+        filled = [number for number in range(CALIBRATION_BINS) if (bins == number).sum() >= 10]
+        axes.plot(
+            [scores[bins == number].mean() for number in filled],
+            [targets[bins == number].mean() for number in filled],
+            "o-",
+            markersize=3.5,
+            color=colour,
+            label=f"{name}  {content[name]['ece']['value']:.3f}",
+        )
+    axes.legend(title="calibration error", loc="upper left", frameon=False)
+    return figure
+
+
+def draw_confusion(content: dict, predictions: dict) -> Figure:
+    """Decisions against annotations: counts, shaded by the share of their row."""
+    counts = content["confusion"]
+    yes, no = {"mi_vs_norm": ("MI", "NORM"), "norm_vs_abnormal": ("abnormal", "NORM")}[content["task"]]
+    table = np.array(
+        [
+            [counts["true_positive"], counts["false_negative"]],
+            [counts["false_positive"], counts["true_negative"]],
+        ]
+    )
+    shares = table / np.maximum(table.sum(1, keepdims=True), 1)
+    figure = Figure(figsize=(4.2, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.1)
+    for (row, column), count in np.ndenumerate(table):
+        ink = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, f"{count:,}\n{shares[row, column]:.1%}", ha="center", va="center", color=ink)
+    axes.set_xticks([0, 1], [f"says {yes}", f"says {no}"])
+    axes.set_yticks([0, 1], [f"labelled {yes}", f"labelled {no}"], rotation=90, va="center")
+    axes.set_title(_title(content), fontsize=10)
+    return figure
+
+
+def _classes(predictions: dict, key: str):
+    chosen = predictions["labelled"]
+    for k, name in enumerate(predictions["classes"]):
+        yield str(name), COLOURS[k], predictions[key][chosen, k], predictions["targets"][chosen, k]
+
+
+def _square(x: str, y: str, content: dict) -> tuple[Figure, object]:
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlabel=x, ylabel=y, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    axes.set_title(_title(content), fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _title(content: dict) -> str:
+    title = f"{content['model']}, {content['task']}, fold {content['fold']}, n = {content['n']:,}"
+    return f"SYNTHETIC DATA: {title}" if content["synthetic"] else title

@@ -1,0 +1,200 @@
+"""Fit calibration and decision thresholds: what `inference.decisions` applies.
+
+Temperature, Platt and beta calibration are one family, ``logit q = a log p - b log(1 - p) + c`` with
+a, b >= 0 (Kull et al. 2017): a = b, c = 0 is a temperature (Guo et al. 2017), a = b is Platt's sigmoid
+(1999). Isotonic regression is a staircase with straight edges (Zadrozny and Elkan 2002).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from config import TASK_CLASSES
+from inference.decisions import SMALLEST, Decisions, apply_calibrator, log_odds_parts, sigmoid
+
+KINDS = ("identity", "temperature", "platt", "beta", "isotonic")
+PARTS = 5  # of fold 9, by patient, for choosing a calibrator and for cross-fitted figures
+COVERAGE = 0.8  # of fold 9 answered without "uncertain"
+
+
+def fit_calibrator(kind: str, probabilities: np.ndarray, targets: np.ndarray) -> dict:
+    """Fit one class: probabilities and targets ``(n,)`` to a plain, JSON-ready calibrator."""
+    if kind == "identity":
+        return {"kind": kind, "a": 1.0, "b": 1.0, "c": 0.0}
+    if kind == "isotonic":
+        return {"kind": kind, **_fit_isotonic(probabilities, targets)}
+    positive, negative = log_odds_parts(probabilities)
+    ones = np.ones_like(positive)
+    if kind == "temperature":
+        (slope,) = _fit_logistic((positive + negative)[:, None], targets, bounded=1)
+        return {"kind": kind, "a": slope, "b": slope, "c": 0.0}
+    if kind == "platt":
+        slope, offset = _fit_logistic(np.stack([positive + negative, ones], 1), targets, bounded=1)
+        return {"kind": kind, "a": slope, "b": slope, "c": offset}
+    if kind == "beta":
+        a, b, c = _fit_logistic(np.stack([positive, negative, ones], 1), targets, bounded=2)
+        return {"kind": kind, "a": a, "b": b, "c": c}
+    raise ValueError(f"unknown calibrator {kind!r}: one of {', '.join(KINDS)}")
+
+
+def _fit_logistic(features: np.ndarray, targets: np.ndarray, bounded: int) -> list[float]:
+    """Maximum likelihood by damped Newton steps; the first ``bounded`` coefficients stay at or above 0.
+
+    A coefficient that would turn negative is fixed at 0 and the others are fitted again, the
+    active-set rule of Kull et al. (2017), so the calibrator stays monotone.
+    """
+    coefficients = np.zeros(features.shape[1])
+    free = list(range(len(coefficients)))
+    while free:
+        fitted = _newton(features[:, free], targets)
+        below = [(value, k) for value, k in zip(fitted, free, strict=True) if k < bounded and value < 0]
+        if not below:
+            coefficients[free] = fitted
+            break
+        free.remove(min(below)[1])
+    return [float(value) for value in coefficients]
+
+
+def _newton(features: np.ndarray, targets: np.ndarray, ridge: float = 1e-3, steps: int = 50) -> np.ndarray:
+    def loss(w):
+        z = features @ w
+        return np.logaddexp(0, z).sum() - targets @ z + 0.5 * ridge * w @ w
+
+    coefficients = np.zeros(features.shape[1])
+    for _ in range(steps):
+        p = sigmoid(features @ coefficients)
+        gradient = features.T @ (p - targets) + ridge * coefficients
+        curvature = (features * (p * (1 - p))[:, None]).T @ features + ridge * np.eye(len(coefficients))
+        step = np.linalg.solve(curvature, gradient)
+        size, before = 1.0, loss(coefficients)
+        while size > 1e-6 and loss(coefficients - size * step) > before:
+            size /= 2
+        coefficients = coefficients - size * step
+        if np.abs(size * step).max() < 1e-9:
+            break
+    return coefficients
+
+
+def _fit_isotonic(probabilities: np.ndarray, targets: np.ndarray) -> dict:
+    """Pool adjacent violators over distinct scores; the knots are each pool's first and last score."""
+    scores, number = np.unique(np.asarray(probabilities, np.float64), return_inverse=True)
+    weights = np.bincount(number).astype(float)
+    means = np.bincount(number, targets) / weights
+    pools: list[list[float]] = []  # mean, weight, number of scores
+    for mean, weight in zip(means, weights, strict=True):
+        pools.append([mean, weight, 1])
+        while len(pools) > 1 and pools[-2][0] >= pools[-1][0]:
+            mean2, weight2, n2 = pools.pop()
+            mean1, weight1, n1 = pools.pop()
+            total = weight1 + weight2
+            pools.append([(mean1 * weight1 + mean2 * weight2) / total, total, n1 + n2])
+    x, y, first = [], [], 0
+    for mean, _, n in pools:
+        x += [float(scores[first]), float(scores[first + n - 1])]
+        y += [float(mean)] * 2
+        first += n
+    return {"x": x, "y": y}
+
+
+def choose_threshold(
+    probabilities: np.ndarray, targets: np.ndarray, criterion: str = "f1", sensitivity_floor: float = 0.95
+) -> float:
+    """The decision threshold of one class; positive means probability >= threshold.
+
+    criterion: "f1", "youden" (sensitivity + specificity - 1) or "sensitivity" (the highest
+    threshold that keeps sensitivity at or above the floor). Raises ValueError without positives.
+    """
+    targets = np.asarray(targets) > 0
+    if not targets.any() or targets.all():
+        raise ValueError("a threshold needs both positive and negative recordings")
+    order = np.argsort(-probabilities, kind="stable")
+    ranked = probabilities[order]
+    ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
+    tp = np.cumsum(targets[order])[ends]
+    fp = ends + 1 - tp
+    sensitivity, specificity = tp / targets.sum(), 1 - fp / (~targets).sum()
+    if criterion == "f1":
+        best = int(np.argmax(2 * tp / (tp + fp + targets.sum())))
+    elif criterion == "youden":
+        best = int(np.argmax(sensitivity + specificity))
+    elif criterion == "sensitivity":
+        best = int(np.argmax(sensitivity >= sensitivity_floor))
+    else:
+        raise ValueError(f"unknown criterion {criterion!r}: f1, youden or sensitivity")
+    lowest_positive = ranked[ends[best]]
+    highest_negative = ranked[ends[best + 1]] if best + 1 < len(ends) else 0.0
+    return float((lowest_positive + highest_negative) / 2)
+
+
+def fit_decisions(
+    probabilities: np.ndarray,
+    targets: np.ndarray,
+    patient_ids: np.ndarray,
+    task: str,
+    criterion: str = "f1",
+    sensitivity_floor: float = 0.95,
+    score: str = "multilabel",
+    losses: dict[str, float] | None = None,
+) -> Decisions:
+    """Choose the calibrator by cross-validation inside the given recordings, then fit it and the thresholds.
+
+    probabilities, targets: ``(n, classes)``; patient_ids ``(n,)``: a patient is never on both
+    sides of a split. One kind of calibrator serves all classes: the one of least held-out log loss.
+    The margin leaves ``COVERAGE`` of these recordings certain.
+    score: see `Decisions`. losses: `calibration_losses` of these same recordings, where the caller has them already.
+    """
+    columns = range(targets.shape[1])
+    losses = losses or calibration_losses(probabilities, targets, patient_ids)
+    kind = min(losses, key=losses.get)
+    calibrators = tuple(fit_calibrator(kind, probabilities[:, k], targets[:, k]) for k in columns)
+    thresholds = tuple(
+        choose_threshold(
+            apply_calibrator(calibrators[k], probabilities[:, k]), targets[:, k], criterion, sensitivity_floor
+        )
+        for k in columns
+    )
+    decisions = Decisions(task, score, TASK_CLASSES[task], criterion, sensitivity_floor, calibrators, thresholds, 0.0)
+    margin = float(np.quantile(decisions.clearance(decisions.calibrate(probabilities)), 1 - COVERAGE))
+    return replace(decisions, margin=max(margin, SMALLEST))
+
+
+def calibration_losses(probabilities: np.ndarray, targets: np.ndarray, patient_ids: np.ndarray) -> dict[str, float]:
+    """Held-out log loss of each kind of calibrator, mean over classes."""
+    parts = patient_parts(patient_ids)
+    losses = dict.fromkeys(KINDS, 0.0)
+    for kind in KINDS:
+        for part in range(PARTS):
+            held_out, rest = parts == part, parts != part
+            for k in range(targets.shape[1]):
+                calibrator = fit_calibrator(kind, probabilities[rest, k], targets[rest, k])
+                q = np.clip(apply_calibrator(calibrator, probabilities[held_out, k]), 1e-4, 1 - 1e-4)
+                t = targets[held_out, k]
+                losses[kind] -= float((t * np.log(q) + (1 - t) * np.log1p(-q)).sum()) / targets.size
+    return losses
+
+
+def cross_fit(
+    probabilities: np.ndarray, targets: np.ndarray, patient_ids: np.ndarray, task: str, **choices
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each recording judged by a fit that never saw it.
+
+    Returns calibrated probabilities and decisions ``(n, classes)``, and ``(n,)`` how far each recording
+    is from being uncertain: its clearance over the margin, under 1 if uncertain.
+    Five parts by patient; the whole of `fit_decisions` is repeated on four and applied to the fifth.
+    """
+    calibrated, positive = np.empty_like(probabilities), np.empty(probabilities.shape, bool)
+    certainty = np.empty(len(probabilities))
+    parts = patient_parts(patient_ids)
+    for part in range(PARTS):
+        held_out, rest = parts == part, parts != part
+        decisions = fit_decisions(probabilities[rest], targets[rest], patient_ids[rest], task, **choices)
+        calibrated[held_out] = decisions.calibrate(probabilities[held_out])
+        positive[held_out] = decisions.decide(calibrated[held_out])
+        certainty[held_out] = decisions.clearance(calibrated[held_out]) / decisions.margin
+    return calibrated, positive, certainty
+
+
+def patient_parts(patient_ids: np.ndarray, seed: int = 0) -> np.ndarray:
+    """A part 0-4 for each recording, all of a patient's in one; patients are dealt in random order."""
+    patients, number = np.unique(patient_ids, return_inverse=True)
+    return (np.random.default_rng(seed).permutation(len(patients)) % PARTS)[number]

@@ -1,0 +1,140 @@
+"""From an uncalibrated to a calibrated probability, and from a probability to a decision. numpy only.
+
+Calibrators are monotone per class; `inference.calibration` fits them.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from config import SUPERCLASSES, TASK_CLASSES, VALIDATION_FOLD
+from files import write_text
+
+SMALLEST = 1e-6  # probabilities are kept this far from 0 and 1 before a logarithm
+
+
+class ThresholdsError(ValueError):
+    """A thresholds file that cannot be used; the message says why and what to do."""
+
+
+def multilabel_score(probabilities: np.ndarray, task: str) -> np.ndarray:
+    """What the multi-label network's probabilities ``(n, 5)`` say to a binary question, ``(n, 1)`` in (0, 1).
+
+    mi_vs_norm: the logistic function of logit MI - logit NORM; norm_vs_abnormal: 1 - p(NORM).
+    """
+    norm = probabilities[:, [SUPERCLASSES.index("NORM")]]
+    if task == "norm_vs_abnormal":
+        return 1 - norm
+    mi = probabilities[:, [SUPERCLASSES.index("MI")]]
+    return sigmoid(log_odds(mi) - log_odds(norm))
+
+
+def apply_calibrator(calibrator: dict, probabilities: np.ndarray) -> np.ndarray:
+    """Calibrated probabilities, same shape."""
+    if calibrator["kind"] == "isotonic":
+        return np.interp(probabilities, calibrator["x"], calibrator["y"])
+    positive, negative = log_odds_parts(probabilities)
+    return sigmoid(calibrator["a"] * positive + calibrator["b"] * negative + calibrator["c"])
+
+
+def log_odds_parts(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """log p and -log(1 - p), whose sum is the logit."""
+    clipped = np.clip(np.asarray(probabilities, np.float64), SMALLEST, 1 - SMALLEST)
+    return np.log(clipped), -np.log1p(-clipped)
+
+
+def log_odds(probabilities: np.ndarray) -> np.ndarray:
+    return sum(log_odds_parts(probabilities))
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 0.5 * (1 + np.tanh(0.5 * x))
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What turns the probabilities of one checkpoint into calibrated ones and into yes or no.
+
+    score: whose probabilities these are, the "multilabel" network's or a "binary" one's; a binary
+    task may be answered by either, see `multilabel_score`.
+    calibrators and thresholds hold one entry a class, in the order of ``classes``.
+    margin: in log odds; a recording is uncertain if any class is nearer than this to its threshold.
+    """
+
+    task: str
+    score: str
+    classes: tuple[str, ...]
+    criterion: str
+    sensitivity_floor: float  # of criterion "sensitivity"
+    calibrators: tuple[dict, ...]
+    thresholds: tuple[float, ...]
+    margin: float
+
+    def calibrate(self, probabilities: np.ndarray) -> np.ndarray:
+        """Uncalibrated to calibrated probabilities, ``(n, classes)``."""
+        columns = [apply_calibrator(self.calibrators[k], probabilities[:, k]) for k in range(len(self.classes))]
+        return np.stack(columns, axis=1)
+
+    def decide(self, calibrated: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities to bool ``(n, classes)``."""
+        return calibrated >= np.array(self.thresholds)
+
+    def clearance(self, calibrated: np.ndarray) -> np.ndarray:
+        """How far the class nearest to its threshold is from it, in log odds, ``(n,)``."""
+        thresholds = np.array(self.thresholds)
+        return np.abs(log_odds(calibrated) - log_odds(thresholds)).min(axis=1)
+
+    def uncertain(self, calibrated: np.ndarray) -> np.ndarray:
+        """Whether a recording is too near to a threshold to be sure of, bool ``(n,)``."""
+        return self.clearance(calibrated) < self.margin
+
+
+def save_decisions(path: Path | str, decisions: Decisions, checkpoint_sha256: str, fold: int, facts: dict) -> None:
+    """Write ``<task>_thresholds.json``; facts are further entries, such as what the fit reached."""
+    content = {**asdict(decisions), "checkpoint_sha256": checkpoint_sha256, "fold": fold, **facts}
+    content["thresholds"] = dict(zip(decisions.classes, decisions.thresholds, strict=True))
+    content["calibrators"] = dict(zip(decisions.classes, decisions.calibrators, strict=True))
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def load_decisions(path: Path | str, task: str, checkpoints: dict[str, str]) -> Decisions:
+    """Read a thresholds file.
+
+    checkpoints: SHA-256 of the checkpoint behind each score at hand, such as ``{"multilabel": ...}``.
+    Raises ThresholdsError if the file is missing or malformed, belongs to another task or checkpoint,
+    was tuned on any fold but 9, or for a score that is not at hand.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ThresholdsError(f"no thresholds at {path}: run python threshold_search.py --task {task}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        classes = tuple(content["classes"])
+        decisions = Decisions(
+            content["task"],
+            content["score"],
+            classes,
+            content["criterion"],
+            content["sensitivity_floor"],
+            tuple(content["calibrators"][name] for name in classes),
+            tuple(float(content["thresholds"][name]) for name in classes),
+            float(content["margin"]),
+        )
+        fold, tuned_for = content["fold"], content["checkpoint_sha256"]
+        decisions.decide(decisions.calibrate(np.full((1, len(classes)), 0.5)))
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise ThresholdsError(f"{path} is not a thresholds file: {type(error).__name__}: {error}") from error
+    again = f"run python threshold_search.py --task {task} for this checkpoint"
+    if decisions.task != task or classes != TASK_CLASSES[task]:
+        raise ThresholdsError(f"{path} is for task {decisions.task} with classes {', '.join(classes)}, not for {task}")
+    if fold != VALIDATION_FOLD:
+        raise ThresholdsError(f"{path} was tuned on fold {fold}; only fold {VALIDATION_FOLD} may be used: {again}")
+    if decisions.score not in checkpoints:
+        raise ThresholdsError(
+            f"{path} is for the score of the {decisions.score} network, whose checkpoint is not there: {again}"
+        )
+    if tuned_for != checkpoints[decisions.score]:
+        raise ThresholdsError(f"{path} was tuned for another checkpoint ({tuned_for[:12]}…): {again}")
+    return decisions

@@ -1,0 +1,226 @@
+"""Which leads and which milliseconds drove an answer.
+
+    checkpoint = load_checkpoint("artifacts/multilabel_best.pth")
+    signal = model_input(recording, checkpoint.input_scale)
+    why = explain(checkpoint.network(), signal, checkpoint.classes, checkpoint.window_s, checkpoint.stride_s)
+    why.ranked_leads("MI")                           # [("V2", 0.31), ("V3", 0.22), ...]
+    draw(recording, shading=why.spans("MI"))         # ecg.paper
+
+What is explained is the answer the product gives: the log odds of the probability averaged over the checkpoint's
+overlapping windows (`ecg.preprocessing.predict_probabilities`), before calibration, which is monotone. The recording
+is cut into cells of one lead and 0.1 s. A cell's importance is in log odds, positive where it speaks for the class.
+
+integrated_gradients: gradients summed along the straight path from the isoelectric lines to the recording
+    (Sundararajan, Taly and Yan, "Axiomatic attribution for deep networks", ICML 2017), by captum. A cell's importance
+    is the sum over its samples, so all cells add up to the recording's log odds less those of its isoelectric lines.
+occlusion: how far the log odds fall when the cell alone is replaced by its lead's isoelectric line (Zeiler and Fergus,
+    "Visualizing and understanding convolutional networks", ECCV 2014). It asks for predictions only.
+
+Both take the waves away and leave the rest. Zeros would put a step into every lead with an offset or a wandering
+baseline, and a straight line between the ends of a raised ST segment would leave the elevation standing.
+docs/explanations.md has the measurements behind the default, and what such maps cannot show.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from captum.attr import IntegratedGradients
+from scipy.ndimage import maximum_filter1d, median_filter, uniform_filter1d
+from scipy.special import expit, log_expit, logsumexp
+from torch import nn
+from torch.nn.functional import logsigmoid
+
+from config import LEADS, SAMPLING_RATE
+from ecg.plotting.draw import Span
+from ecg.windows import window_starts
+from models.checkpoint import logits_function
+
+METHODS = ("integrated_gradients", "occlusion")
+DEFAULT_METHOD = "integrated_gradients"
+CELL_S = 0.1  # about one QRS complex
+ISOELECTRIC_S = 1.0  # a heartbeat or more, most of it spent on the isoelectric line
+PATH_STEPS = 32  # of the integral; the cells then add up to within a few hundredths of a log odds
+BATCH_WINDOWS = 128  # in memory at a time while gradients are taken
+LEAST_STRENGTH = 0.1  # of the strongest cell: what is paler is not shaded
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Why a recording got its probabilities.
+
+    classes: the classes explained. probabilities: ``(classes,)``, uncalibrated, of the whole recording.
+    importance: float64 ``(classes, 12, cells)`` in log odds, leads in the order of ``config.LEADS``.
+    edges_s: ``(cells + 1,)`` where the cells begin and end, in s; the same for every lead.
+    method: one of ``METHODS``.
+    """
+
+    classes: tuple[str, ...]
+    probabilities: np.ndarray
+    importance: np.ndarray
+    edges_s: np.ndarray
+    method: str
+
+    def evidence(self, name: str) -> np.ndarray:
+        """What speaks for a class: its importance with negative values as zero, ``(12, cells)``."""
+        return np.maximum(self.importance[self.classes.index(name)], 0)
+
+    def lead_shares(self, name: str) -> np.ndarray:
+        """Each lead's share of what speaks for a class, ``(12,)``; sums to 1, or is 0 if nothing speaks for it."""
+        leads = self.evidence(name).sum(axis=1)
+        return leads / (leads.sum() or 1.0)
+
+    def ranked_leads(self, name: str) -> list[tuple[str, float]]:
+        """The leads that speak for a class and their shares, largest first."""
+        shares = self.lead_shares(name)
+        return [(LEADS[lead], float(shares[lead])) for lead in np.argsort(-shares, kind="stable") if shares[lead] > 0]
+
+    def spans(self, name: str) -> list[Span]:
+        """Shading for `ecg.paper.draw`: the cells that speak for a class, as strong as their importance.
+
+        The strongest cell has strength 1; cells below a tenth of it are left out.
+        """
+        strength = self.evidence(name)
+        strength = strength / (strength.max() or 1.0)
+        return [
+            Span(LEADS[lead], float(self.edges_s[cell]), float(self.edges_s[cell + 1]), float(strength[lead, cell]))
+            for lead, cell in np.argwhere(strength >= LEAST_STRENGTH)
+        ]
+
+
+def explain(
+    network: nn.Module,
+    signal: np.ndarray,
+    classes: tuple[str, ...],
+    window_s: float,
+    stride_s: float,
+    *,
+    explained: tuple[str, ...] | None = None,
+    method: str = DEFAULT_METHOD,
+) -> Explanation:
+    """Explain a network's answer to one recording.
+
+    network: in evaluation mode, as from `Checkpoint.network`.
+    signal: float32 ``(12, samples)`` at 100 Hz from `ecg.preprocessing.model_input`.
+    classes: what the network's outputs are called, in order.
+    window_s, stride_s: the checkpoint's window and stride in s.
+    explained: the classes to explain; all of them unless given. Integrated gradients take time for each one,
+        occlusion takes the same time for all.
+    method: one of ``METHODS``.
+
+    Raises ValueError for a signal that `model_input` would not return or that is shorter than a window, and for
+    unknown classes and methods.
+    """
+    explained = tuple(classes if explained is None else explained)
+    if signal.ndim != 2 or len(signal) != len(LEADS) or not np.isfinite(signal).all():
+        raise ValueError(f"only {len(LEADS)} leads x samples of numbers can be explained; use model_input")
+    if unknown := set(explained) - set(classes):
+        raise ValueError(f"the network does not answer {', '.join(sorted(unknown))}; it answers {', '.join(classes)}")
+    if method not in METHODS:
+        raise ValueError(f"the method is one of {', '.join(METHODS)}, not {method!r}")
+    outputs = [classes.index(name) for name in explained]
+    starts = window_starts(signal.shape[1], round(window_s * SAMPLING_RATE), round(stride_s * SAMPLING_RATE))
+    windows = [slice(start, start + round(window_s * SAMPLING_RATE)) for start in starts]
+    logits = logits_function(network)(np.stack([signal[:, window] for window in windows]))
+    if method == "occlusion":
+        importance = occlusion(network, signal, windows, logits)[outputs]
+    else:
+        importance = integrated_gradients(network, signal, windows, outputs)
+    return Explanation(
+        explained,
+        expit(_log_odds(logits.astype(np.float64)))[outputs],
+        importance,
+        cell_edges(signal.shape[1]) / SAMPLING_RATE,
+        method,
+    )
+
+
+# -- What takes the place of a wave -----------------------------------------------------------------------------------
+
+
+def isoelectric_line(signal: np.ndarray) -> np.ndarray:
+    """Each lead's running median over 1 s: the baseline with its slow wander, without the waves.
+
+    A heartbeat spends most of its time on the isoelectric line, so the median lies there; in a fast rhythm it can be
+    drawn towards the T wave. float32, same shape and unit.
+    """
+    size = round(ISOELECTRIC_S * SAMPLING_RATE) + 1
+    return median_filter(signal, size=(1, size), mode="reflect").astype(np.float32)
+
+
+def blend(signal: np.ndarray, other: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """``signal`` with the chosen samples taken from ``other``, which fades in over 20 ms on either side of them.
+
+    signal, other: float32 ``(..., samples)``. chosen: bool, of a shape that broadcasts with theirs.
+    """
+    share = uniform_filter1d(maximum_filter1d(chosen.astype(np.float32), 3), 3)
+    return signal + share * (other - signal)
+
+
+def cell_edges(samples: int) -> np.ndarray:
+    """First samples of a lead's cells and then the number of samples; the last cell may be shorter than the rest."""
+    return np.append(np.arange(0, samples, round(CELL_S * SAMPLING_RATE)), samples)
+
+
+# -- The two methods --------------------------------------------------------------------------------------------------
+
+
+def integrated_gradients(
+    network: nn.Module, signal: np.ndarray, windows: list[slice], outputs: list[int]
+) -> np.ndarray:
+    """Importance ``(outputs, 12, cells)`` from gradients, for the module's first method.
+
+    signal: as for `explain`. windows: where the network's windows lie. outputs: numbers of its logits.
+    """
+
+    def answer(recordings: torch.Tensor) -> torch.Tensor:
+        """Log odds ``(batch, classes)`` of the mean probability over the windows of ``(batch, 12, samples)``."""
+        logits = network(torch.cat([recordings[..., window] for window in windows]))
+        logits = logits.unflatten(0, (len(windows), -1))
+        return torch.logsumexp(logsigmoid(logits), 0) - torch.logsumexp(logsigmoid(-logits), 0)
+
+    device = next(network.parameters()).device
+    recording, isoelectric = (torch.from_numpy(array)[None].to(device) for array in (signal, isoelectric_line(signal)))
+    gradients = IntegratedGradients(answer)
+    attributions = [
+        gradients.attribute(
+            recording,
+            isoelectric,
+            target=output,
+            n_steps=PATH_STEPS,
+            internal_batch_size=max(BATCH_WINDOWS // len(windows), 1),
+        )
+        for output in outputs
+    ]
+    samples = torch.cat(attributions).double().cpu().numpy()
+    return np.add.reduceat(samples, cell_edges(signal.shape[1])[:-1], axis=-1)
+
+
+def occlusion(network: nn.Module, signal: np.ndarray, windows: list[slice], logits: np.ndarray) -> np.ndarray:
+    """Importance ``(classes, 12, cells)`` from predictions, for the module's second method.
+
+    signal: as for `explain`. windows: where the network's windows lie. logits: its answers there, ``(windows,
+    classes)``. Only the windows a cell reaches into are asked again.
+    """
+    logits_of = logits_function(network)
+    edges = cell_edges(signal.shape[1])
+    number = np.arange(signal.shape[1])
+    cells = (number >= edges[:-1, None]) & (number < edges[1:, None])
+    isoelectric = isoelectric_line(signal)
+    occluded_logits = np.tile(logits.astype(np.float64), (len(LEADS), len(cells), 1, 1))
+    for w, window in enumerate(windows):
+        touched = np.flatnonzero(blend(np.float32(0), np.float32(1), cells)[:, window].any(axis=1))
+        batch = np.tile(signal[:, window], (len(LEADS), len(touched), 1, 1))
+        for lead in range(len(LEADS)):
+            batch[lead, :, lead] = blend(signal[lead], isoelectric[lead], cells[touched])[:, window]
+        answers = logits_of(batch.reshape(-1, *batch.shape[2:]))
+        occluded_logits[:, touched, w] = answers.reshape(len(LEADS), len(touched), -1)
+    return np.moveaxis(_log_odds(logits.astype(np.float64)) - _log_odds(occluded_logits), -1, 0)
+
+
+def _log_odds(logits: np.ndarray) -> np.ndarray:
+    """Log odds ``(..., classes)`` of the mean probability over windows, from logits ``(..., windows, classes)``.
+
+    From logarithms, because 1 - p is lost in rounding where a network is certain.
+    """
+    return logsumexp(log_expit(logits), axis=-2) - logsumexp(log_expit(-logits), axis=-2)

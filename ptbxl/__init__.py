@@ -1,0 +1,1 @@
+"""PTB-XL on disk: tables, recordings, signal cache, check and download."""

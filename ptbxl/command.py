@@ -1,0 +1,100 @@
+"""The command ``python dataset.py``: check, cache, demo, download."""
+
+import argparse
+import contextlib
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from config import DEFAULT_DATA, SUPERCLASS_NAMES, SYNTHETIC_NOTICE, data_directory
+from ecg.plotting.draw import draw, save
+from ecg.synthetic.patients import example_cases
+from ecg.synthetic.simulation import synthesise
+from ecg.synthetic.writer import write_dataset
+from ptbxl import download
+from ptbxl.cache import open_cache
+from ptbxl.check import check_dataset
+from ptbxl.index import DatasetError, read_index
+
+
+def command_check(arguments) -> int:
+    index = read_index(data_directory(arguments.data))
+    report, whole = check_dataset(index, open_cache(index))
+    print(report)
+    return 0 if whole else 1
+
+
+def command_cache(arguments) -> int:
+    index = read_index(data_directory(arguments.data))
+    cache = open_cache(index)
+    print(
+        f"{len(cache.signals) - len(cache.unreadable)} of {len(cache.signals)} recordings in {cache.signals.filename}"
+    )
+    for ecg_id, reason in list(cache.unreadable.items())[:20]:
+        print(f"  left out: ecg_id {ecg_id}: {reason}")
+    return 1 if cache.unreadable else 0
+
+
+def draw_examples(directory: Path) -> None:
+    """One textbook case of each class on ECG paper, the pictures in the generated set's README."""
+    for number, (name, case) in enumerate(example_cases().items()):
+        recording, _ = synthesise(case, 500, np.random.default_rng(number))
+        findings = ", ".join(finding.code for finding in case.findings) or "normal"
+        caption = f"{name}: {SUPERCLASS_NAMES[name]} ({findings}), {case.heart_rate:g}/min, age {case.age:g}"
+        figure = draw(recording, caption=caption, notice="Generated ECG, not a patient's")
+        save(figure, directory / "examples" / f"{name}.png")
+
+
+def command_demo(arguments) -> int:
+    recordings = write_dataset(Path(arguments.directory), arguments.patients, arguments.seed)
+    draw_examples(Path(arguments.directory))
+    print(f"{recordings} generated recordings in {arguments.directory}\n{SYNTHETIC_NOTICE}")
+    return 0
+
+
+def command_download(arguments) -> int:
+    destination = Path(arguments.dest)
+    if arguments.archive:
+        download.extract_release(Path(arguments.archive), destination, arguments.rate)
+    else:
+        download.fetch_release(destination, arguments.rate, arguments.url, arguments.connections)
+    arguments.data = destination
+    return command_check(arguments)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    formatter = argparse.ArgumentDefaultsHelpFormatter
+    top = argparse.ArgumentParser(description="PTB-XL on disk: check, cache, generate, download.")
+    commands = top.add_subparsers(dest="command", required=True)
+    for name, function, text in (
+        ("check", command_check, "report whether the data set is whole"),
+        ("cache", command_cache, "build the signal cache"),
+    ):
+        sub = commands.add_parser(name, help=text, description=text, formatter_class=formatter)
+        sub.add_argument("--data", help="PTB-XL's directory; None: PTBXL_DIR, else data/ptbxl")
+        sub.set_defaults(function=function)
+    sub = commands.add_parser("demo", help="write a small generated data set", formatter_class=formatter)
+    sub.add_argument("directory", help="where to write it")
+    sub.add_argument("--patients", type=int, default=400, help="how many generated patients")
+    sub.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
+    sub.set_defaults(function=command_demo)
+    sub = commands.add_parser("download", help="fetch PTB-XL 1.0.3 from PhysioNet", formatter_class=formatter)
+    sub.add_argument("--rate", choices=("100", "500", "both"), default="100", help="sampling rate in Hz")
+    sub.add_argument("--dest", default=str(DEFAULT_DATA), help="where to put it")
+    sub.add_argument("--from", dest="archive", help="the release's zip on disk, instead of the network")
+    sub.add_argument("--url", default=download.PHYSIONET_URL, help="where the release's files are served")
+    sub.add_argument("--connections", type=int, default=8, help="parallel connections")
+    sub.set_defaults(function=command_download)
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = make_parser().parse_args(argv)
+    try:
+        with contextlib.suppress(BrokenPipeError):  # of a reader such as head
+            return arguments.function(arguments)
+        return 0
+    except (DatasetError, download.DownloadError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2

@@ -1,0 +1,210 @@
+"""The paths of the server."""
+
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.security import APIKeyHeader
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from ecg.beats import MINIMUM_RATE
+from ecg.intervals import measure_intervals
+from ecg.preprocessing import FULL_DURATION_S
+from ecg.readers import read_uploaded
+from ecg.readers.channels import MAX_SAMPLING_RATE, MAX_SIGNALS
+from ecg.recording import Recording, RecordingError, printable
+from serving.admission import admission, computed, received
+from serving.problems import Problem, problem
+from serving.schemas import (
+    BATCH_DECODER,
+    BatchOut,
+    IntervalsOut,
+    ModelOut,
+    Prediction,
+    Status,
+    decode,
+    recording_from_json,
+)
+from serving.state import Server
+
+
+async def uploaded_files(request: Request) -> dict[str, bytes]:
+    """The files of a multipart body, in memory: an ECG is never written to disk here. Raises Problem."""
+    parser = MultiPartParser(request.headers, request.stream(), max_files=MAX_SIGNALS + 1, max_fields=MAX_SIGNALS)
+    parser.spool_max_size = request.app.state.server.settings.max_body_bytes
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise Problem(422, f"the multipart body cannot be read: {error.message}") from error
+    files = {}
+    for name, part in form.multi_items():
+        if name != "files" or not isinstance(part, UploadFile):
+            raise Problem(422, f"send each file in a part named files, with its file name; found {printable(name)!r}")
+        if part.filename in files:
+            raise Problem(422, f"two files are called {printable(part.filename)}; give the files of one recording")
+        files[part.filename] = part.file.read()
+    if not files:
+        raise Problem(422, "there is no file; send each in a part named files, as curl -F files=@ecg.edf does")
+    return files
+
+
+def predict_one(server: Server, read: Callable[[], Recording], with_intervals: bool, request_id: str) -> Prediction:
+    """Read and diagnose, in one of the threads. Raises Problem or RecordingError."""
+    began = time.perf_counter()
+    try:
+        recording = read()
+        if recording.duration > server.settings.max_duration_s:
+            raise Problem(
+                413,
+                f"the recording lasts {recording.duration:.0f} s; at most {server.settings.max_duration_s:g} s are "
+                f"read here: cut out the part that matters, {FULL_DURATION_S:g} s are enough",
+            )
+        answer = Prediction.model_validate(server.diagnoser.diagnose(recording))
+        if with_intervals:
+            answer.intervals = IntervalsOut.model_validate(measure_intervals(recording))
+    except (Problem, RecordingError):
+        server.metrics.recordings.labels("refused").inc()
+        raise
+    answer.request_id = request_id
+    server.metrics.recordings.labels("answered").inc()
+    for name in answer.predicted_classes:
+        server.metrics.predicted.labels(name).inc()
+    server.metrics.seconds.observe(time.perf_counter() - began)
+    return answer
+
+
+PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
+API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False, description="the server's HMT_API_KEY")
+
+
+def problems(*statuses: int) -> dict[int, dict]:
+    return {status: {"description": HTTPStatus(status).phrase, "content": PROBLEM_CONTENT} for status in statuses}
+
+
+POST_PROBLEMS = problems(401, 408, 413, 415, 422, 429, 503)
+router, guarded = APIRouter(), APIRouter()  # guarded: by the API key, where there is one
+
+
+async def authorised(request: Request, key: Annotated[str | None, Depends(API_KEY)]) -> None:
+    expected = request.app.state.server.settings.api_key.get_secret_value()
+    # headers arrive decoded as latin-1, whatever their bytes are
+    if not secrets.compare_digest((key or "").encode("latin-1"), expected.encode()):
+        raise Problem(401, "send the API key in the header X-API-Key", {"WWW-Authenticate": "X-API-Key"})
+
+
+async def ready_server(request: Request) -> Server:
+    server = request.app.state.server
+    if server.diagnoser is None:
+        raise Problem(503, f"not ready: {server.unready}")
+    return server
+
+
+def require_type(request: Request, expected: str) -> None:
+    given = request.headers.get("content-type", "")
+    if given.split(";")[0].strip().lower() != expected:
+        raise Problem(415, f"send {expected}, not {printable(given) or 'a body without Content-Type'}")
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise Problem(415, "send the body uncompressed, without Content-Encoding")
+
+
+Ready = Annotated[Server, Depends(ready_server)]
+WithIntervals = Annotated[bool, Query(alias="intervals", description="heart rate, PR, QRS, QT, QTc and axes as well")]
+
+
+async def one_answer(
+    request: Request,
+    server: Server,
+    read_body: Callable[[], Awaitable],
+    reader: Callable[..., Recording],
+    with_intervals: bool,
+) -> Response:
+    """The response to one recording: reader makes it of the body, in one of the threads."""
+
+    def answer(content) -> str:
+        read = partial(reader, content)
+        return predict_one(server, read, with_intervals, request.state.request_id).model_dump_json()
+
+    async with admission(server):
+        content = await received(server, read_body)
+        began = time.monotonic()
+        text = await computed(server, began + server.settings.time_limit_s, answer, content)
+    return Response(text, headers=timing(began), media_type="application/json")
+
+
+def timing(began: float) -> dict[str, str]:
+    """How long the answer took once the request was there, queueing included (W3C Server Timing)."""
+    return {"Server-Timing": f"answer;dur={1000 * (time.monotonic() - began):.2f}"}
+
+
+@guarded.post("/predict", response_model=Prediction, responses=POST_PROBLEMS)
+async def predict(request: Request, server: Ready, with_intervals: WithIntervals = False) -> Response:
+    """Diagnose one ECG given as numbers."""
+    require_type(request, "application/json")
+    return await one_answer(request, server, request.body, recording_from_json, with_intervals)
+
+
+@guarded.post("/predict/file", response_model=Prediction, responses=POST_PROBLEMS)
+async def predict_file(
+    request: Request,
+    server: Ready,
+    with_intervals: WithIntervals = False,
+    sampling_rate: Annotated[
+        float | None, Query(ge=MINIMUM_RATE, le=MAX_SAMPLING_RATE, description="Hz, for files that do not say")
+    ] = None,
+    units: Annotated[str | None, Query(description="uV, mV, V or nV, for files that do not say")] = None,
+) -> Response:
+    """Diagnose one ECG given as a file, or as several that belong together (.hea and .dat).
+
+    WFDB, CSV or TSV, NPY or NPZ, EDF, DICOM, HL7 aECG, GE MUSE XML, SCP-ECG, or one zip of them.
+    """
+    require_type(request, "multipart/form-data")
+    read = partial(read_uploaded, sampling_rate=sampling_rate, units=units)
+    return await one_answer(request, server, partial(uploaded_files, request), read, with_intervals)
+
+
+@guarded.post("/predict/batch", response_model=BatchOut, responses=POST_PROBLEMS)
+async def predict_batch(request: Request, server: Ready, with_intervals: WithIntervals = False) -> Response:
+    """Diagnose several ECGs given as numbers: one answer or one problem for each, in order."""
+    require_type(request, "application/json")
+    request_id, limit = request.state.request_id, server.settings.max_batch
+    async with admission(server):
+        body = await received(server, request.body)
+        began = time.monotonic()
+        deadline = began + server.settings.time_limit_s
+        given = (await computed(server, deadline, decode, BATCH_DECODER, body)).recordings
+        if len(given) > limit:
+            raise Problem(413, f"{len(given)} recordings; at most {limit} in one request: send the rest in another")
+        results = []
+        for raw in given:
+            read = partial(recording_from_json, raw)
+            try:
+                results.append(await computed(server, deadline, predict_one, server, read, with_intervals, request_id))
+            except RecordingError as error:
+                results.append(problem(422, str(error), request_id))
+            except Problem as error:
+                results.append(problem(error.status, error.detail, request_id))
+        text = BatchOut(results=results).model_dump_json()
+    return Response(text, headers=timing(began), media_type="application/json")
+
+
+@guarded.get("/model", response_model=ModelOut, responses=problems(401, 503))
+async def model(server: Ready) -> dict:
+    """What is being served: classes, thresholds, what goes in, checksums, and how well it did."""
+    return server.facts
+
+
+@router.get("/health", response_model=Status)
+async def health() -> dict:
+    """The process is up."""
+    return {"status": "up"}
+
+
+@router.get("/ready", response_model=Status, responses=problems(503))
+async def ready(server: Ready) -> dict:
+    """The networks are loaded and gave the known answer to a stored ECG; 503 with the reason otherwise."""
+    return {"status": "ready"}

@@ -1,0 +1,41 @@
+"""The server's settings, from environment variables with the prefix HMT_."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from config import DEFAULT_OUT
+from ecg.preprocessing import FULL_DURATION_S
+from ecg.readers import MAX_UPLOAD_BYTES
+
+MULTIPART_OVERHEAD = 100_000  # bytes, of boundaries and part headers
+RETRY_AFTER_S = 1
+HANGING_S = 60  # a worker that says nothing for so long is replaced; one that died is at once
+
+
+class Settings(BaseSettings):
+    """Read from the environment, each with the prefix HMT_."""
+
+    model_config = SettingsConfigDict(env_prefix="HMT_")
+
+    artifacts: Path = Field(DEFAULT_OUT, description="directory of the networks")
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    workers: int = Field(1, ge=1, description="processes; two or more replace one that dies")
+    api_key: SecretStr = Field(SecretStr(""), description="asked for in X-API-Key; empty: none is")
+    cors_origins: list[str] = Field([], description='JSON, as ["https://example.org"]; empty: no other site')
+    max_body_bytes: int = Field(MAX_UPLOAD_BYTES + MULTIPART_OVERHEAD, ge=1)
+    max_duration_s: float = Field(300, ge=FULL_DURATION_S, description="of one recording")
+    max_batch: int = Field(64, ge=1, description="recordings in one request")
+    concurrency: int = Field(2, ge=1, description="recordings diagnosed at a time, by each process")
+    waiting: int = Field(32, ge=0, description="requests that may wait, in each process, before 429")
+    time_limit_s: float = Field(30, gt=0, description="for sending a request, and again for answering it")
+
+
+def read_settings() -> Settings:
+    """From the environment; ends the program with a sentence if a value is wrong."""
+    try:
+        return Settings()
+    except (ValidationError, SettingsError) as error:
+        raise SystemExit(f"error: a setting HMT_... in the environment is wrong: {error}") from error

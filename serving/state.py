@@ -1,0 +1,121 @@
+"""What all requests of a process share: networks, threads, counters."""
+
+import json
+import logging.config
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from config import LEADS, SAMPLING_RATE, SUPERCLASS_NAMES, SUPERCLASSES
+from ecg.beats import MINIMUM_RATE
+from ecg.intervals import measure_intervals
+from ecg.preprocessing import FULL_DURATION_S, MINIMUM_DURATION_S
+from ecg.readers.channels import MAX_SAMPLING_RATE
+from inference.backends import InferenceError
+from inference.diagnoser import Diagnoser
+from inference.manifest import MANIFEST, self_test_recording
+from serving.memory import keep_freed_memory
+from serving.schemas import ModelOut
+from serving.settings import Settings
+
+log = logging.getLogger("ecg_api")
+
+
+class Metrics:
+    """What /metrics shows beside the requests."""
+
+    def __init__(self, registry: CollectorRegistry):
+        self.recordings = Counter("ecg_recordings", "Recordings by what became of them", ["outcome"], registry=registry)
+        self.predicted = Counter(
+            "ecg_predicted_classes", "How often each superclass was predicted", ["superclass"], registry=registry
+        )
+        self.seconds = Histogram(
+            "ecg_diagnosis_seconds",
+            "Reading, networks and quality of one recording",
+            registry=registry,
+            buckets=(0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
+        )
+        for superclass in SUPERCLASSES:
+            self.predicted.labels(superclass)
+
+
+@dataclass(eq=False)
+class Server:
+    """What all requests of a process share. unready: why there is no diagnoser."""
+
+    settings: Settings
+    metrics: Metrics
+    threads: ThreadPoolExecutor | None = None
+    diagnoser: Diagnoser | None = None
+    facts: dict | None = None
+    unready: str = "the networks are still being loaded"
+    admitted: int = 0
+
+
+def load(server: Server) -> None:
+    """Load, verify, self-test and warm up the networks; whatever fails becomes the reason in /ready."""
+    directory = server.settings.artifacts
+    keep_freed_memory()
+    try:
+        diagnoser = Diagnoser.load(directory)
+        example = self_test_recording(directory)
+        diagnoser.diagnose(example)
+        measure_intervals(example)  # its libraries take seconds to import
+        server.facts = facts_of(diagnoser, server.settings)
+        server.diagnoser, server.unready = diagnoser, ""
+    except InferenceError as error:
+        server.unready = str(error)
+    except Exception as error:  # a server that says why it cannot serve is worth more than one that is gone
+        server.unready = f"the networks cannot be loaded: {type(error).__name__}: {error}; run python export_onnx.py"
+    log.log(logging.ERROR if server.unready else logging.INFO, server.unready or "ready")
+
+
+def facts_of(diagnoser: Diagnoser, settings: Settings) -> dict:
+    """What /model answers."""
+    manifest = json.loads((settings.artifacts / MANIFEST).read_text(encoding="utf-8"))
+    return ModelOut(
+        classes=SUPERCLASS_NAMES,
+        thresholds={
+            task: dict(zip(decisions.classes, decisions.thresholds, strict=True))
+            for task, decisions in diagnoser.decisions.items()
+        },
+        input={
+            "leads": list(LEADS),
+            "units": ["uV", "mV", "V", "nV"],
+            "sampling_rate_hz": [MINIMUM_RATE, MAX_SAMPLING_RATE],
+            "duration_s": [MINIMUM_DURATION_S, settings.max_duration_s],
+            "best_duration_s": FULL_DURATION_S,
+            "resampled_to_hz": SAMPLING_RATE,
+            "max_body_bytes": settings.max_body_bytes,
+            "max_batch": settings.max_batch,
+        },
+        networks={
+            task: {
+                "model": network.model,
+                "checkpoint_sha256": network.checkpoint_sha256,
+                "window_s": network.window_s,
+                "stride_s": network.stride_s,
+                "trained_on_synthetic_data": network.synthetic,
+            }
+            for task, network in diagnoser.networks.items()
+        },
+        files=manifest["files"],
+        metrics=stored_metrics(diagnoser, settings.artifacts),
+    ).model_dump()
+
+
+def stored_metrics(diagnoser: Diagnoser, artifacts: Path) -> dict[str, dict]:
+    """The figures measured on the very checkpoints being served, as ``{"multilabel_val": {...}}``."""
+    checkpoints = {network.checkpoint_sha256 for network in diagnoser.networks.values()}
+    found = {}
+    for path in sorted(artifacts.glob("*_metrics_*.json")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["checkpoint_sha256"] in checkpoints:
+                wanted = ("fold", "n", "synthetic", "decisions", "intervals", "date", "macro", "macro_all")
+                found[path.stem.replace("_metrics", "")] = {name: content[name] for name in wanted if name in content}
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            log.warning(f"{path.name} is left out of /model, it cannot be read: {type(error).__name__}")
+    return found

@@ -1,0 +1,200 @@
+"""The running page in a real browser, as a reader uses it."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import TimeoutError
+from pypdf import PdfReader
+
+from config import DEFAULT_OUT, LEADS, PROJECT, RESEARCH_ONLY
+from ecg.synthetic.writer import write_dataset
+from tools.browser import ANSWER_S, PAPER, PHONE, chromium, serve, settle, show_panel, wait_for_paper, window
+
+ARTIFACTS = Path(os.environ.get("HMT_ARTIFACTS") or DEFAULT_OUT)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """The page, served with the shipped networks and a small generated data set."""
+    if chromium() is None:
+        if os.environ.get("REQUIRE_BROWSER"):
+            pytest.fail("REQUIRE_BROWSER is set, and there is no Chromium")
+        pytest.skip("no Chromium: apt-get install chromium")
+    data = tmp_path_factory.mktemp("generated")
+    write_dataset(data, patients=60, seed=0, progress=False)
+    with serve(ARTIFACTS, data) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser(address):
+    with window() as page:
+        yield page
+
+
+@pytest.fixture
+def page(browser, address):
+    """The page as it opens."""
+    browser.goto(address)
+    wait_for_paper(browser, "anterior infarction")
+    settle(browser)
+    return browser
+
+
+def press(page, key: str, option: str) -> None:
+    """An option of a segmented control."""
+    page.locator(f".st-key-{key}").get_by_text(option, exact=True).click()
+
+
+def upload(page, *files: tuple[str, bytes]) -> None:
+    press(page, "source", "Your file")
+    page.locator('input[type="file"]').set_input_files(
+        [{"name": name, "mimeType": "application/octet-stream", "buffer": content} for name, content in files]
+    )
+
+
+def choose(box, option) -> None:
+    """An option of a drop-down list; the list closes when the page is drawn anew, so it is opened again."""
+    for _ in range(10):
+        box.click()
+        try:
+            option.click(timeout=3000)
+            return
+        except TimeoutError:
+            continue
+    pytest.fail("the list never stayed open")
+
+
+def no_stack_trace(page) -> bool:
+    return "Traceback" not in page.inner_text("body") and page.get_by_test_id("stException").count() == 0
+
+
+def test_it_opens_with_an_ecg_an_answer_and_the_disclaimer(page):
+    assert page.locator("h2", has_text="Myocardial infarction").is_visible()
+    assert page.locator(PAPER).evaluate("image => image.naturalWidth > 0")
+    assert page.get_by_text(RESEARCH_ONLY).first.is_visible()
+
+
+def test_a_good_upload_is_read_and_a_bad_one_gets_the_readers_words(page):
+    record = ARTIFACTS / "examples" / "left_bundle_branch_block"
+    files = [(record.with_suffix(suffix).name, record.with_suffix(suffix).read_bytes()) for suffix in (".hea", ".dat")]
+    upload(page, *files)
+    wait_for_paper(page, "left_bundle_branch_block.hea")
+    assert page.locator("h2", has_text="Conduction disturbance").is_visible()
+    page.reload()
+    upload(page, ("<b>notes</b>.txt", b"no ECG at all"))
+    page.get_by_text("This file cannot be used").wait_for()
+    assert page.locator(PAPER).count() == 0 and no_stack_trace(page)
+
+
+def test_an_upload_without_all_leads_is_drawn_but_not_answered(page):
+    rows = [",".join(LEADS[:11])] + [",".join(["0.1"] * 11)] * 1000
+    upload(page, ("eleven.csv", "\n".join(rows).encode()))
+    page.get_by_text("This file cannot be used").wait_for()
+    page.get_by_text("My file does not state its rate or unit").click()
+    rate = page.get_by_label("Sampling rate (Hz)")
+    rate.fill("100")
+    rate.press("Enter")
+    settle(page)
+    choose(page.get_by_label("Unit", exact=False).last, page.get_by_role("option", name="mV"))
+    wait_for_paper(page, "eleven.csv")
+    assert page.get_by_text("No answer: lead V6 is missing").is_visible() and no_stack_trace(page)
+
+
+def test_ecgs_and_layouts_are_switched(page):
+    page.get_by_label("Example", exact=True).first.click()
+    page.get_by_role("option", name="Normal ECG").click()
+    wait_for_paper(page, "Example: normal ecg")
+    page.locator("h2", has_text="Normal ECG").wait_for()
+    press(page, "layout", "12x1")
+    wait_for_paper(page, "12x1, 25 mm/s, 10 mm/mV")
+    page.get_by_text("Cabrera order").click()
+    press(page, "gain", "20")
+    wait_for_paper(page, "12x1 Cabrera, 25 mm/s, 20 mm/mV")
+
+
+def test_reasons_appear_on_the_paper_and_in_words(page):
+    press(page, "shaded", "MI")
+    wait_for_paper(page, "shaded for MI")
+    page.get_by_text("Leads that speak for MI").wait_for()
+    assert page.locator(".bar-row.lead").count() == 6
+
+
+def test_the_data_set_can_be_browsed_by_keyboard(page):
+    press(page, "source", "PTB-XL")
+    wait_for_paper(page, "Generated set")
+    before = page.locator(PAPER).get_attribute("alt")
+    page.get_by_role("button", name="Next").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        "([selector, before]) => document.querySelector(selector)?.alt !== before", arg=[PAPER, before]
+    )
+    assert no_stack_trace(page)
+
+
+def test_calipers_measure_a_dragged_rectangle(page):
+    page.get_by_text("Zoom and measure").click()
+    chart = page.locator(".stPlotlyChart .nsewdrag").first
+    chart.wait_for()
+    settle(page)
+    box = chart.bounding_box()
+    page.mouse.move(box["x"] + 200, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 300, box["y"] + 150, steps=5)
+    page.mouse.up()
+    page.get_by_text("Caliper, time").wait_for()
+    milliseconds = float(page.locator(".tile", has_text="Caliper, time").locator("b").inner_text().split()[0])
+    px_per_mm = box["width"] / 280  # 10 s of 25 mm, 20 mm before them, 10 mm after
+    assert milliseconds == pytest.approx(100 / px_per_mm * 40, rel=0.05)
+
+
+def test_the_report_is_one_page_of_searchable_text(page):
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Report (PDF)").click()
+    content = Path(download.value.path()).read_bytes()
+    (sheet,) = PdfReader(io.BytesIO(content)).pages
+    text = " ".join(sheet.extract_text().split())
+    assert "Answer of the network: Myocardial infarction" in text
+    assert "What speaks for MI" in text and RESEARCH_ONLY in text
+    assert download.value.suggested_filename == "Example__anterior_infarction_report.pdf"
+
+
+def test_every_tab_opens_under_the_disclaimer(page):
+    for tab, proof in (("Compare", ".st-key-pair .paper-scroll"), ("Model", "table"), ("Live", "iframe")):
+        page.get_by_role("tab", name=tab).click()
+        page.locator(proof).first.wait_for()
+        assert page.locator(".disclaimer").is_visible() and no_stack_trace(page)
+    page.locator(".big").wait_for()
+    assert page.locator(".verdict h2").inner_text() == "Myocardial infarction"
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(page, address):
+    size = {"width": PHONE[0], "height": PHONE[1]}
+    context = page.context.browser.new_context(viewport=size, color_scheme="dark")
+    context.set_default_timeout(1000 * ANSWER_S)
+    phone = context.new_page()
+    phone.goto(address)
+    wait_for_paper(phone, "anterior infarction")
+    settle(phone)
+    assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
+    assert phone.locator(".bars").first.bounding_box()["width"] <= PHONE[0]
+    scroll = phone.locator(".paper-scroll").first
+    assert scroll.evaluate("paper => paper.scrollWidth > paper.clientWidth")
+    show_panel(phone)
+    press(phone, "layout", "6x2")
+    wait_for_paper(phone, "6x2")
+    context.close()
+
+
+def test_the_page_can_be_timed(address, tmp_path):
+    # in a process of its own: Playwright runs once in each
+    command = [sys.executable, "benchmark.py", "page", "--rounds", "1", "--out", str(tmp_path)]
+    subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
+    timings = json.loads((tmp_path / "benchmark_page.json").read_text())["median_s"]
+    assert set(timings) == {"first_paint_s", "change_of_ecg_s", "explanation_s"}
+    assert all(seconds > 0 for seconds in timings.values())

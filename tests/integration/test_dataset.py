@@ -1,0 +1,348 @@
+import functools
+import json
+import shutil
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import wfdb
+
+from config import LEADS, SUPERCLASSES, TRAIN_FOLDS
+from dataset import PTBXLDataset
+from ecg.preprocessing import model_input
+from files import sha256
+from ptbxl import cache
+from ptbxl.cache import open_cache
+from ptbxl.check import RELEASE_COUNTS
+from ptbxl.command import main
+from ptbxl.index import DatasetError, read_index, task_targets
+from ptbxl.records import read_microvolts, read_recording, record_path
+from tests.support.real_data import unavailable
+
+
+def cached(directory):
+    return open_cache(read_index(directory), progress=False)
+
+
+# --------------------------------------------------------------------------- the release's facts
+
+
+def test_the_real_data_set_has_the_published_counts(real):
+    for folds, expected in RELEASE_COUNTS.items():
+        in_folds = np.isin(real.folds, folds)
+        if folds == (10,) and not in_folds.any():
+            continue
+        labels = real.superclasses[in_folds]
+        assert (len(labels), *labels.sum(0), (~labels.any(1)).sum()) == expected
+
+
+def test_no_real_patient_is_in_two_folds(real):
+    patients = real.table.groupby("patient_id")["strat_fold"]
+    assert patients.nunique().max() == 1
+    assert real.table.loc[np.isin(real.folds, TRAIN_FOLDS), "patient_id"].nunique() == 15_023
+    assert real.table.loc[real.folds == 9, "patient_id"].nunique() == 1_942
+    if (real.folds == 10).any():
+        assert real.table["patient_id"].nunique() == 18_869
+
+
+@pytest.mark.parametrize(("task", "train", "val"), [("mi_vs_norm", 11_973, 1_495), ("norm_vs_abnormal", 17_084, 2_146)])
+def test_binary_tasks_have_their_counts(real, task, train, val):
+    _, belongs = task_targets(real.superclasses, task)
+    assert belongs[np.isin(real.folds, TRAIN_FOLDS)].sum() == train
+    assert belongs[real.folds == 9].sum() == val
+
+
+def test_all_71_statements_come_with_their_likelihood(real):
+    assert real.statements.shape == (len(real.table), 71)
+    first = dict(zip(real.statement_table.index, real.statements[0], strict=True))
+    assert {code: likelihood for code, likelihood in first.items() if not np.isnan(likelihood)} == {
+        "NORM": 100.0,
+        "LVOLT": 0.0,
+        "SR": 0.0,
+    }
+
+
+def test_a_real_item_is_the_file_in_mv_over_the_scale(real):
+    split = PTBXLDataset(real, "val", input_scale=0.25)
+    signal, target = split[3]
+    path = real.directory / real.table.at[split.ecg_ids[3], "filename_lr"]
+    record = wfdb.rdrecord(str(path))
+    names = [name.upper() for name in record.sig_name]
+    expected = np.stack([record.p_signal[:, names.index(lead.upper())] for lead in LEADS]) / 0.25
+    np.testing.assert_allclose(signal.numpy(), expected, atol=1e-5)
+    assert target.dtype == torch.float32
+    np.testing.assert_array_equal(model_input(read_recording(real, split.ecg_ids[3]), 0.25), signal.numpy())
+
+
+def test_the_training_scale_is_the_standard_deviation(real):
+    split = PTBXLDataset(real, "train")
+    chunks = (split.signals(np.arange(first, min(first + 500, len(split)))) for first in range(0, len(split), 500))
+    moments = np.sum([[chunk.size, chunk.sum(dtype=float), np.square(chunk, dtype=float).sum()] for chunk in chunks], 0)
+    mean, square = moments[1:] / moments[0]
+    assert np.sqrt(square - mean**2) == pytest.approx(1, abs=1e-3)
+    assert split.input_scale == pytest.approx(0.2351, abs=1e-4)
+
+
+def test_both_rates_of_a_real_record_give_the_same_input(real):
+    both = [ecg_id for ecg_id in real.table.index[:40] if record_path(real, ecg_id, 500).with_suffix(".dat").is_file()]
+    if not both:
+        unavailable(f"no 500-Hz recordings in {real.directory}")
+    for ecg_id in both[:10]:
+        low, high = (model_input(read_recording(real, ecg_id, rate), 1.0) for rate in (100, 500))
+        assert low.shape == high.shape
+        inner = slice(50, 950)
+        assert np.abs(low - high)[:, inner].mean() < 0.02
+
+
+# --------------------------------------------------------------------------- splits, tasks
+
+
+def test_splits_hold_their_folds_and_share_no_patient(demo_data):
+    splits = {name: PTBXLDataset(demo_data, name, input_scale=0.2) for name in ("train", "val", "test")}
+    assert set(splits["train"].metadata["strat_fold"]) == set(range(1, 9))
+    assert set(splits["val"].metadata["strat_fold"]) == {9}
+    assert set(splits["test"].metadata["strat_fold"]) == {10}
+    patients = [set(split.patient_ids) for split in splits.values()]
+    assert not patients[0] & patients[1] and not patients[0] & patients[2] and not patients[1] & patients[2]
+    assert all(split.is_synthetic for split in splits.values())
+    assert {"age", "sex", "device", "baseline_drift"} <= set(splits["val"].metadata)
+
+
+def test_targets_of_the_tasks():
+    superclasses = np.array([[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [1, 1, 0, 0, 0], [1, 0, 1, 0, 0], [0] * 5], bool)
+    mi, belongs = task_targets(superclasses, "mi_vs_norm")
+    assert belongs.tolist() == [True, True, False, True, False]
+    assert mi[belongs, 0].tolist() == [0, 1, 0]
+    abnormal, belongs = task_targets(superclasses, "norm_vs_abnormal")
+    assert belongs.tolist() == [True, True, True, True, False]
+    assert abnormal[belongs, 0].tolist() == [0, 1, 1, 1]
+    everything, belongs = task_targets(superclasses, "multilabel")
+    assert belongs.all() and np.array_equal(everything, superclasses)
+
+
+def test_a_superclass_counts_whatever_its_likelihood_and_other_statements_do_not(own_data):
+    table = pd.read_csv(own_data / "ptbxl_database.csv")
+    table.loc[0, "scp_codes"] = "{'IMI': 0.0, 'SR': 100.0, 'ABQRS': 100.0}"
+    table.to_csv(own_data / "ptbxl_database.csv", index=False)
+    assert read_index(own_data).superclasses[0].tolist() == [name == "MI" for name in SUPERCLASSES]
+
+
+def test_crops_are_pieces_of_the_recording(demo_data):
+    split = PTBXLDataset(demo_data, "val", input_scale=0.2)
+    whole, crops = split.signals([0, 2]), split.signals([0, 2], [10, 700], 250)
+    assert np.array_equal(crops[0], whole[0, :, 10:260])
+    assert np.array_equal(crops[1], whole[1, :, 700:950])
+
+
+# --------------------------------------------------------------------------- the cache
+
+
+def test_the_cache_is_reused_until_a_file_changes(own_data):
+    first = cached(own_data)
+    files = {path: path.stat().st_mtime_ns for path in (own_data / "cache").iterdir()}
+    cached(own_data)
+    assert files == {path: path.stat().st_mtime_ns for path in (own_data / "cache").iterdir()}
+    index = read_index(own_data)
+    swapped = [record_path(index, ecg_id, 100) for ecg_id in index.table.index[:2]]
+    for suffix in (".dat", ".hea"):
+        text = swapped[1].with_suffix(suffix).read_bytes().replace(swapped[1].name.encode(), swapped[0].name.encode())
+        swapped[0].with_suffix(suffix).write_bytes(text)
+    again = cached(own_data)
+    assert np.array_equal(again.signals[0], again.signals[1])
+    assert not np.array_equal(first.signals[0], first.signals[1])
+    assert len(list((own_data / "cache").glob("*.npy"))) == 1
+
+
+def test_the_digest_of_a_fold_depends_on_content_not_on_dates(demo_data, own_data):
+    assert cached(demo_data).fold_sha256 == cached(own_data).fold_sha256
+    table = pd.read_csv(own_data / "ptbxl_database.csv")
+    row = int(np.flatnonzero(table["strat_fold"] == 9)[0])
+    table.loc[row, "scp_codes"] = "{'LVH': 100.0, 'CLBBB': 100.0}"
+    table.to_csv(own_data / "ptbxl_database.csv", index=False)
+    before, after = cached(demo_data).fold_sha256, cached(own_data).fold_sha256
+    assert {fold for fold in before if before[fold] != after[fold]} == {9}
+
+
+def test_an_unfinished_cache_is_never_used(own_data, monkeypatch):
+    index = read_index(own_data)
+    monkeypatch.setattr(cache, "_finish_cache", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        open_cache(index, progress=False)
+    monkeypatch.undo()
+    assert not list((own_data / "cache").glob("signals_*"))
+    killed = own_data / "cache" / "signals_0123456789abcdef.tmp"
+    killed.write_bytes(b"half")
+    assert not open_cache(index, progress=False).unreadable
+    assert not killed.exists()
+
+
+def test_a_cache_that_cannot_be_written_says_where_else_it_may_go(own_data):
+    (own_data / "cache").write_text("in the way")
+    with pytest.raises(DatasetError, match="PTBXL_CACHE"):
+        cached(own_data)
+
+
+def test_the_cache_can_live_elsewhere(own_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("PTBXL_CACHE", str(tmp_path / "elsewhere"))
+    cached(own_data)
+    assert not (own_data / "cache").exists()
+    assert len(list((tmp_path / "elsewhere").glob("signals_*"))) == 2
+
+
+# --------------------------------------------------------------------------- damage
+
+
+def paths_of_fold(directory, fold):
+    index = read_index(directory)
+    ids = index.table.index[index.folds == fold]
+    return [record_path(index, ecg_id, 100) for ecg_id in ids]
+
+
+def damage_missing(path):
+    path.with_suffix(".dat").unlink()
+
+
+def damage_truncated(path):
+    data = path.with_suffix(".dat").read_bytes()
+    path.with_suffix(".dat").write_bytes(data[: len(data) // 2])
+
+
+def damage_altered(path):
+    data = bytearray(path.with_suffix(".dat").read_bytes())
+    data[101] ^= 1
+    path.with_suffix(".dat").write_bytes(bytes(data))
+
+
+def damage_header(path):
+    path.with_suffix(".hea").write_text("not a header")
+
+
+@pytest.mark.parametrize("damage", [damage_missing, damage_truncated, damage_altered, damage_header])
+def test_a_damaged_recording_is_named_and_only_its_split_suffers(own_data, damage, capsys):
+    path = paths_of_fold(own_data, 9)[0]
+    damage(path)
+    with pytest.raises(DatasetError, match=path.name):
+        read_microvolts(path)
+    assert main(["check", "--data", str(own_data)]) == 1
+    report = capsys.readouterr().out
+    assert path.name in report and "NOT WHOLE" in report and "1 recordings are missing or unreadable" in report
+    with pytest.raises(DatasetError, match=rf"lacks 1 of \d+ recordings.*{path.name}"):
+        PTBXLDataset(own_data, "val", input_scale=0.2)
+    assert len(PTBXLDataset(own_data, "test", input_scale=0.2)) > 0
+
+
+def test_leads_are_ordered_by_name(own_data):
+    path = paths_of_fold(own_data, 9)[0]
+    before, _ = read_microvolts(path)
+    lines = path.with_suffix(".hea").read_text().splitlines()
+    signals = np.fromfile(path.with_suffix(".dat"), "<i2").reshape(-1, 12)
+    path.with_suffix(".dat").write_bytes(np.ascontiguousarray(signals[:, ::-1]).tobytes())
+    path.with_suffix(".hea").write_text("\n".join([lines[0], *lines[12:0:-1], *lines[13:]]) + "\n")
+    after, _ = read_microvolts(path)
+    assert np.array_equal(before, after)
+
+
+def test_a_missing_fold_is_named(own_data, capsys):
+    table = pd.read_csv(own_data / "ptbxl_database.csv")
+    table[table["strat_fold"] != 10].to_csv(own_data / "ptbxl_database.csv", index=False)
+    with pytest.raises(DatasetError, match="no fold 10, which split 'test' needs"):
+        PTBXLDataset(own_data, "test", input_scale=0.2)
+    assert len(PTBXLDataset(own_data, "val", input_scale=0.2)) > 0
+    assert main(["check", "--data", str(own_data)]) == 1
+    assert "fold 10 is missing: `--split test` cannot run" in capsys.readouterr().out
+
+
+def test_a_patient_in_two_folds_is_reported(own_data, capsys):
+    table = pd.read_csv(own_data / "ptbxl_database.csv")
+    table.loc[table["strat_fold"] == 9, "patient_id"] = table.loc[table["strat_fold"] == 1, "patient_id"].iloc[0]
+    table.to_csv(own_data / "ptbxl_database.csv", index=False)
+    assert main(["check", "--data", str(own_data)]) == 1
+    assert "leakage" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", "ecg_id,x\n1,2\n", "ecg_id,patient_id,scp_codes\n1,1,{broken\n"])
+def test_a_table_that_is_not_ptbxls_is_refused_in_words(own_data, text, capsys):
+    (own_data / "ptbxl_database.csv").write_text(text)
+    assert main(["check", "--data", str(own_data)]) == 2
+    assert "not PTB-XL's" in capsys.readouterr().err
+
+
+# --------------------------------------------------------------------------- commands
+
+
+def test_check_calls_a_whole_data_set_whole(demo_data, capsys):
+    assert main(["check", "--data", str(demo_data)]) == 0
+    report = capsys.readouterr().out
+    assert "Whole" in report and "SYNTHETIC" in report
+
+
+def test_a_directory_without_ptbxl_says_what_to_do(tmp_path, capsys):
+    assert main(["check", "--data", str(tmp_path)]) == 2
+    assert "python dataset.py download" in capsys.readouterr().err
+
+
+def test_demo_writes_a_set_that_loads(tmp_path, capsys):
+    assert main(["demo", str(tmp_path / "set"), "--patients", "20"]) == 0
+    assert "SYNTHETIC" in capsys.readouterr().out
+    index = read_index(tmp_path / "set")
+    assert index.is_synthetic and set(index.folds) == set(range(1, 11))
+    readme = (tmp_path / "set" / "README.md").read_text()
+    for name in SUPERCLASSES:
+        assert f"examples/{name}.png" in readme
+        assert (tmp_path / "set" / "examples" / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_cache_reports_what_it_left_out(own_data, capsys):
+    damage_missing(paths_of_fold(own_data, 3)[0])
+    assert main(["cache", "--data", str(own_data)]) == 1
+    assert "left out" in capsys.readouterr().out
+    description = next((own_data / "cache").glob("*.json"))
+    assert len(json.loads(description.read_text())["unreadable"]) == 1
+    shutil.rmtree(own_data / "cache")
+
+
+@pytest.fixture
+def served_release(demo_data, tmp_path):
+    """A release like PhysioNet's, made of the generated data, and where a local server serves it."""
+    release = shutil.copytree(demo_data, tmp_path / "release", ignore=shutil.ignore_patterns("cache", "README.md"))
+    (release / "LICENSE.txt").write_text("CC BY 4.0")
+    names = sorted(path.relative_to(release).as_posix() for path in release.rglob("*") if path.is_file())
+    (release / "SHA256SUMS.txt").write_text("".join(f"{sha256(release / name)}  {name}\n" for name in names))
+    handler = functools.partial(QuietHandler, directory=str(release))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield release, f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *arguments):
+        pass
+
+
+def test_download_fetches_checks_and_caches(served_release, tmp_path, capsys):
+    release, url = served_release
+    destination = tmp_path / "downloaded"
+    assert main(["download", "--dest", str(destination), "--url", url]) == 0
+    assert "Whole" in capsys.readouterr().out
+    assert (destination / "cache").is_dir() and not (destination / "records500").exists()
+    for path in release.rglob("*_lr.*"):
+        assert (destination / path.relative_to(release)).read_bytes() == path.read_bytes()
+
+
+def test_download_takes_the_zip_with_the_same_checks(served_release, tmp_path, capsys):
+    release, _ = served_release
+    archive = shutil.make_archive(str(tmp_path / "ptb-xl"), "zip", tmp_path, "release")
+    assert main(["download", "--dest", str(tmp_path / "unpacked"), "--from", archive]) == 0
+    altered = next(release.rglob("*_lr.dat"))
+    altered.write_bytes(altered.read_bytes()[:-2] + b"xx")
+    archive = shutil.make_archive(str(tmp_path / "altered"), "zip", tmp_path, "release")
+    capsys.readouterr()
+    assert main(["download", "--dest", str(tmp_path / "refused"), "--from", archive]) == 2
+    assert altered.name in capsys.readouterr().err
+    assert not list((tmp_path / "refused").rglob(altered.name))

@@ -1,0 +1,225 @@
+import json
+import re
+import runpy
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import eval_multilabel
+import threshold_search
+from config import PROJECT, SUPERCLASSES
+from dataset import PTBXLDataset
+from ecg.preprocessing import model_input
+from ecg.windows import predict_probabilities
+from evaluation.metrics import macro_auroc_and_auprc
+from files import replacing, sha256
+from models.checkpoint import load_checkpoint, logits_function
+from ptbxl.index import read_index
+from ptbxl.records import read_recording
+
+SCRIPTS = sorted(
+    path.name
+    for path in PROJECT.glob("*.py")
+    if 'if __name__ == "__main__"' in path.read_text(encoding="utf-8") and path.name != "app.py"  # streamlit runs that
+)
+KEYS = {"checkpoint_sha256", "fold", "n", "macro", "macro_all", "date", "configuration", *SUPERCLASSES}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_explains_itself_and_fails_on_nonsense(script, monkeypatch, capsys):
+    for argument, succeeds in (("--help", True), ("--nonsense", False)):
+        monkeypatch.setattr(sys, "argv", [script, argument])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(PROJECT / script), run_name="__main__")
+        assert (ended.value.code in (None, 0)) is succeeds
+    assert "usage:" in capsys.readouterr().out
+
+
+def test_each_command_prints_the_next(trained, demo_data):
+    out, printed = trained
+    after_training = printed["train"].splitlines()[-1]
+    assert (
+        after_training.startswith("python threshold_search.py") and str(out / "multilabel_best.pth") in after_training
+    )
+    assert str(demo_data) in after_training
+    after_thresholds = printed["thresholds"].splitlines()[-1]
+    assert after_thresholds.startswith("python eval_multilabel.py") and str(demo_data) in after_thresholds
+
+
+def test_the_printed_commands_run(trained, tmp_path):
+    for text in (trained[1]["train"], trained[1]["thresholds"]):
+        words = text.splitlines()[-1].split()
+        assert subprocess.run([sys.executable, *words[1:]], cwd=PROJECT, capture_output=True).returncode == 0
+
+
+def test_everything_made_of_synthetic_data_says_so(trained):
+    out, printed = trained
+    assert all("SYNTHETIC DATA" in text for text in printed.values())
+    assert load_checkpoint(out / "multilabel_best.pth").synthetic
+    for name in ("multilabel_thresholds.json", "multilabel_metrics_val.json", "multilabel_metrics_test.json"):
+        assert json.loads((out / name).read_text())["synthetic"] is True
+
+
+def test_metrics_hold_the_contract(trained):
+    out, _ = trained
+    for split, fold in (("val", 9), ("test", 10)):
+        content = json.loads((out / f"multilabel_metrics_{split}.json").read_text())
+        assert set(content) >= KEYS
+        assert content["fold"] == fold
+        assert content["checkpoint_sha256"] == sha256(out / "multilabel_best.pth")
+        assert content["n"] <= content["n_all"]
+        for group in (*SUPERCLASSES, "macro", "macro_all"):
+            for key in ("auroc", "auprc", "f1", "f1_at_half", "sensitivity", "specificity", "brier", "ece"):
+                figure = content[group][key]
+                assert 0 <= figure["value"] <= 1 and len(figure["ci95"]) == 2
+        assert {"exact_match", "hamming_loss"} <= set(content["macro"])
+        assert ("in_sample" in content) is (split == "val")
+
+
+def test_predictions_recompute_the_metrics(trained):
+    out, _ = trained
+    for split in ("val", "test"):
+        content = json.loads((out / f"multilabel_metrics_{split}.json").read_text())
+        with np.load(out / "predictions" / f"hmt_ecgnet_multilabel_{split}.npz", allow_pickle=False) as saved:
+            arrays = dict(saved)
+        labelled = arrays["labelled"]
+        auroc, auprc = macro_auroc_and_auprc(arrays["probabilities"][labelled], arrays["targets"][labelled])
+        assert content["macro"]["auroc"]["value"] == pytest.approx(auroc, abs=1e-5)
+        assert content["macro"]["auprc"]["value"] == pytest.approx(auprc, abs=1e-5)
+        wrong = arrays["positive"][labelled] != arrays["targets"][labelled]
+        assert content["macro"]["exact_match"]["value"] == pytest.approx(1 - wrong.any(1).mean(), abs=1e-5)
+        assert len(arrays["ecg_id"]) == content["n_all"]
+
+
+def test_the_test_split_uses_the_thresholds_of_fold_9(trained):
+    out, _ = trained
+    thresholds = json.loads((out / "multilabel_thresholds.json").read_text())["thresholds"]
+    with np.load(out / "predictions" / "hmt_ecgnet_multilabel_test.npz", allow_pickle=False) as arrays:
+        expected = arrays["calibrated"] >= np.array([thresholds[name] for name in SUPERCLASSES])
+        assert np.array_equal(arrays["positive"], expected)
+
+
+def test_figures_are_pictures(trained):
+    pictures = sorted(path.name for path in (trained[0] / "figures").iterdir())
+    assert pictures == sorted(
+        f"multilabel_{kind}_{split}.png" for kind in ("roc", "pr", "reliability") for split in ("val", "test")
+    )
+
+
+def test_evaluation_changes_nothing_outside_out(trained, demo_data, tmp_path):
+    out, _ = trained
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    arguments = ["--data", str(demo_data), "--checkpoint", str(out / "multilabel_best.pth"), "--out", str(tmp_path)]
+    assert threshold_search.main(arguments) == 0
+    assert eval_multilabel.main(arguments) == 0
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    assert (tmp_path / "multilabel_metrics_val.json").is_file()
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_thresholds_are_refused_from_any_fold_but_9(trained, demo_data, tmp_path, capsys, split):
+    checkpoint = str(trained[0] / "multilabel_best.pth")
+    arguments = ["--data", str(demo_data), "--checkpoint", checkpoint, "--out", str(tmp_path), "--split", split]
+    assert threshold_search.main(arguments) == 1
+    assert "only be fitted on fold 9" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_thresholds_of_another_checkpoint_are_refused(trained, demo_data, tmp_path, capsys):
+    out, _ = trained
+    arguments = ["--data", str(demo_data), "--out", str(tmp_path)]
+    arguments += ["--checkpoint", str(out / "runs" / "multilabel_hmt_ecgnet_seed0" / "last.pth")]
+    assert eval_multilabel.main(arguments) == 1
+    assert "not a checkpoint" in capsys.readouterr().err
+    (tmp_path / "multilabel_thresholds.json").write_text((out / "multilabel_thresholds.json").read_text())
+    other = tmp_path / "other.pth"
+    other.write_bytes((out / "multilabel_best.pth").read_bytes() + b" ")
+    arguments[-1] = str(other)
+    assert eval_multilabel.main(arguments) == 1
+    assert "another checkpoint" in capsys.readouterr().err
+
+
+def test_criteria_move_the_thresholds_the_right_way(trained, demo_data, tmp_path):
+    found = {}
+    checkpoint = str(trained[0] / "multilabel_best.pth")
+    for criterion, floor in (("f1", "0.95"), ("sensitivity", "0.99"), ("sensitivity", "0.5")):
+        arguments = ["--data", str(demo_data), "--checkpoint", checkpoint, "--out", str(tmp_path)]
+        assert threshold_search.main([*arguments, "--criterion", criterion, "--sensitivity-floor", floor]) == 0
+        content = json.loads((tmp_path / "multilabel_thresholds.json").read_text())
+        assert content["criterion"] == criterion and content["fold"] == 9
+        found[criterion, floor] = content["thresholds"]["MI"]
+    assert found["sensitivity", "0.99"] < found["sensitivity", "0.5"]
+
+
+def test_a_missing_test_fold_is_one_sentence(trained, own_data, tmp_path, capsys):
+    table = pd.read_csv(own_data / "ptbxl_database.csv")
+    table[table["strat_fold"] != 10].to_csv(own_data / "ptbxl_database.csv", index=False)
+    out = ["--data", str(own_data), "--checkpoint", str(trained[0] / "multilabel_best.pth"), "--out", str(tmp_path)]
+    assert eval_multilabel.main([*out, "--split", "test"]) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip() and "signal cache" not in line]
+    assert len(lines) == 1 and lines[0].startswith("error:") and "no fold 10" in lines[0]
+
+
+def test_evaluation_and_a_lone_file_give_the_same_probabilities(trained, demo_data):
+    """One path for the signal: the split's predictions equal those of each recording read from its own file."""
+    out, _ = trained
+    checkpoint = load_checkpoint(out / "multilabel_best.pth")
+    index, logits_of = read_index(demo_data), logits_function(checkpoint.network())
+    with np.load(out / "predictions" / "hmt_ecgnet_multilabel_val.npz", allow_pickle=False) as arrays:
+        for ecg_id, expected in zip(arrays["ecg_id"][:10], arrays["probabilities"][:10], strict=True):
+            signal = model_input(read_recording(index, ecg_id), checkpoint.input_scale)
+            alone = predict_probabilities(logits_of, signal[None], checkpoint.window_s, checkpoint.stride_s)[0]
+            np.testing.assert_allclose(alone, expected, atol=1e-5)
+
+
+def test_training_learns_what_the_generated_classes_differ_in(trained):
+    best = load_checkpoint(trained[0] / "multilabel_best.pth")
+    assert best.metrics["val_auroc"] > 0.65
+
+
+def test_no_file_is_left_half_written(tmp_path):
+    path = tmp_path / "figure.json"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replacing(path) as unfinished:
+        unfinished.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old" and [entry.name for entry in tmp_path.iterdir()] == ["figure.json"]
+
+
+def test_imports_have_no_side_effects(tmp_path):
+    modules = [script.removesuffix(".py") for script in SCRIPTS]
+    code = f"import sys; sys.path.insert(0, {str(PROJECT)!r}); " + "; ".join(f"import {name}" for name in modules)
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (result.returncode, result.stdout, list(tmp_path.iterdir())) == (0, "", [])
+
+
+def test_ecg_code_needs_no_pytorch():
+    code = "import sys, ecg.recording, ecg.preprocessing, ecg.synthetic, calibration; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
+
+
+def test_the_readme_names_only_commands_that_exist():
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    scripts = set(re.findall(r"python (\w+\.py)", text))
+    assert scripts and all((PROJECT / script).is_file() for script in scripts)
+    targets = set(re.findall(r"^make (\w+)", text, re.MULTILINE))
+    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    assert targets and all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+def test_the_shipped_network_reads_real_files_as_it_was_evaluated(real):
+    shipped = PROJECT / "artifacts" / "multilabel_best.pth"
+    checkpoint = load_checkpoint(shipped)
+    split = PTBXLDataset(real, "val", input_scale=checkpoint.input_scale)
+    logits_of = logits_function(checkpoint.network())
+    with np.load(PROJECT / "artifacts/predictions/hmt_ecgnet_multilabel_val.npz", allow_pickle=False) as arrays:
+        assert np.array_equal(arrays["ecg_id"], split.ecg_ids)
+        assert np.array_equal(arrays["targets"], split.targets)
+        for row in range(0, len(split), 55):
+            recording = read_recording(real, split.ecg_ids[row])
+            signal = model_input(recording, checkpoint.input_scale)[None]
+            alone = predict_probabilities(logits_of, signal, checkpoint.window_s, checkpoint.stride_s)[0]
+            np.testing.assert_allclose(alone, arrays["probabilities"][row], atol=1e-4)

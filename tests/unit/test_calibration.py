@@ -1,0 +1,167 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+
+from inference.calibration import KINDS, choose_threshold, cross_fit, fit_calibrator, fit_decisions, patient_parts
+from inference.decisions import ThresholdsError, apply_calibrator, load_decisions, multilabel_score, save_decisions
+
+
+def overconfident(n=3000, seed=0):
+    """Probabilities pushed away from 0.5, with labels drawn from the true ones."""
+    rng = np.random.default_rng(seed)
+    logit = rng.normal(-1, 1.5, n)
+    targets = (rng.random(n) < 1 / (1 + np.exp(-logit))).astype(float)
+    return 1 / (1 + np.exp(-(2 * logit + 0.7))), targets, 1 / (1 + np.exp(-logit))
+
+
+@pytest.mark.parametrize("kind", ["platt", "beta", "isotonic"])
+def test_calibrators_recover_the_true_probabilities(kind):
+    p, targets, truth = overconfident()
+    calibrated = apply_calibrator(fit_calibrator(kind, p, targets), p)
+    assert np.abs(calibrated - truth).mean() < 0.4 * np.abs(p - truth).mean()
+
+
+def test_platt_is_logistic_regression_on_the_logit():
+    p, targets, _ = overconfident()
+    reference = LogisticRegression(C=1e6).fit(np.log(p / (1 - p))[:, None], targets)
+    fitted = fit_calibrator("platt", p, targets)
+    assert fitted["a"] == pytest.approx(reference.coef_[0, 0], abs=1e-2)
+    assert fitted["c"] == pytest.approx(reference.intercept_[0], abs=1e-2)
+
+
+def test_isotonic_equals_scikit_learns():
+    p, targets, _ = overconfident(500)
+    p = np.round(p, 2)  # with ties
+    reference = IsotonicRegression(out_of_bounds="clip").fit(p, targets)
+    np.testing.assert_allclose(
+        apply_calibrator(fit_calibrator("isotonic", p, targets), p), reference.predict(p), atol=1e-9
+    )
+
+
+@given(st.sampled_from(KINDS), st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=8, max_size=60))
+def test_every_calibrator_is_monotone_and_stays_between_0_and_1(kind, rows):
+    p, targets = (np.array(column, float) for column in zip(*rows, strict=True))
+    q = apply_calibrator(fit_calibrator(kind, p, targets), np.linspace(0, 1, 101))
+    assert (np.diff(q) >= -1e-9).all()
+    assert ((q >= 0) & (q <= 1)).all()
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=4, max_size=50))
+def test_the_f1_threshold_is_the_best_there_is(rows):
+    p, targets = np.array([row[0] / 20 for row in rows]), np.array([row[1] for row in rows])
+    if targets.all() or not targets.any():
+        with pytest.raises(ValueError, match="both"):
+            choose_threshold(p, targets)
+        return
+    reached = f1_score(targets, p >= choose_threshold(p, targets))
+    assert reached == pytest.approx(max(f1_score(targets, p >= cut) for cut in np.unique(p)))
+
+
+@given(st.floats(0.5, 1), st.integers(0, 5))
+def test_the_sensitivity_floor_is_kept_at_the_highest_threshold(floor, seed):
+    p, targets, _ = overconfident(200, seed)
+    threshold = choose_threshold(p, targets, "sensitivity", floor)
+    positives = np.sort(p[targets > 0])
+    assert (positives >= threshold).mean() >= floor
+    higher = positives[positives > threshold]
+    assert len(higher) == 0 or (positives > higher[0]).mean() < floor
+
+
+def test_youden_is_the_best_sum():
+    p, targets, _ = overconfident(300)
+
+    def youden(cut):
+        return (p[targets > 0] >= cut).mean() + (p[targets == 0] < cut).mean()
+
+    assert youden(choose_threshold(p, targets, "youden")) == pytest.approx(max(youden(cut) for cut in p))
+
+
+def two_classes(n=1500):
+    columns = [overconfident(n, seed) for seed in (0, 1)]
+    probabilities, targets = (np.stack([column[k] for column in columns], 1) for k in (0, 1))
+    return np.hstack([probabilities] * 3)[:, :5], np.hstack([targets] * 3)[:, :5], np.arange(n) // 2
+
+
+def test_a_patient_is_never_on_both_sides_and_parts_are_even():
+    patients = np.random.default_rng(0).integers(0, 300, 900)
+    parts = patient_parts(patients)
+    assert all(len(set(parts[patients == patient])) == 1 for patient in np.unique(patients))
+    assert np.bincount(parts).min() > 120
+
+
+def test_cross_fitting_never_looks_at_the_part_it_judges():
+    p, targets, patients = two_classes()
+    calibrated, positive, certainty = cross_fit(p, targets, patients, "multilabel")
+    part = patient_parts(patients) == 2
+    lied = targets.copy()
+    lied[part] = 1 - lied[part]
+    calibrated_after, positive_after, certainty_after = cross_fit(p, lied, patients, "multilabel")
+    assert np.array_equal(calibrated[part], calibrated_after[part])
+    assert np.array_equal(positive[part], positive_after[part])
+    assert np.array_equal(certainty[part], certainty_after[part])
+    assert not np.array_equal(calibrated[~part], calibrated_after[~part])
+
+
+def test_a_fifth_of_the_recordings_it_was_fitted_on_is_uncertain_and_nearest_to_a_threshold():
+    p, targets, patients = two_classes()
+    decisions = fit_decisions(p, targets, patients, "multilabel")
+    calibrated = decisions.calibrate(p)
+    uncertain = decisions.uncertain(calibrated)
+    assert uncertain.mean() == pytest.approx(0.2, abs=0.01)
+    clearance = decisions.clearance(calibrated)
+    assert clearance[uncertain].max() <= clearance[~uncertain].min()
+    at_threshold = np.tile(np.array(decisions.thresholds), (1, 1))
+    assert decisions.uncertain(at_threshold).all()
+
+
+def saved(tmp_path, fold=9):
+    decisions = fit_decisions(*two_classes(), "multilabel")
+    path = tmp_path / "multilabel_thresholds.json"
+    save_decisions(path, decisions, "abc", fold, {"n": 1})
+    return path, decisions
+
+
+def test_a_saved_file_decides_as_the_fit_did(tmp_path):
+    path, decisions = saved(tmp_path)
+    p = two_classes()[0]
+    loaded = load_decisions(path, "multilabel", {"multilabel": "abc"})
+    assert np.array_equal(loaded.decide(loaded.calibrate(p)), decisions.decide(decisions.calibrate(p)))
+    assert set(json.loads(path.read_text())["thresholds"]) == {"NORM", "MI", "STTC", "CD", "HYP"}
+
+
+def test_thresholds_of_another_checkpoint_task_or_fold_are_refused(tmp_path):
+    path, _ = saved(tmp_path)
+    with pytest.raises(ThresholdsError, match="another checkpoint"):
+        load_decisions(path, "multilabel", {"multilabel": "def"})
+    with pytest.raises(ThresholdsError, match="not for mi_vs_norm"):
+        load_decisions(path, "mi_vs_norm", {"multilabel": "abc"})
+    with pytest.raises(ThresholdsError, match="only fold 9"):
+        load_decisions(saved(tmp_path, fold=10)[0], "multilabel", {"multilabel": "abc"})
+    with pytest.raises(ThresholdsError, match="score of the multilabel network, whose checkpoint is not there"):
+        load_decisions(saved(tmp_path)[0], "multilabel", {"binary": "abc"})
+    with pytest.raises(ThresholdsError, match="no thresholds"):
+        load_decisions(tmp_path / "absent.json", "multilabel", {"multilabel": "abc"})
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "null", '{"task": "multilabel"}'])
+def test_a_damaged_file_is_refused_in_words(tmp_path, damage):
+    path = tmp_path / "multilabel_thresholds.json"
+    path.write_text(damage)
+    with pytest.raises(ThresholdsError, match="not a thresholds file"):
+        load_decisions(path, "multilabel", {"multilabel": "abc"})
+
+
+@given(arrays(float, (7, 5), elements=st.floats(1e-5, 1 - 1e-5)))
+def test_the_multilabel_score_of_a_binary_question_is_the_difference_of_its_logits(p):
+    mi = multilabel_score(p, "mi_vs_norm")
+    norm_logit, mi_logit = (np.log(p[:, k] / (1 - p[:, k])) for k in (0, 1))
+    np.testing.assert_allclose(np.log(mi[:, 0] / (1 - mi[:, 0])), mi_logit - norm_logit, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(multilabel_score(p, "norm_vs_abnormal")[:, 0], 1 - p[:, 0])
+    assert mi.shape == (7, 1)

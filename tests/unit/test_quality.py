@@ -1,0 +1,376 @@
+"""Defects made in generated and real recordings must be found, in the lead they are in; good recordings left alone."""
+
+import json
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.signal import butter, sosfilt
+
+from config import DEFAULT_OUT, LEADS, PROJECT
+from ecg.electrode_swaps import SWAPS, WIRING
+from ecg.intervals import measure_intervals
+from ecg.preprocessing import resample
+from ecg.quality import LEAD_CHECKS, RECORD_CHECKS, SEVERITIES, assess
+from ecg.recording import Recording, RecordingError
+from ecg.synthetic.case import FEMALE, MALE, Case
+from ecg.synthetic.pathology import Finding
+from ecg.synthetic.simulation import synthesise
+from ptbxl.records import read_recording
+from tools import measure_quality
+from tools.measure_quality import come_off, hum, rail, right_leg_swapped, swapped, with_lead
+
+RATE = 500
+LEAD = "V3"  # the one that measure_quality damages
+
+
+def generated(seed: int = 0, rate: int = RATE, **changes):
+    """A good generated recording and its truth."""
+    case = replace(Case(age=50, sex=FEMALE, heart_rate=70, axis=45), **changes)
+    return synthesise(case, rate, np.random.default_rng(seed))
+
+
+@pytest.fixture(scope="module")
+def good() -> Recording:
+    return generated()[0]
+
+
+@pytest.fixture(scope="module")
+def real_recordings(real) -> list[Recording]:
+    """Forty recordings of fold 9 without any annotation of noise."""
+    clean = real.table[list(measure_quality.ANNOTATIONS)].isna().all(axis=1)
+    ids = real.table.index[(real.folds == 9) & clean][::40][:40]
+    return [read_recording(real, ecg_id) for ecg_id in ids]
+
+
+def names(recording: Recording) -> set[str]:
+    return {flag.name for flag in assess(recording).flags}
+
+
+def at_rate(recording: Recording, rate: float) -> Recording:
+    return replace(recording, signal=resample(recording.signal, recording.sampling_rate, rate), sampling_rate=rate)
+
+
+# -- Good recordings --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [100, 128, 250, 257, 360, 500, 1000])
+@pytest.mark.parametrize("seconds", [5, 10])
+def test_a_good_recording_has_no_flags_and_the_right_heart_rate_at_any_rate_and_length(rate, seconds):
+    recording, truth = generated(seed=1)
+    recording = at_rate(replace(recording, signal=recording.signal[:, : seconds * RATE]), rate)
+    result = assess(recording)
+    assert result.flags == () and result.usable and result.severity == "good"
+    beats = truth.r_peaks[truth.r_peaks < seconds]
+    assert result.heart_rate == pytest.approx(60 / np.diff(beats).mean(), rel=0.03)
+
+
+@pytest.mark.parametrize("heart_rate", [40, 70, 110, 150])
+def test_heart_rate_from_slow_to_fast(heart_rate):
+    recording, truth = generated(heart_rate=heart_rate)
+    assert assess(recording).heart_rate == pytest.approx(truth.heart_rate, rel=0.02)
+
+
+def test_measurements_are_the_same_at_100_and_500_hz(good):
+    coarse, fine = assess(at_rate(good, 100)).measured, assess(good).measured
+    for name in ("flat", "wander", "muscle noise", "bursts"):
+        assert coarse[name] == pytest.approx(fine[name], rel=0.15), name
+
+
+def test_an_offset_of_the_amplifier_is_no_fault(good):
+    shifted = replace(good, signal=good.signal + np.arange(12, dtype=np.float32)[:, None])
+    assert assess(shifted).flags == ()
+
+
+def test_few_real_recordings_are_flagged_and_none_is_called_unusable(real_recordings):
+    results = [assess(recording) for recording in real_recordings]
+    assert sum(result.severity == "caution" for result in results) <= 4
+    assert all(result.usable and result.heart_rate is not None for result in results)
+
+
+# -- One bad lead -----------------------------------------------------------------------------------------------------
+
+
+def _rng() -> np.random.Generator:
+    return np.random.default_rng(3)
+
+
+def _drift(lead: np.ndarray) -> np.ndarray:
+    return lead + 3 * np.sin(2 * np.pi * 0.2 * np.arange(len(lead)) / RATE)
+
+
+def _tremble(lead: np.ndarray) -> np.ndarray:
+    return lead + 0.1 * _rng().standard_normal(len(lead))
+
+
+def _burst(lead: np.ndarray) -> np.ndarray:
+    noise = 0.3 * _rng().standard_normal(len(lead))
+    noise[: 4 * RATE] = noise[6 * RATE :] = 0
+    return lead + noise
+
+
+def _drown(lead: np.ndarray) -> np.ndarray:
+    """Slow random noise that hides the heartbeats without trembling."""
+    white = _rng().standard_normal(len(lead))
+    slow = sosfilt(butter(4, 8, fs=RATE, output="sos"), white)
+    return lead + 2 * slow / slow.std()
+
+
+def _cut(lead: np.ndarray) -> np.ndarray:
+    return np.clip(lead, -0.5 * np.abs(lead).max(), 0.5 * np.abs(lead).max())
+
+
+DEFECTS = {
+    "flat": np.zeros_like,
+    "saturated": rail,
+    "clipped": _cut,
+    "detached": come_off,
+    "mains": hum(0.1),
+    "wander": _drift,
+    "muscle noise": _tremble,
+    "bursts": _burst,
+    "low signal-to-noise": _drown,
+}
+
+
+@pytest.mark.parametrize("name", LEAD_CHECKS)
+def test_a_defect_is_flagged_in_its_lead_with_its_measurement(good, name):
+    result = assess(with_lead(good, lambda lead: DEFECTS[name](lead).astype(np.float32)))
+    flags = [flag for flag in result.flags if flag.name == name]
+    assert [flag.lead for flag in flags] == [LEAD]
+    flag, check = flags[0], LEAD_CHECKS[name]
+    assert flag.value == result.measured[name][LEADS.index(LEAD)]
+    assert (flag.value < flag.limit) if check.low else (flag.value > flag.limit)
+    assert (flag.unit, flag.limit) == (check.unit, check.limit)
+    assert LEAD in flag.sentence and "{" not in flag.sentence
+    assert {other.lead for other in result.flags} <= {LEAD, None}
+    assert result.usable  # eleven leads are good
+
+
+@pytest.mark.parametrize("hertz", [50, 60])
+def test_mains_hum_is_measured_in_mv_at_either_frequency(good, hertz):
+    seconds = np.arange(good.signal.shape[1]) / RATE
+    humming = with_lead(good, lambda lead: lead + 0.05 * np.sin(2 * np.pi * hertz * seconds).astype(np.float32))
+    assert assess(humming).measured["mains"][LEADS.index(LEAD)] == pytest.approx(0.05, rel=0.1)
+
+
+def test_mains_hum_is_not_judged_at_100_hz(good):
+    result = assess(at_rate(good, 100))
+    assert np.isnan(result.measured["mains"]).all()
+    assert any("100 Hz" in sentence for sentence in result.not_judged)
+    assert not any("Mains" in sentence for sentence in assess(good).not_judged)
+
+
+def test_drift_is_measured_in_mv(good):
+    value = assess(with_lead(good, _drift)).measured["wander"][LEADS.index(LEAD)]
+    assert value == pytest.approx(6, rel=0.1)
+
+
+def test_the_end_held_by_some_recorders_is_not_saturation(good):
+    signal = good.signal.copy()
+    signal[:, -round(0.11 * RATE) :] = 2.5
+    assert not names(replace(good, signal=signal)) & {"saturated", "clipped", "detached"}
+
+
+def test_a_silent_lead_has_one_flag_not_several(good):
+    flat = [flag.name for flag in assess(with_lead(good, np.zeros_like)).flags]
+    stuck = [flag.name for flag in assess(with_lead(good, lambda lead: np.full_like(lead, 5.0))).flags]
+    assert flat == ["flat"] and stuck == ["saturated"]
+
+
+def test_three_lost_leads_make_a_recording_unusable(good):
+    signal = good.signal.copy()
+    signal[6:8] = 0
+    assert assess(replace(good, signal=signal)).usable
+    signal[8] = 0
+    result = assess(replace(good, signal=signal))
+    assert not result.usable and result.flags[0].name == "leads lost" and result.flags[0].value == 3
+
+
+def test_absent_leads_are_not_judged(good):
+    present = np.array([lead not in ("V2", "V3") for lead in LEADS])
+    result = assess(replace(good, signal=good.signal * present[:, None].astype(np.float32), present=present))
+    assert result.flags == () and result.usable
+    assert all(np.isnan(values[~present]).all() for values in result.measured.values())
+    assert any("Swapped" in sentence for sentence in result.not_judged)
+    assert "electrodes swapped" not in result.record
+
+
+# -- The recording as a whole -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("factor", "name"), [(1000, "units too large"), (0.001, "units too small")])
+def test_another_unit_is_recognised_and_nothing_else_is_said(good, factor, name):
+    result = assess(replace(good, signal=good.signal * np.float32(factor)))
+    assert [flag.name for flag in result.flags] == [name] and not result.usable
+
+
+@pytest.mark.parametrize("kind", ["nothing", "noise", "drift"])
+def test_without_heartbeats_there_is_no_heart_rate_and_no_use(kind):
+    noise = np.random.default_rng(0).standard_normal((12, 5000))
+    signal = {"nothing": 0 * noise, "noise": 0.2 * noise, "drift": 0.02 * noise.cumsum(axis=1)}[kind]
+    recording = Recording(signal.astype(np.float32), RATE, np.ones(12, bool))
+    result = assess(recording)
+    assert result.heart_rate is None and not result.usable
+    assert "no heartbeat" in {flag.name for flag in result.flags}
+    assert set(measure_intervals(recording).reasons) == {
+        field.name for field in fields(measure_intervals(recording))
+    } - {"reasons"}
+
+
+def test_a_pacemaker_is_noted_without_calling_the_recording_bad():
+    result = assess(generated(rhythm="PACE", findings=(Finding("PACE", 0.8),))[0])
+    assert "paced?" in {flag.name for flag in result.flags} and result.severity == "note"
+    assert "paced?" not in names(generated()[0])
+
+
+@pytest.mark.parametrize(
+    ("recording", "words"),
+    [
+        (Recording(np.zeros((12, 400), np.float32), 100, np.ones(12, bool)), "4.0 s"),
+        (Recording(np.zeros((12, 800), np.float32), 80, np.ones(12, bool)), "80 samples/s"),
+        (Recording(np.full((12, 1000), np.nan, np.float32), 100, np.ones(12, bool)), "V6"),
+    ],
+)
+@pytest.mark.parametrize("function", [assess, measure_intervals])
+def test_what_cannot_be_judged_is_refused_with_words(function, recording, words):
+    with pytest.raises(RecordingError, match=words):
+        function(recording)
+
+
+@settings(max_examples=40)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    rate=st.floats(100, 1000),
+    seconds=st.floats(5, 12),
+    scale=st.sampled_from([0, 1e-6, 0.001, 0.3, 5, 1e5]),
+    steps=st.booleans(),
+    present=st.lists(st.booleans(), min_size=12, max_size=12),
+)
+def test_no_signal_crashes_it_and_every_flag_is_beyond_its_limit(seed, rate, seconds, scale, steps, present):
+    signal = scale * np.random.default_rng(seed).standard_normal((12, int(np.ceil(rate * seconds)) + 1))
+    signal = np.round(signal) if steps else signal
+    present = np.array(present)
+    result = assess(Recording(np.where(present[:, None], signal, 0).astype(np.float32), rate, present))
+    for flag in result.flags:
+        check = (LEAD_CHECKS | RECORD_CHECKS)[flag.name]
+        assert (flag.value < flag.limit) if check.low else (flag.value > flag.limit)
+        assert flag.lead is None or present[LEADS.index(flag.lead)]
+    assert result.usable == all(flag.severity != "unusable" for flag in result.flags)
+    severities = [SEVERITIES.index(flag.severity) for flag in result.flags]
+    assert severities == sorted(severities, reverse=True)
+
+
+# -- Swapped electrodes -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("swap", "leads"),
+    [  # what each of I, II, III, aVR, aVL, aVF shows, by the textbook
+        ("The right-arm and left-arm electrodes", ("-I", "III", "II", "aVL", "aVR", "aVF")),
+        ("The left-arm and left-leg electrodes", ("II", "I", "-III", "aVR", "aVF", "aVL")),
+        ("The right-arm and left-leg electrodes", ("-III", "-II", "-I", "aVF", "aVL", "aVR")),
+    ],
+)
+def test_limb_swaps_follow_the_textbook_and_leave_the_chest_alone(good, swap, leads):
+    after = swapped(good, SWAPS[swap]).signal
+    for row, lead in zip(after, leads, strict=False):
+        expected = good.signal[LEADS.index(lead.lstrip("-"))] * (-1 if lead.startswith("-") else 1)
+        assert row == pytest.approx(expected, abs=1e-5)
+    assert after[6:] == pytest.approx(good.signal[6:])
+
+
+def test_moving_the_limb_electrodes_on_and_back_changes_nothing():
+    on, back = list(SWAPS.values())[3:5]
+    assert on @ back == pytest.approx(np.eye(8)) and not np.allclose(on, back)
+
+
+@pytest.mark.parametrize(("arm", "empty"), [("RA", "II"), ("LA", "III")])
+def test_an_arm_swapped_with_the_right_leg_empties_one_lead(good, arm, empty):
+    changed = right_leg_swapped(good, arm)
+    assert changed.signal[LEADS.index(empty)] == pytest.approx(np.zeros(5000), abs=1e-5)
+    noisy = replace(changed, signal=changed.signal + 0.004 * _rng().standard_normal((12, 5000)).astype(np.float32))
+    result = assess(noisy)
+    assert any(empty in flag.sentence and flag.name in ("flat", "right leg swapped") for flag in result.flags)
+
+
+@pytest.mark.parametrize(
+    ("swap", "least"), [*zip(SWAPS, [0.8, 0.4, 0.8, 0.8, 0.8, 0.8, 0.6, 0.6, 0.6, 0.5], strict=True)]
+)
+def test_swaps_of_real_electrodes_are_found_and_named(real_recordings, swap, least):
+    sentences = [
+        [flag.sentence for flag in assess(swapped(recording, SWAPS[swap])).flags if flag.name == "electrodes swapped"]
+        for recording in real_recordings
+    ]
+    assert np.mean([any(swap in sentence for sentence in found) for found in sentences]) >= least
+
+
+def test_few_real_electrodes_are_called_swapped(real_recordings):
+    assert sum("electrodes swapped" in names(recording) for recording in real_recordings) <= 2
+
+
+# -- Intervals --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [100, 500])
+def test_intervals_come_near_the_truth_of_generated_recordings(rate):
+    errors = {name: [] for name in ("heart_rate", "pr", "qrs", "qt", "qrs_axis")}
+    for seed in range(8):
+        recording, truth = generated(seed, rate, heart_rate=55 + 5 * seed, sex=seed % 2, age=30 + 5 * seed)
+        found = measure_intervals(recording)
+        for name, expected in (
+            ("heart_rate", truth.heart_rate),
+            ("pr", truth.pr_ms),
+            ("qrs", truth.qrs_ms),
+            ("qt", truth.qt_ms),
+            ("qrs_axis", truth.axis),
+        ):
+            if getattr(found, name) is not None:
+                errors[name].append(abs(getattr(found, name) - expected))
+    assert all(len(values) >= 6 for values in errors.values())
+    medians = {name: np.median(values) for name, values in errors.items()}
+    assert medians["heart_rate"] < 1 and medians["qrs_axis"] < 12
+    assert medians["pr"] < 20 and medians["qrs"] < 25 and medians["qt"] < 25
+
+
+def test_corrected_qt_follows_its_formulas():
+    found = measure_intervals(generated(heart_rate=90)[0])
+    rr = 60 / found.heart_rate
+    assert found.qtc_bazett == pytest.approx(found.qt / rr**0.5)
+    assert found.qtc_fridericia == pytest.approx(found.qt / rr ** (1 / 3))
+
+
+def test_fibrillation_has_no_pr_interval_but_a_qrs():
+    found = [measure_intervals(generated(seed, rhythm="AFIB", sex=MALE)[0]) for seed in range(6)]
+    assert sum(result.pr is None and "P wave" in result.reasons["pr"] for result in found) >= 5
+    assert sum(result.qrs is not None for result in found) >= 4
+
+
+def test_every_value_is_given_or_explained(real_recordings):
+    for recording in real_recordings[:8]:
+        found = measure_intervals(recording)
+        missing = {field.name for field in fields(found) if getattr(found, field.name) is None}
+        assert missing == set(found.reasons)
+
+
+def test_intervals_need_three_leads_with_a_signal(good):
+    present = np.array([lead in ("I", "aVF", "V1", "V5") for lead in LEADS])
+    found = measure_intervals(replace(good, signal=good.signal * present[:, None].astype(np.float32), present=present))
+    assert found.qrs is None and "three" in found.reasons["qrs"] and found.qrs_axis is not None
+
+
+# -- Shipped figures --------------------------------------------------------------------------------------------------
+
+
+def test_shipped_limits_and_weights_are_those_that_were_measured():
+    figures = json.loads((DEFAULT_OUT / "quality.json").read_text())
+    assert figures["limits"] == {name: check.limit for name, check in (LEAD_CHECKS | RECORD_CHECKS).items()}
+    assert np.array_equal(figures["wiring"], WIRING)
+    assert (PROJECT / "docs" / "quality.md").read_text() == measure_quality.page(figures)
+
+
+def test_measuring_without_data_says_what_is_missing(tmp_path, capsys):
+    assert measure_quality.main(["--data", str(tmp_path), "--out", str(tmp_path)]) == 1
+    assert "ptbxl_database.csv" in capsys.readouterr().err

@@ -1,0 +1,370 @@
+"""How fast the server answers, and what it does when everybody asks at once.
+
+    python benchmark_api.py                        # prints, and writes artifacts/benchmark_api.json
+    python benchmark_api.py --seconds 60 --clients 64 --workers 2
+
+Server-side time is what the server itself says (the Server-Timing header): from the request's last byte to the
+answer's first, transfer excluded. The load mixes good and bad requests over keep-alive connections and compares every
+answer with the one given before the load. wrk, where it is installed, adds the figure of a client that costs nothing.
+"""
+
+import argparse
+import asyncio
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import numpy as np
+import requests
+
+from config import DEFAULT_OUT, PROJECT
+from ecg.intervals import measure_intervals
+from ecg.preprocessing import model_input, scale_signal
+from ecg.quality import assess
+from ecg.readers import read_uploaded
+from ecg.windows import predict_probabilities
+from files import write_text
+from inference.diagnoser import Diagnoser
+from models.checkpoint import machine_facts
+from serving.schemas import recording_from_json
+
+STARTUP_S = 300  # of a busy machine
+TARGETS_MS = {"json": 18, "npy": 14, "wfdb": 14, "json, intervals": 150}  # the last: of the delineation alone
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request and the status it must get; content is ready to send."""
+
+    name: str
+    path: str
+    content: bytes
+    content_type: str
+    status: int
+
+
+@dataclass(eq=False)
+class Load:
+    """What clients saw. wrong: answers that differ from the one before the load. lost: connections that broke."""
+
+    statuses: Counter = field(default_factory=Counter)
+    unexpected: Counter = field(default_factory=Counter)
+    wrong: int = 0
+    lost: int = 0
+    no_retry_after: int = 0
+    seconds: list[float] = field(default_factory=list)
+
+
+# --------------------------------------------------------------------------- requests
+
+
+def multipart(files: dict[str, bytes]) -> tuple[bytes, str]:
+    """Body and content type of an upload."""
+    body, content_type = requests.models.RequestEncodingMixin._encode_files(
+        [("files", (name, content)) for name, content in files.items()], {}
+    )
+    return body, content_type
+
+
+def good_calls(artifacts: Path) -> list[Call]:
+    """One 10-s 12-lead ECG at 500 Hz in the three forms that are timed, and with intervals."""
+    files = {path.name: path.read_bytes() for path in sorted((artifacts / "examples").glob("normal.*"))}
+    recording = read_uploaded(files)
+    leads = (artifacts / "examples" / "anterior_infarction.json").read_bytes()
+    npy = io.BytesIO()
+    np.save(npy, recording.signal)
+    return [
+        Call("json", "/predict", leads, "application/json", 200),
+        Call("npy", "/predict/file?sampling_rate=500&units=mV", *multipart({"ecg.npy": npy.getvalue()}), 200),
+        Call("wfdb", "/predict/file", *multipart(files), 200),
+        Call("json, intervals", "/predict?intervals=true", leads, "application/json", 200),
+    ]
+
+
+def bad_calls() -> list[Call]:
+    """What must be refused, with which status."""
+    leads = b'{"sampling_rate": 500, "units": "mV", "leads": {"I": [%s]}}'
+    return [
+        Call("cut off", "/predict", leads[:40], "application/json", 422),
+        Call("NaN", "/predict", leads % b"NaN", "application/json", 422),
+        Call("too short", "/predict", leads % b"0.1, 0.2", "application/json", 422),
+        Call("no JSON", "/predict", b"hello", "text/plain", 415),
+        Call("garbage", "/predict/file", *multipart({"ecg.dat": bytes(range(256)) * 40}), 422),
+        Call("nowhere", "/predict/nowhere", b"", "application/json", 404),
+    ]
+
+
+# --------------------------------------------------------------------------- the server under test
+
+
+@contextmanager
+def running_server(artifacts: Path, workers: int, **settings: str) -> Iterator[tuple[str, int]]:
+    """``python api.py`` on a free port; gives its URL and process id, and ends it. settings: HMT_... without prefix."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "HMT_ARTIFACTS": str(artifacts), "OMP_NUM_THREADS": "1"}
+    environment |= {f"HMT_{name.upper()}": value for name, value in settings.items()}
+    command = [sys.executable, str(PROJECT / "api.py"), "--port", str(port), "--workers", str(workers)]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command, env=environment, cwd=PROJECT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_until(lambda: is_ready(url), f"the server is not ready after {STARTUP_S} s")
+            yield url, process.pid
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_until(condition: Callable[[], bool], complaint: str) -> None:
+    """Raises TimeoutError with the complaint."""
+    deadline = time.monotonic() + STARTUP_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(complaint)
+        time.sleep(0.2)
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/ready", timeout=5).status_code == 200
+    except requests.RequestException:
+        return False
+
+
+def worker_processes(pid: int) -> list[int]:
+    """The processes that answer: the children of a server of several workers that run api.py, else itself."""
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()] or [pid]
+
+
+def resident_mb(pids: Sequence[int]) -> float:
+    """Resident memory of processes together, in MB (Linux)."""
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+# --------------------------------------------------------------------------- asking
+
+
+def ask(session: requests.Session, url: str, call: Call) -> requests.Response:
+    return session.post(url + call.path, data=call.content, headers={"Content-Type": call.content_type})
+
+
+def essence(answer: dict) -> dict:
+    """An answer without what differs from request to request."""
+    return {name: value for name, value in answer.items() if name != "request_id"}
+
+
+def server_ms(url: str, call: Call, count: int) -> list[float]:
+    """Server-side milliseconds of one client's requests, one after the other."""
+    found = []
+    with requests.Session() as session:
+        for _ in range(count):
+            response = ask(session, url, call)
+            response.raise_for_status()
+            found.append(float(re.search(r"dur=([\d.]+)", response.headers["Server-Timing"])[1]))
+    return found
+
+
+def hammer(url: str, calls: Sequence[Call], clients: int, seconds: float) -> Load:
+    """Clients that ask one thing after the other, none waiting for another."""
+    with requests.Session() as session:
+        expected = {call.name: essence(ask(session, url, call).json()) for call in calls if call.status == 200}
+    load = Load()
+    asyncio.run(_hammer(url, calls, expected, clients, seconds, load))
+    return load
+
+
+async def _hammer(url, calls, expected, clients, seconds, load) -> None:
+    deadline = time.monotonic() + seconds
+    connector = aiohttp.TCPConnector(limit=clients)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(60)) as session:
+        await asyncio.gather(*(_client(session, url, calls, expected, k, deadline, load) for k in range(clients)))
+
+
+async def _client(session, url, calls, expected, number, deadline, load) -> None:
+    while time.monotonic() < deadline:
+        call = calls[number % len(calls)]
+        number += 1
+        began = time.monotonic()
+        try:
+            headers = {"Content-Type": call.content_type}
+            async with session.post(url + call.path, data=call.content, headers=headers) as response:
+                answer, status = await response.json(content_type=None), response.status
+                retry_after = response.headers.get("Retry-After")
+        except (aiohttp.ClientError, TimeoutError):
+            load.lost += 1
+            await asyncio.sleep(0.05)
+            continue
+        load.statuses[status] += 1
+        if status == 429:
+            load.no_retry_after += retry_after is None
+            await asyncio.sleep(0.05)  # less than asked for, to keep up the pressure
+            continue
+        if status != call.status:
+            load.unexpected[f"{call.name}: {status}"] += 1
+        elif status == 200:
+            load.seconds.append(time.monotonic() - began)
+            load.wrong += essence(answer) != expected[call.name]
+
+
+# --------------------------------------------------------------------------- figures
+
+
+def parts_ms(artifacts: Path, repetitions: int = 30) -> dict[str, dict[str, float]]:
+    """Where the milliseconds go, measured in this process on one thread."""
+
+    diagnoser = Diagnoser.load(artifacts)
+    files = {path.name: path.read_bytes() for path in sorted((artifacts / "examples").glob("normal.*"))}
+    leads = (artifacts / "examples" / "anterior_infarction.json").read_bytes()
+    recording = read_uploaded(files)
+    npy = io.BytesIO()
+    np.save(npy, recording.signal)
+    signal_mv = model_input(recording, 1.0)
+    steps = {
+        "read JSON": lambda: recording_from_json(leads),
+        "read WFDB": lambda: read_uploaded(files),
+        "read NPY": lambda: read_uploaded({"ecg.npy": npy.getvalue()}, 500, "mV"),
+        "resample": lambda: model_input(recording, 1.0),
+        "quality": lambda: assess(recording),
+        "all of diagnose": lambda: diagnoser.diagnose(recording),
+        "intervals": lambda: measure_intervals(recording),
+    }
+    for task, network in diagnoser.networks.items():
+        signals = scale_signal(signal_mv, network.input_scale)[None]
+        steps[f"network {task}"] = lambda n=network, s=signals: predict_probabilities(
+            n.logits_of, s, n.window_s, n.stride_s
+        )
+    return {name: clocked(step, repetitions) for name, step in steps.items()}
+
+
+def clocked(step: Callable[[], object], repetitions: int) -> dict[str, float]:
+    """Median and best wall-clock ms, and the processor's ms, which a busy machine disturbs less."""
+    step()
+    wall, cpu = [], []
+    for _ in range(repetitions):
+        began, worked = time.perf_counter(), time.thread_time()
+        step()
+        cpu.append(1000 * (time.thread_time() - worked))
+        wall.append(1000 * (time.perf_counter() - began))
+    return {"p50": rounded(np.median(wall)), "best": rounded(min(wall)), "cpu_p50": rounded(np.median(cpu))}
+
+
+def rounded(value: float) -> float:
+    return round(float(value), 2)
+
+
+def wrk_requests_per_s(url: str, call: Call, clients: int, seconds: int) -> float | None:
+    """Requests per s of wrk on one good call; None where wrk is not installed."""
+    if shutil.which("wrk") is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "body").write_bytes(call.content)
+        script = Path(folder, "post.lua")
+        script.write_text(
+            f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "{call.content_type}"\n'
+            f'wrk.body = io.open("{folder}/body", "rb"):read("*a")\n'
+        )
+        command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "-s", str(script), url + call.path]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", printed)[1])
+
+
+def api_speed(
+    artifacts: Path,
+    seconds: float = 10,
+    clients: int = 64,
+    workers: int = 2,
+    rounds: int = 5,
+    requests_a_round: int = 20,
+) -> dict:
+    """Everything this file measures, JSON-ready; times in ms.
+
+    The load's memory is that of all workers after a fifth of the time and at the end.
+    """
+    calls = good_calls(artifacts)
+    timed = {call.name: [] for call in calls}
+    with running_server(artifacts, workers=1) as (url, _):
+        for _ in range(rounds):  # taking turns, so that a busy machine slows all alike
+            for call in calls:
+                timed[call.name].append(server_ms(url, call, requests_a_round))
+        wrk = wrk_requests_per_s(url, calls[0], clients=2, seconds=5)
+    with running_server(artifacts, workers=workers) as (url, pid):
+        pids = worker_processes(pid)
+        warm_up = hammer(url, calls + bad_calls(), clients, seconds / 5)
+        before = resident_mb(pids)
+        load = hammer(url, calls + bad_calls(), clients, seconds)
+        after = resident_mb(pids)
+    answered = load.statuses[200]
+    return {
+        "server_ms": {
+            name: {
+                "p50": rounded(np.median(rows)),
+                "best_round_p50": rounded(min(np.median(row) for row in rows)),
+                "target": TARGETS_MS[name],
+            }
+            for name, rows in timed.items()
+        },
+        "parts_ms": parts_ms(artifacts),
+        "wrk_requests_per_s": wrk,
+        "load": {
+            "clients": clients,
+            "workers": workers,
+            "seconds": seconds,
+            "statuses": dict(sorted((load.statuses + warm_up.statuses).items())),
+            "unexpected": dict(load.unexpected + warm_up.unexpected),
+            "wrong_answers": load.wrong + warm_up.wrong,
+            "lost_connections": load.lost + warm_up.lost,
+            "answers_per_s": rounded(answered / seconds),
+            "answer_p50_ms": rounded(1000 * np.median(load.seconds)) if answered else None,
+            "answer_p99_ms": rounded(1000 * np.quantile(load.seconds, 0.99)) if answered else None,
+            "memory_mb": [rounded(before), rounded(after)],
+        },
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--artifacts", default=str(DEFAULT_OUT), help="the networks (default: artifacts)")
+    parser.add_argument("--out", default=str(DEFAULT_OUT), help="gets benchmark_api.json (default: artifacts)")
+    parser.add_argument("--seconds", type=float, default=10, help="of load (default: %(default)s)")
+    parser.add_argument("--clients", type=int, default=64, help="(default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=2, help="of the server under load (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="of timing (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    try:
+        figures = api_speed(
+            Path(arguments.artifacts), arguments.seconds, arguments.clients, arguments.workers, arguments.rounds
+        )
+        text = json.dumps({"machine": machine_facts(), **figures}, indent=1) + "\n"
+        write_text(Path(arguments.out) / "benchmark_api.json", text)
+    except (OSError, RuntimeError, TimeoutError, requests.RequestException) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(text, end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

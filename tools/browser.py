@@ -1,0 +1,164 @@
+"""The running page in a real browser, for tests, screenshots and timings.
+
+Playwright drives the machine's own Chromium (Debian: apt-get install chromium); BROWSER names another one.
+"""
+
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+from playwright.sync_api import sync_playwright
+
+from config import DEFAULT_OUT, PROJECT, data_directory
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+DESKTOP, PHONE = (1400, 900), (390, 844)
+START_S, STOP_S, ANSWER_S = 180, 10, 120
+PAPER = ".paper-scroll img"
+
+
+def chromium() -> str | None:
+    """Path of the browser, or None where there is none."""
+    return os.environ.get("BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@contextmanager
+def serve(artifacts: Path | str = DEFAULT_OUT, data: Path | str | None = None) -> Iterator[str]:
+    """Run the page on a free port; gives its address. Raises RuntimeError if it does not start."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(PROJECT / "app.py"), "--server.headless", "true"]
+    command += ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.fileWatcherType", "none"]
+    environment = os.environ | {"HMT_ARTIFACTS": str(artifacts), "PTBXL_DIR": str(data or data_directory())}
+    server = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + START_S
+        while not _answers(f"{address}/_stcore/health"):
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the page did not start within {START_S} s; run streamlit run app.py to see why")
+            time.sleep(0.2)
+        yield address
+    finally:
+        server.terminate()
+        try:
+            server.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urlopen(address, timeout=2) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+@contextmanager
+def window(size: tuple[int, int] = DESKTOP, dark: bool = False, scale: float = 1.0) -> Iterator:
+    """A Playwright page in a browser of its own. Raises RuntimeError without a browser."""
+
+    path = chromium()
+    if path is None:
+        raise RuntimeError("no Chromium: apt-get install chromium, or name a browser in BROWSER")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        page = browser.new_page(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme="dark" if dark else "light",
+            device_scale_factor=scale,
+        )
+        page.set_default_timeout(1000 * ANSWER_S)
+        try:
+            yield page
+        finally:
+            browser.close()
+
+
+def settle(page, fragments: bool = False) -> None:
+    """Wait until the server has sent everything; not where fragments keep it busy."""
+    if not fragments:
+        page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+
+
+def wait_for_paper(page, words: str) -> None:
+    """Wait for an ECG whose description has these words."""
+    page.wait_for_selector(f'{PAPER}[alt*="{words}"]')
+
+
+def show_panel(page) -> None:
+    """Open the panel with the choices where it is folded away, as on a phone."""
+    button = page.get_by_test_id("stExpandSidebarButton")
+    if button.is_visible():
+        button.click()
+        page.get_by_test_id("stSidebarCollapseButton").wait_for()
+
+
+def page_timings(artifacts: Path | str = DEFAULT_OUT, rounds: int = 5) -> dict[str, float]:
+    """Seconds a reader waits with warm caches, medians over rounds, in a real browser.
+
+    first_paint_s: from the address to the ECG on its paper. change_of_ecg_s: from choosing another example to its
+    drawing. explanation_s: from choosing a class to its shading, the networks' reasons computed anew.
+    Raises RuntimeError without a browser or if the page does not start.
+    """
+    paints, changes, reasons = [], [], []
+    with serve(artifacts) as address:
+        with window() as page:
+            _open(page, address)
+            page.wait_for_timeout(8000)  # the libraries behind reasons load in the background
+        for _ in range(rounds):
+            with window() as page:
+                paints.append(_open(page, address))
+        with window() as page:
+            _open(page, address)
+            names = ["Normal ECG", "Lateral ischaemia", "Left bundle branch block", "Left ventricular hypertrophy"]
+            for name, shaded in zip(names, ("NORM", "STTC", "CD", "HYP"), strict=True):
+                page.get_by_label("Example", exact=True).first.click()
+                option = page.get_by_role("option", name=name)
+                option.wait_for()
+                changes.append(_click_and_wait(page, option, name.lower()))
+                settle(page)
+                button = page.locator(".st-key-shaded").get_by_text(shaded, exact=True)
+                reasons.append(_click_and_wait(page, button, f"shaded for {shaded}"))
+                button.click()
+                settle(page)
+    return {
+        "first_paint_s": round(statistics.median(paints), 2),
+        "change_of_ecg_s": round(statistics.median(changes), 2),
+        "explanation_s": round(statistics.median(reasons), 2),
+    }
+
+
+def _open(page, address: str) -> float:
+    """Open the page; the seconds until the ECG is there."""
+    began = time.perf_counter()
+    page.goto(address)
+    page.wait_for_selector(PAPER)
+    return time.perf_counter() - began
+
+
+def _click_and_wait(page, target, words: str) -> float:
+    """Click; the seconds until an ECG so described is there."""
+    began = time.perf_counter()
+    target.click()
+    wait_for_paper(page, words)
+    return time.perf_counter() - began

@@ -1,0 +1,98 @@
+"""How good the same weights are when leads are missing.
+
+    python eval_leads.py                                        # fold 9, the shipped network
+    python eval_leads.py --split test --checkpoint other.pth
+
+Missing leads are zeros, as every reader leaves them. Two of I, II and III give all six limb leads exactly, so "I, II"
+is judged with six and "I, II, V2" with seven. Writes lead_sets_SPLIT.json.
+"""
+
+import argparse
+import json
+import sys
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from config import LEADS, LIMB_LEADS, SPLIT_FOLDS, SYNTHETIC_NOTICE
+from dataset import PTBXLDataset
+from evaluation.bootstrap import BOOTSTRAP_DRAWS, patient_weights, point_and_interval
+from evaluation.cli import add_shared_flags
+from evaluation.metrics import auroc_and_auprc
+from evaluation.predictions import load_task, predict_split
+from files import sha256, write_text
+from models.checkpoint import Checkpoint, CheckpointError
+from ptbxl.index import DatasetError
+
+LEAD_SETS = {
+    "twelve leads": LEADS,
+    "I, II, V2": (*LIMB_LEADS, "V2"),
+    "I, II": LIMB_LEADS,
+    "I": ("I",),
+}
+
+
+class FewerLeads(nn.Module):
+    """A network whose input lacks all leads but some."""
+
+    def __init__(self, network: nn.Module, leads: tuple[str, ...]):
+        super().__init__()
+        self.network = network
+        self.register_buffer("present", torch.tensor([float(lead in leads) for lead in LEADS])[:, None])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.network(x * self.present)
+
+
+def measure(checkpoint: Checkpoint, split: PTBXLDataset, leads: tuple[str, ...]) -> dict:
+    """Macro AUROC and AUPRC of labelled recordings, each with its interval."""
+    labelled = np.flatnonzero(split.labelled)
+    network = FewerLeads(checkpoint.network(), leads).eval()
+    probabilities = predict_split(network, split, labelled, checkpoint.window_s, checkpoint.stride_s)
+    targets = split.targets[labelled]
+    patients = patient_weights(split.patient_ids[labelled])
+    weights = np.vstack([np.ones(len(labelled)), patients])
+    figures = np.mean(
+        [auroc_and_auprc(probabilities[:, k], targets[:, k], weights) for k in range(targets.shape[1])], axis=0
+    )
+    return {"auroc": point_and_interval(figures[0]), "auprc": point_and_interval(figures[1])}
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_shared_flags(parser)
+    parser.add_argument("--split", default="val", choices=("val", "test"), help="(default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    try:
+        path, checkpoint, split = load_task(arguments, "multilabel", arguments.split)
+        sets = {}
+        for name, leads in LEAD_SETS.items():
+            sets[name] = {"leads": list(leads), **measure(checkpoint, split, leads)}
+            auroc, auprc = sets[name]["auroc"]["value"], sets[name]["auprc"]["value"]
+            print(f"{name:14} AUROC {auroc:.4f}  AUPRC {auprc:.4f}", flush=True)
+        content = {
+            "split": arguments.split,
+            "fold": SPLIT_FOLDS[arguments.split][0],
+            "n": int(split.labelled.sum()),
+            "model": checkpoint.model,
+            "checkpoint_sha256": sha256(path),
+            "data_sha256": split.fold_sha256,
+            "synthetic": checkpoint.synthetic or split.is_synthetic,
+            "intervals": f"95 %, {BOOTSTRAP_DRAWS} bootstrap resamples by patient",
+            "date": date.today().isoformat(),
+            "lead_sets": sets,
+        }
+        write_text(Path(arguments.out) / f"lead_sets_{arguments.split}.json", json.dumps(content, indent=1) + "\n")
+    except (DatasetError, CheckpointError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if content["synthetic"]:
+        print(SYNTHETIC_NOTICE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

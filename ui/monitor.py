@@ -1,0 +1,55 @@
+"""A bedside monitor fed from a recording: the loop it plays, what it has seen so far, and the sweeping trace."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from config import LEADS
+from ecg.beats import BAND_RATE, find_beats, split_bands
+from ecg.preprocessing import MINIMUM_DURATION_S
+from ecg.recording import Recording
+
+MONITOR_LEADS = ("I", "II", "V2", "V5")
+MEMORY_S = 10.0  # what each prediction looks back on
+BEFORE_BEAT_S = 0.3  # before an R peak, between the last T wave and the P wave
+SWEEP_RATE = 250  # samples/s sent to the browser, at most
+TEMPLATE = Path(__file__).with_name("monitor.html")
+
+
+def seamless_loop(recording: Recording) -> Recording:
+    """The recording from before its first beat to before its last one, so that it repeats without a jump.
+
+    What each lead's ends differ by is taken off as a straight line. Without two beats the recording stays as it is.
+    """
+    peaks = find_beats(split_bands(recording.signal, recording.sampling_rate).qrs)[0] / BAND_RATE - BEFORE_BEAT_S
+    starts = np.round(peaks[peaks >= 0] * recording.sampling_rate).astype(int)
+    if len(starts) < 2:
+        return recording
+    signal = recording.signal[:, starts[0] : starts[-1]]
+    step = recording.signal[:, [starts[-1]]] - signal[:, :1]
+    signal = signal - step * np.linspace(0, 1, signal.shape[1], endpoint=False, dtype=np.float32)
+    return replace(recording, signal=signal)
+
+
+def last_seconds(loop: Recording, now_s: float) -> Recording | None:
+    """What a monitor that has played ``loop`` for ``now_s`` seconds remembers; None while it is too little to judge."""
+    seconds = min(now_s, MEMORY_S)
+    if seconds < MINIMUM_DURATION_S:
+        return None
+    end = round(now_s * loop.sampling_rate)
+    samples = np.arange(end - round(seconds * loop.sampling_rate), end)
+    return replace(loop, signal=np.take(loop.signal, samples, axis=1, mode="wrap"))
+
+
+def monitor_html(loop: Recording) -> str:
+    """A page with the sweeping traces of the loop, from its start."""
+    stride = max(1, round(loop.sampling_rate / SWEEP_RATE))
+    traces = [
+        {"lead": lead, "mv": np.round(row - np.median(row), 3).tolist()}
+        for lead, row in zip(LEADS, loop.signal[:, ::stride], strict=True)
+        if lead in MONITOR_LEADS
+    ]
+    facts = {"rate": loop.sampling_rate / stride, "traces": traces}
+    return TEMPLATE.read_text(encoding="utf-8").replace('"FACTS"', json.dumps(facts))
