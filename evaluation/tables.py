@@ -1,69 +1,8 @@
-"""Metrics as Markdown tables."""
+"""Markdown tables: the one helper that writes them, and the tables of metrics files."""
 
-BY_SCORE_COLUMNS = {"auroc": "AUROC", "auprc": "AUPRC", "accuracy": "accuracy", "f1": "F1"}
+from collections.abc import Iterable, Sequence
 
-
-def by_score_table(content: dict) -> str:
-    """The binary network beside the multi-label one, and MI against everything, as Markdown."""
-    columns = [key for key in BY_SCORE_COLUMNS if all(key in figures for figures in content["by_score"].values())]
-    lines = [
-        "| answered by | N | " + " | ".join(BY_SCORE_COLUMNS[key] for key in columns) + " |",
-        "|---" * (len(columns) + 2) + "|",
-    ]
-    for score, figures in content["by_score"].items():
-        chosen = ", chosen on fold 9" if score == content["score"] else ""
-        cells = " | ".join(metric_cell(figures[key]) for key in columns)
-        lines.append(f"| {score} network{chosen} | {content['n']:,} | {cells} |")
-    everything = content.get("mi_against_everything")
-    if everything:
-        rest = " | –" * (len(columns) - 2)
-        for name, figures in everything["figures"].items():
-            cells = f"{metric_cell(figures['auroc'])} | {metric_cell(figures['auprc'])}"
-            lines.append(f"| {name}; MI against everything | {everything['n']:,} | {cells}{rest} |")
-    return "\n".join(lines)
-
-
-def comparison_table(content: dict) -> str:
-    """Figures, sizes and differences as Markdown, a row a network."""
-    lines = [
-        "| network | parameters | MACs | CPU ms | AUROC | AUPRC | F1 | AUROC against the first | p |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in content["networks"]:
-        cells = [
-            row["name"],
-            f"{row['parameters']:,}",
-            f"{row['multiply_accumulates'] / 1e6:.0f} M",
-            f"{row['cpu_ms']:.1f}",
-            *(metric_cell(row[key]) for key in ("auroc", "auprc", "f1")),
-        ]
-        difference = row.get("difference", {}).get("auroc")
-        if difference:
-            low, high = difference["ci95"]
-            cells += [f"{difference['value']:+.4f} ({low:+.4f} to {high:+.4f})", f"{difference['p']:.3f}"]
-        else:
-            cells += ["–", "–"]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def metrics_table(content: dict) -> str:
-    """The figures of a metrics file with their intervals, a row a class."""
-    classes = [key for key, value in content.items() if isinstance(value, dict) and "auroc" in value]
-    ordered = [*(name for name in classes if name not in ("macro", "macro_all", "in_sample")), "macro", "macro_all"]
-    n = {"macro": f"macro, labelled (n = {content['n']:,})", "macro_all": f"macro, all (n = {content['n_all']:,})"}
-    lines = [
-        "| class | " + " | ".join(TABLE_COLUMNS.values()) + " |",
-        "|---" * (len(TABLE_COLUMNS) + 1) + "|",
-    ]
-    for name in ordered:
-        lines.append(
-            f"| {n.get(name, name)} | " + " | ".join(metric_cell(content[name][key]) for key in TABLE_COLUMNS) + " |"
-        )
-    return "\n".join(lines)
-
-
-TABLE_COLUMNS = {
+METRIC_COLUMNS = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
     "f1": "F1",
@@ -72,11 +11,92 @@ TABLE_COLUMNS = {
     "brier": "Brier",
     "ece": "ECE",
 }
+TABLE_COLUMNS = METRIC_COLUMNS
+BY_SCORE_COLUMNS = {"auroc": "AUROC", "auprc": "AUPRC", "accuracy": "accuracy", "f1": "F1"}
 
 
-def metric_cell(figure: dict) -> str:
-    """A figure with its interval, for a table."""
-    if figure["value"] is None:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; cells are written with ``str``, None as a dash. Raises ValueError if a row has another length.
+
+    >>> print(markdown_table(("lead", "mV"), [("V1", 0.1), ("V2", None)]))
+    | lead | mV |
+    |---|---|
+    | V1 | 0.1 |
+    | V2 | – |
+    """
+    lines = [_line(header), "|---" * len(header) + "|"]
+    for row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"a table of {len(header)} columns got a row of {len(row)}: {row}")
+        lines.append(_line(row))
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[object]) -> str:
+    texts = ("–" if cell is None else str(cell).replace("|", "\\|") for cell in cells)
+    return "| " + " | ".join(texts) + " |"
+
+
+def metric_cell(metric: dict) -> str:
+    """A metric ``{"value": ..., "ci95": [low, high]}`` with its interval."""
+    if metric["value"] is None:
         return "–"
-    low, high = figure["ci95"]
-    return f"{figure['value']:.3f} ({low:.3f}–{high:.3f})" if low is not None else f"{figure['value']:.3f}"
+    low, high = metric["ci95"]
+    return f"{metric['value']:.3f} ({low:.3f}–{high:.3f})" if low is not None else f"{metric['value']:.3f}"
+
+
+def difference_cell(difference: dict) -> str:
+    """A paired difference with its sign and interval."""
+    low, high = difference["ci95"]
+    return f"{difference['value']:+.4f} ({low:+.4f} to {high:+.4f})"
+
+
+def percent_cell(metric: dict) -> str:
+    """A share with its interval, in percent."""
+    low, high = metric["ci95"]
+    return f"{metric['value']:.1%} ({low:.1%}–{high:.1%})"
+
+
+def metrics_table(content: dict) -> str:
+    """The metrics of a metrics file with their intervals, a row a class, the macro averages last."""
+    classes = [key for key, value in content.items() if isinstance(value, dict) and "auroc" in value]
+    ordered = [*(name for name in classes if name not in ("macro", "macro_all", "in_sample")), "macro", "macro_all"]
+    names = {"macro": f"macro, labelled (n = {content['n']:,})", "macro_all": f"macro, all (n = {content['n_all']:,})"}
+    rows = ([names.get(name, name), *(metric_cell(content[name][key]) for key in METRIC_COLUMNS)] for name in ordered)
+    return markdown_table(["class", *METRIC_COLUMNS.values()], rows)
+
+
+def by_score_table(content: dict) -> str:
+    """The binary network beside the multi-label one, and MI against everything."""
+    columns = [key for key in BY_SCORE_COLUMNS if all(key in metrics for metrics in content["by_score"].values())]
+    rows = []
+    for score, metrics in content["by_score"].items():
+        chosen = ", chosen on fold 9" if score == content["score"] else ""
+        cells = (metric_cell(metrics[key]) for key in columns)
+        rows.append([f"{score} network{chosen}", f"{content['n']:,}", *cells])
+    everything = content.get("mi_against_everything")
+    if everything:
+        for name, metrics in everything["figures"].items():
+            cells = (metric_cell(metrics[key]) if key in metrics else None for key in columns)
+            rows.append([f"{name}; MI against everything", f"{everything['n']:,}", *cells])
+    return markdown_table(["answered by", "N", *(BY_SCORE_COLUMNS[key] for key in columns)], rows)
+
+
+def comparison_table(content: dict) -> str:
+    """Metrics, sizes and differences of compared networks, a row a network."""
+    header = ["network", "parameters", "MACs", "CPU ms", "AUROC", "AUPRC", "F1", "AUROC against the first", "p"]
+    rows = []
+    for network in content["networks"]:
+        difference = network.get("difference", {}).get("auroc")
+        rows.append(
+            [
+                network["name"],
+                f"{network['parameters']:,}",
+                f"{network['multiply_accumulates'] / 1e6:.0f} M",
+                f"{network['cpu_ms']:.1f}",
+                *(metric_cell(network[key]) for key in ("auroc", "auprc", "f1")),
+                difference_cell(difference) if difference else None,
+                f"{difference['p']:.3f}" if difference else None,
+            ]
+        )
+    return markdown_table(header, rows)
