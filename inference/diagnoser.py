@@ -22,7 +22,7 @@ from ecg.quality import Quality, assess
 from ecg.recording import Recording, RecordingError
 from ecg.windows import predict_probabilities
 from inference.backends import InferenceError, Network, load_network, onnx_name
-from inference.decisions import Decisions, ThresholdsError, load_decisions, multilabel_score
+from inference.decisions import POOR_QUALITY, Decisions, ThresholdsError, load_decisions, multilabel_score
 from inference.manifest import SELF_TEST_ECG, SELF_TEST_TOLERANCE, self_test_recording, verify_files
 
 
@@ -151,7 +151,7 @@ class Diagnoser:
         if multilabel.uncertain(calibrated["multilabel"])[0]:
             near = nearest_class(multilabel, calibrated["multilabel"])
             reasons.append(f"the probability of {near} is too close to its threshold to decide either way")
-        if quality is not None and quality.severity in ("caution", "unusable"):
+        if quality is not None and quality.severity in POOR_QUALITY:
             reasons.append("the recording's quality is poor")
         return Diagnosis(
             {name: float(p) for name, p in zip(SUPERCLASSES, calibrated["multilabel"][0], strict=True)},
