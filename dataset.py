@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from config import LEADS, MICROVOLTS_PER_MILLIVOLT, SPLIT_FOLDS, TASK_CLASSES
+from config import LEADS, MICROVOLTS_PER_MILLIVOLT, SAMPLING_RATE, SPLIT_FOLDS, TASK_CLASSES
 from ecg.preprocessing import scale_signal
+from ecg.recording import Recording
 from ptbxl.cache import CHUNK, SignalCache, open_cache
 from ptbxl.index import DatasetError, Index, read_index, task_targets
 
@@ -72,6 +73,11 @@ class PTBXLDataset(torch.utils.data.Dataset):
 
     def __getitem__(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.from_numpy(self.signals([number])[0]), torch.from_numpy(self.targets[number])
+
+    def recording(self, number: int) -> Recording:
+        """One ECG in mV at 100 Hz, equal to what `ptbxl.records.read_recording` reads from its file."""
+        signal = scale_signal(self._signals[self.rows[number]], MICROVOLTS_PER_MILLIVOLT)
+        return Recording(signal=signal, sampling_rate=SAMPLING_RATE, present=np.ones(len(LEADS), bool))
 
     @property
     def samples(self) -> int:
