@@ -32,7 +32,7 @@ from torch import nn
 from torch.nn.functional import logsigmoid
 
 from config import LEADS, SAMPLING_RATE
-from ecg.plotting.draw import Span
+from ecg.plotting.layout import Span
 from ecg.windows import window_starts
 from models.checkpoint import logits_function
 
