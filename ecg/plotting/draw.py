@@ -3,17 +3,11 @@
     figure = draw(recording, Scale(25, 10), "3x4", caption="PTB-XL 1, woman of 56", notice=RESEARCH_ONLY)
     save(figure, "ecg.pdf")  # A4 landscape: print at 100 %, and 25 mm on the paper are 1 s
 
-`layout` is geometry only: which stretch of which lead lies where on the page. Together with `Page.x_mm`,
-`Page.y_mm`, `trace_mm` and `calibration_mm` it serves any view; `draw` and `draw_page` are the matplotlib one.
-All positions are in mm from the page's lower left corner, y upwards.
-
-Nothing is filtered. Each lead is moved up or down as a whole, so that its median lies on its baseline: the offset
-of an amplifier says nothing about the heart and could push a trace off the paper.
+`ecg.plotting.layout` decides where everything goes; this module draws it with matplotlib.
 """
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,18 +19,21 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from config import LEADS
 from ecg.plotting.layout import (
     A4_LANDSCAPE_MM,
     BOTTOM_MM,
+    LEAD_NAME_MM,
     SQUARE_MM,
     TOP_MM,
     Box,
     Page,
     Scale,
+    Span,
     Strip,
     calibration_mm,
     layout,
+    lead_name_y_mm,
+    shaded_boxes,
     trace_mm,
 )
 from ecg.recording import Recording
@@ -50,23 +47,6 @@ PAPER, FINE_LINE, STRONG_LINE, INK, MUTED_INK = "#fffcfb", "#f8dcdc", "#ecabab",
 SHADE = "#0072b2"  # blue stands out from pink for colour-blind readers too
 DENSEST_SHADE = 0.5  # opacity at strength 1, with the grid still visible
 TRACE_MM, FINE_LINE_MM, STRONG_LINE_MM = 0.28, 0.1, 0.18
-BADGE_MM = (9.0, 3.0)  # room for the name of a lead
-
-
-@dataclass(frozen=True)
-class Span:
-    """A stretch of one lead to be shaded: from ``start_s`` to ``end_s`` (s), strength from 0 (none) to 1."""
-
-    lead: str
-    start_s: float
-    end_s: float
-    strength: float
-
-    def __post_init__(self):
-        if self.lead not in LEADS:
-            raise ValueError(f"no lead {self.lead!r}; choose from {', '.join(LEADS)}")
-        if not self.start_s <= self.end_s or not 0 <= self.strength <= 1:
-            raise ValueError(f"a span ends after it starts and its strength is from 0 to 1, unlike {self}")
 
 
 def draw(
@@ -81,7 +61,7 @@ def draw(
 ) -> Figure:
     """Draw a recording on a page of its own; `layout` explains the first three arguments and ``size_mm``.
 
-    shading: stretches to mark, in every strip of their lead.
+    shading: spans to mark, in every strip of their lead.
     caption: one line above the grid, such as what the recording is.
     notice: one line at the foot, such as "synthetic" or "research only".
     """
@@ -109,9 +89,9 @@ def draw_page(
     lines = _draw_lines(axes, [*traces.values(), *calibration_mm(page)], INK, TRACE_MM, zorder=4)
     lines.set_clip_path(paper)  # tall waves run over their neighbours, as on real paper, but end with the grid
     for strip in page.strips:
-        _draw_badge(axes, page, strip, traces.get(strip))
+        _draw_lead_name(axes, page, strip, traces.get(strip))
     _draw_text_line(axes, page, page.height_mm - TOP_MM + 2.5, caption, size=8, weight="bold")
-    _draw_text_line(axes, page, BOTTOM_MM - 4.5, page.statement, size=7.5)
+    _draw_text_line(axes, page, BOTTOM_MM - 4.5, page.scale_text, size=7.5)
     _draw_text_line(axes, page, BOTTOM_MM - 8.5, notice, size=7.5, weight="bold")
 
 
@@ -134,27 +114,23 @@ def _draw_grid(axes: Axes, grid: Box) -> Rectangle:
 
 def _draw_shading(axes: Axes, page: Page, shading: Sequence[Span]) -> None:
     bands, colours = [], []
-    for strip in page.strips:
-        bottom, top = strip.y_mm - page.row_mm / 2, strip.y_mm + page.row_mm / 2
-        for span in shading:
-            start, end = max(span.start_s, strip.start_s), min(span.end_s, strip.end_s)
-            if span.lead == strip.lead and start < end:
-                left, right = page.x_mm(strip, start), page.x_mm(strip, end)
-                bands.append([(left, bottom), (left, top), (right, top), (right, bottom)])
-                colours.append((*to_rgb(SHADE), DENSEST_SHADE * span.strength))
+    for box, strength in shaded_boxes(page, shading):
+        left, right, bottom, top = box.x_mm, box.x_mm + box.width_mm, box.y_mm, box.y_mm + box.height_mm
+        bands.append([(left, bottom), (left, top), (right, top), (right, bottom)])
+        colours.append((*to_rgb(SHADE), DENSEST_SHADE * strength))
     # Smoothed edges would show as seams between spans that touch.
     patches = PolyCollection(bands, facecolors=colours, edgecolors="none", antialiased=False, zorder=2)
     axes.add_collection(patches, autolim=False)
 
 
-def _draw_badge(axes: Axes, page: Page, strip: Strip, trace: np.ndarray | None) -> None:
-    """The lead's name at the start of its strip, and words where there is no trace."""
+def _draw_lead_name(axes: Axes, page: Page, strip: Strip, trace: np.ndarray | None) -> None:
+    """The lead's name at the start of its strip, and "not recorded" where there is no trace."""
     halo = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
     style = {"family": FONT, "bbox": halo, "zorder": 3}
-    y_mm = badge_y_mm(page, strip, trace)
+    y_mm = lead_name_y_mm(page, strip, trace)
     axes.text(strip.x_mm + 1, y_mm, strip.label, size=8, weight="bold", **style)
     if strip.start_s > 0:  # marks the change of lead, up beside the name, where it is not taken for a pacing spike
-        ends = [(strip.x_mm, y_mm - 0.6), (strip.x_mm, y_mm + BADGE_MM[1] - 0.3)]
+        ends = [(strip.x_mm, y_mm - 0.6), (strip.x_mm, y_mm + LEAD_NAME_MM[1] - 0.3)]
         _draw_lines(axes, [ends], MUTED_INK, STRONG_LINE_MM, zorder=3)
     if not strip.present:
         width_mm = page.x_mm(strip, strip.end_s) - strip.x_mm
@@ -163,17 +139,9 @@ def _draw_badge(axes: Axes, page: Page, strip: Strip, trace: np.ndarray | None) 
         _shrink(text, width_mm - 2)
 
 
-def badge_y_mm(page: Page, strip: Strip, trace: np.ndarray | None) -> float:
-    """Where the name stands in mm: 5 mm above the baseline, or over the first wave as far as the row above allows."""
-    near = [] if trace is None else trace[trace[:, 0] < strip.x_mm + BADGE_MM[0], 1]
-    wave = np.nanmax([strip.y_mm + 4, *near]) + 1
-    row_above = strip.y_mm + page.row_mm - 2
-    return min(wave, row_above - BADGE_MM[1], page.grid.y_mm + page.grid.height_mm - BADGE_MM[1])
-
-
-def _draw_text_line(axes: Axes, page: Page, y_mm: float, words: str, **style) -> None:
+def _draw_text_line(axes: Axes, page: Page, y_mm: float, content: str, **style) -> None:
     """One line as wide as the grid at most."""
-    line = " ".join(words.split())
+    line = " ".join(content.split())
     text = axes.text(page.grid.x_mm, y_mm, line, family=FONT, color=INK, parse_math=False, zorder=5, **style)
     _shrink(text, page.grid.width_mm)
 
@@ -192,19 +160,19 @@ def save(figure: Figure, path: Path | str) -> None:
         _write(figure, unfinished, suffix)
 
 
-def export(figure: Figure, form: str) -> bytes:
+def export(figure: Figure, file_format: str) -> bytes:
     """A drawing as the bytes of a "pdf", "png" (254 dpi) or "svg"."""
     content = io.BytesIO()
-    _write(figure, content, _known_format(form, form))
+    _write(figure, content, _known_format(file_format, file_format))
     return content.getvalue()
 
 
-def _known_format(form: str, name: str) -> str:
-    if form not in PICTURE_FORMATS:
+def _known_format(file_format: str, name: str) -> str:
+    if file_format not in PICTURE_FORMATS:
         raise ValueError(f"an ECG is saved as {', '.join(PICTURE_FORMATS)}, not {name!r}")
-    return form
+    return file_format
 
 
-def _write(figure: Figure, target: Path | io.BytesIO, form: str) -> None:
+def _write(figure: Figure, target: Path | io.BytesIO, file_format: str) -> None:
     with rc_context({"pdf.fonttype": 42}):  # text that can be searched and copied
-        figure.savefig(target, format=form, dpi=DPI)
+        figure.savefig(target, format=file_format, dpi=DPI)

@@ -1,5 +1,12 @@
-"""Where everything goes on a page of ECG paper, in mm."""
+"""Where everything goes on a page of ECG paper: geometry only, shared by every view.
 
+All positions are in mm from the page's lower left corner, y upwards.
+
+Nothing is filtered. Each lead is moved up or down as a whole, so that its median lies on its baseline: the offset
+of an amplifier says nothing about the heart and could push a trace off the paper.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil, floor
 
@@ -15,6 +22,7 @@ SQUARE_MM = 5  # between two strong lines
 SIDE_MM, TOP_MM, BOTTOM_MM = 8, 11, 14  # least distance of the grid from the page's edges; text lies above and below
 LEAD_IN_MM, LEAD_OUT_MM = 20, 10  # grid before the traces (the calibration pulse stands there) and after them
 CALIBRATION_MV, CALIBRATION_S = 1.0, 0.2
+LEAD_NAME_MM = (9.0, 3.0)  # room for the name of a lead: width, height
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,8 @@ CABRERA_LEADS = ("aVL", "I", "-aVR", "II", "aVF", "III") + CHEST_LEADS
 
 
 def _in_columns(leads: tuple[str, ...], rows: int, rhythm: tuple[str, ...] = ()) -> Arrangement:
-    return Arrangement(tuple(leads[first : first + rows] for first in range(0, len(leads), rows)), rhythm)
+    columns = tuple(leads[first : first + rows] for first in range(0, len(leads), rows))
+    return Arrangement(columns=columns, rhythm=rhythm)
 
 
 ARRANGEMENTS = {
@@ -67,11 +76,27 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Span:
+    """A part of one lead to be shaded: from ``start_s`` to ``end_s`` (s), strength from 0 (invisible) to 1."""
+
+    lead: str
+    start_s: float
+    end_s: float
+    strength: float
+
+    def __post_init__(self):
+        if self.lead not in LEADS:
+            raise ValueError(f"no lead {self.lead!r}; choose from {', '.join(LEADS)}")
+        if not self.start_s <= self.end_s or not 0 <= self.strength <= 1:
+            raise ValueError(f"a span ends after it starts and its strength is from 0 to 1, unlike {self}")
+
+
+@dataclass(frozen=True)
 class Strip:
-    """A stretch of one lead on the page.
+    """A part of one lead on the page.
 
     lead: as in ``config.LEADS``. sign: -1 where the lead is drawn inverted, else 1. row: from the top.
-    start_s, end_s: the stretch, in s of the recording.
+    start_s, end_s: the part shown, in s of the recording.
     x_mm: where it starts. y_mm: its baseline, where ``baseline_mv`` (mV, the lead's median) is drawn.
     present: whether the lead was recorded.
     """
@@ -119,7 +144,7 @@ class Page:
         return strip.y_mm + strip.sign * (millivolts - strip.baseline_mv) * self.scale.gain_mm_mv
 
     @property
-    def statement(self) -> str:
+    def scale_text(self) -> str:
         """Speed, gain, filter and time shown, for the foot of the page."""
         shown, total = f"{round(self.shown_s, 2):g} s", f"{round(self.duration_s, 2):g} s"
         time = total if shown == total else f"first {shown} of {total}"
@@ -140,6 +165,7 @@ def layout(
     scale: 25 mm/s and 10 mm/mV unless given.
     arrangement: a key of ``ARRANGEMENTS``.
     size_mm: width and height of the page.
+    Raises ValueError for an unknown arrangement or a page that is too small.
     """
     scale = scale or Scale()
     if arrangement not in ARRANGEMENTS:
@@ -153,11 +179,18 @@ def layout(
     shown_s = min(recording.duration, room_mm / scale.speed_mm_s)
 
     def strip(name: str, row: int, start_s: float, end_s: float) -> Strip:
-        lead, sign = name.removeprefix("-"), -1 if name.startswith("-") else 1
-        x_mm = grid.x_mm + LEAD_IN_MM + start_s * scale.speed_mm_s
-        baseline_mv = _median(_stretch(recording, lead, 0, shown_s)[1])
-        present = bool(recording.present[LEADS.index(lead)])
-        return Strip(lead, sign, row, start_s, end_s, x_mm, 0.0, baseline_mv, present)
+        lead = name.removeprefix("-")
+        return Strip(
+            lead=lead,
+            sign=-1 if name.startswith("-") else 1,
+            row=row,
+            start_s=start_s,
+            end_s=end_s,
+            x_mm=grid.x_mm + LEAD_IN_MM + start_s * scale.speed_mm_s,
+            y_mm=0.0,
+            baseline_mv=_median(_samples(recording, lead, 0, shown_s)[1]),
+            present=bool(recording.present[LEADS.index(lead)]),
+        )
 
     edges_s = np.linspace(0, shown_s, len(columns) + 1).tolist()
     strips = [
@@ -166,7 +199,17 @@ def layout(
         for row, name in enumerate(names)
     ]
     strips += [strip(name, len(columns[0]) + row, 0.0, shown_s) for row, name in enumerate(rhythm)]
-    page = Page(*size_mm, grid, scale, tuple(strips), 0.0, (0.0,) * rows, recording.duration, shown_s)
+    page = Page(
+        width_mm=size_mm[0],
+        height_mm=size_mm[1],
+        grid=grid,
+        scale=scale,
+        strips=tuple(strips),
+        row_mm=0.0,
+        baselines_mm=(0.0,) * rows,
+        duration_s=recording.duration,
+        shown_s=shown_s,
+    )
     return _with_baselines(page, recording)
 
 
@@ -195,10 +238,10 @@ def _grid(size_mm: tuple[float, float]) -> Box:
     width, height = size_mm
     across = floor((width - 2 * SIDE_MM) / SQUARE_MM) * SQUARE_MM
     up = floor((height - TOP_MM - BOTTOM_MM) / SQUARE_MM) * SQUARE_MM
-    return Box((width - across) / 2, BOTTOM_MM, across, up)
+    return Box(x_mm=(width - across) / 2, y_mm=BOTTOM_MM, width_mm=across, height_mm=up)
 
 
-def _stretch(recording: Recording, lead: str, start_s: float, end_s: float) -> tuple[np.ndarray, np.ndarray]:
+def _samples(recording: Recording, lead: str, start_s: float, end_s: float) -> tuple[np.ndarray, np.ndarray]:
     """Times (s) and voltages (mV) of a lead's samples from ``start_s`` to ``end_s``, both included."""
     rounding = 1e-6  # in samples
     first = ceil(start_s * recording.sampling_rate - rounding)
@@ -214,7 +257,7 @@ def _median(values: np.ndarray) -> float:
 
 def trace_mm(page: Page, strip: Strip, recording: Recording) -> np.ndarray:
     """The points of a strip's trace, ``(samples, 2)`` in mm; NaN where the recording has no number."""
-    seconds, millivolts = _stretch(recording, strip.lead, strip.start_s, strip.end_s)
+    seconds, millivolts = _samples(recording, strip.lead, strip.start_s, strip.end_s)
     heights = page.y_mm(strip, np.where(np.isfinite(millivolts), millivolts, np.nan))
     return np.column_stack([page.x_mm(strip, seconds), heights])
 
@@ -227,3 +270,27 @@ def calibration_mm(page: Page) -> list[np.ndarray]:
     xs = [start - 2, start, start, end, end, end + 2]
     rows = page.baselines_mm if height < page.row_mm else page.baselines_mm[-1:]
     return [np.column_stack([xs, np.array([0, 0, height, height, 0, 0]) + y_mm]) for y_mm in rows]
+
+
+def shaded_boxes(page: Page, spans: Sequence[Span]) -> list[tuple[Box, float]]:
+    """Where the spans lie on the page, with their strengths: one box for every strip that shows a part of a span."""
+    boxes = []
+    for strip in page.strips:
+        for span in spans:
+            start, end = max(span.start_s, strip.start_s), min(span.end_s, strip.end_s)
+            if span.lead == strip.lead and start < end:
+                left, right = page.x_mm(strip, start), page.x_mm(strip, end)
+                box = Box(x_mm=left, y_mm=strip.y_mm - page.row_mm / 2, width_mm=right - left, height_mm=page.row_mm)
+                boxes.append((box, span.strength))
+    return boxes
+
+
+def lead_name_y_mm(page: Page, strip: Strip, trace: np.ndarray | None) -> float:
+    """Where a lead's name stands: 5 mm above the baseline, or over the first wave as far as the row above allows.
+
+    trace: of the strip, as `trace_mm` returns it; None if the lead was not recorded.
+    """
+    near = [] if trace is None else trace[trace[:, 0] < strip.x_mm + LEAD_NAME_MM[0], 1]
+    wave = np.nanmax([strip.y_mm + 4, *near]) + 1
+    row_above = strip.y_mm + page.row_mm - 2
+    return min(wave, row_above - LEAD_NAME_MM[1], page.grid.y_mm + page.grid.height_mm - LEAD_NAME_MM[1])
