@@ -1,19 +1,26 @@
-# make demo    the whole pipeline on a small generated data set
-# make train   the real thing, from data/ptbxl
-# make test    lint and tests
-# make report  tables of README.md and MODEL_CARD.md from artifacts/
+# make demo          the whole pipeline on a small generated data set
+# make train         the real thing, from data/ptbxl
+# make test          lint and all tests, about 8 minutes on two cores
+# make test-fast     the unit tests, in less than a minute
+# make lint          ruff, and the order in which folders may import one another
+# make report        tables and drawing of the documents from artifacts/
+# make report-check  do the documents agree with artifacts/?
 
 PYTHON ?= python3
 BIN := .venv/bin
 # threads that wait without spinning do not starve whatever else runs on the machine
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo train test report
+.PHONY: demo train test test-fast lint report report-check
 
 .venv/ready: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/ready-dev: requirements-dev.txt .venv/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
 demo: .venv/ready
@@ -34,10 +41,19 @@ train: .venv/ready
 	done
 	$(BIN)/python export_onnx.py
 
-test: .venv/ready
+lint: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
+
+test: lint
 	$(BIN)/python -m pytest
 
-report: .venv/ready
-	$(BIN)/python report.py
+test-fast: .venv/ready-dev
+	$(BIN)/python -m pytest -m unit
+
+report: .venv/ready-dev
+	$(BIN)/python -m tools.update_docs
+
+report-check: .venv/ready-dev
+	$(BIN)/python -m tools.update_docs --check

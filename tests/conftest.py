@@ -1,28 +1,36 @@
-"""A generated data set and a network trained on it, made once a session; the real PTB-XL where it is."""
+"""A generated data set and a network trained on it, made once a run; the real PTB-XL where it is.
+
+The folder of a test is its marker: unit, integration, browser or real_data, the last also for any test that asks for
+`real`. Fixtures are made when first asked for, and the commands that train are imported then, so that
+`pytest -m unit` starts at once.
+"""
 
 import contextlib
 import io
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
 
-import eval_multilabel
-import threshold_search
 from config import BINARY, MULTILABEL, data_directory
 from ecg.synthetic.writer import write_dataset
-from export_onnx import export_all
 from ptbxl.index import Index, read_index
-from tests.support.real_data import unavailable
-from tools.make_examples import write_examples
-from training.cli import train_command
+from tests.support.built_once import built_once
+from tests.support.required import unavailable
 
 # no wall-clock limits on a busy machine, and the same examples on every run
 settings.register_profile("project", deadline=None, derandomize=True)
 settings.load_profile("project")
 
 FAST_TRAINING = ["--epochs", "20", "--patience", "20", "--quiet", "--threads", "1"]
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        needs_ptbxl = "real" in getattr(item, "fixturenames", ())
+        item.add_marker("real_data" if needs_ptbxl else item.path.relative_to(Path(__file__).parent).parts[0])
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,9 +42,11 @@ def one_thread():
 @pytest.fixture(scope="session")
 def demo_data(tmp_path_factory):
     """A generated data set; tests that change files copy it."""
-    directory = tmp_path_factory.mktemp("demo") / "data"
-    write_dataset(directory, patients=150, seed=0, progress=False)
-    return directory
+
+    def build(directory):
+        write_dataset(directory / "data", patients=150, seed=0, progress=False)
+
+    return built_once(tmp_path_factory, "demo", build)[0] / "data"
 
 
 @pytest.fixture
@@ -58,36 +68,46 @@ def real() -> Index:
 
 @pytest.fixture(scope="session")
 def trained(demo_data, tmp_path_factory):
-    """--out of the three commands run on the generated data, and what each printed."""
-    out = tmp_path_factory.mktemp("trained")
-    printed = {}
-    for name, command in (
-        (
-            "train",
-            lambda: train_command(
-                {"multilabel": MULTILABEL}, "", ["--data", str(demo_data), "--out", str(out), *FAST_TRAINING]
-            ),
-        ),
-        ("thresholds", lambda: threshold_search.main(["--data", str(demo_data), "--out", str(out)])),
-        ("val", lambda: eval_multilabel.main(["--data", str(demo_data), "--out", str(out)])),
-        ("test", lambda: eval_multilabel.main(["--data", str(demo_data), "--out", str(out), "--split", "test"])),
-    ):
-        with contextlib.redirect_stdout(io.StringIO()) as text:
-            assert command() == 0
-        printed[name] = text.getvalue()
-    return out, printed
+    """--out of the commands run on the generated data, and what each printed."""
+    import eval_multilabel
+    import threshold_search
+    from training.cli import train_command
+
+    def build(out):
+        shared = ["--data", str(demo_data), "--out", str(out)]
+        commands = {
+            "train": lambda: train_command({"multilabel": MULTILABEL}, "", [*shared, *FAST_TRAINING]),
+            "thresholds": lambda: threshold_search.main(shared),
+            "val": lambda: eval_multilabel.main(shared),
+            "test": lambda: eval_multilabel.main([*shared, "--split", "test"]),
+        }
+        printed = {}
+        for name, command in commands.items():
+            with contextlib.redirect_stdout(io.StringIO()) as text:
+                assert command() == 0
+            printed[name] = text.getvalue()
+        return printed
+
+    return built_once(tmp_path_factory, "trained", build)
 
 
 @pytest.fixture(scope="session")
 def served(trained, demo_data, tmp_path_factory):
     """A directory with everything inference reads, of networks trained on the generated data."""
-    out = tmp_path_factory.mktemp("served")
-    for name in ("multilabel_best.pth", "multilabel_thresholds.json"):
-        shutil.copy(trained[0] / name, out / name)
-    shared = ["--data", str(demo_data), "--out", str(out)]
-    for task in BINARY:
-        assert train_command(BINARY, "", [*shared, "--task", task, "--epochs", "1", "--quiet", "--threads", "1"]) == 0
-        assert threshold_search.main([*shared, "--task", task, "--score", "binary"]) == 0
-    write_examples(out / "examples")
-    export_all(out)
-    return out
+    import threshold_search
+    from export_onnx import export_all
+    from tools.make_examples import write_examples
+    from training.cli import train_command
+
+    def build(out):
+        for name in ("multilabel_best.pth", "multilabel_thresholds.json"):
+            shutil.copy(trained[0] / name, out / name)
+        shared = ["--data", str(demo_data), "--out", str(out)]
+        for task in BINARY:
+            arguments = [*shared, "--task", task, "--epochs", "1", "--quiet", "--threads", "1"]
+            assert train_command(BINARY, "", arguments) == 0
+            assert threshold_search.main([*shared, "--task", task, "--score", "binary"]) == 0
+        write_examples(out / "examples")
+        export_all(out)
+
+    return built_once(tmp_path_factory, "served", build)[0]

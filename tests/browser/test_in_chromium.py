@@ -13,6 +13,7 @@ from pypdf import PdfReader
 
 from config import DEFAULT_OUT, LEADS, PROJECT, RESEARCH_ONLY
 from ecg.synthetic.writer import write_dataset
+from tests.support.required import unavailable
 from tools.browser import ANSWER_S, PAPER, PHONE, chromium, serve, settle, show_panel, wait_for_paper, window
 
 ARTIFACTS = Path(os.environ.get("HMT_ARTIFACTS") or DEFAULT_OUT)
@@ -22,9 +23,7 @@ ARTIFACTS = Path(os.environ.get("HMT_ARTIFACTS") or DEFAULT_OUT)
 def address(tmp_path_factory):
     """The page, served with the shipped networks and a small generated data set."""
     if chromium() is None:
-        if os.environ.get("REQUIRE_BROWSER"):
-            pytest.fail("REQUIRE_BROWSER is set, and there is no Chromium")
-        pytest.skip("no Chromium: apt-get install chromium")
+        unavailable("there is no Chromium: apt-get install chromium", "REQUIRE_BROWSER")
     data = tmp_path_factory.mktemp("generated")
     write_dataset(data, patients=60, seed=0, progress=False)
     with serve(ARTIFACTS, data) as address:

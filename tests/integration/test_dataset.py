@@ -20,7 +20,7 @@ from ptbxl.check import RELEASE_COUNTS
 from ptbxl.command import main
 from ptbxl.index import DatasetError, read_index, task_targets
 from ptbxl.records import read_microvolts, read_recording, record_path
-from tests.support.real_data import unavailable
+from tests.support.required import unavailable
 
 
 def cached(directory):
