@@ -1,6 +1,6 @@
-"""How synthetic is the generated data set? Measured both ways against the real PTB-XL.
+"""Compare the generated data set with the real PTB-XL, and write docs/synthetic.md.
 
-    python measure_synthetic.py        # needs data/ptbxl and artifacts/multilabel_best.pth; writes docs/synthetic.md
+    python -m tools.measure_synthetic        # needs data/ptbxl and artifacts/multilabel_best.pth; a few minutes
 
 A network trained on generated ECGs alone is tested on real fold 9, and the shipped network,
 trained on real ECGs, is tested on the generated ones.
@@ -18,6 +18,7 @@ from dataset import PTBXLDataset
 from ecg.synthetic.writer import write_dataset
 from evaluation.metrics import auroc_and_auprc
 from evaluation.predictions import predict_split
+from evaluation.tables import markdown_table
 from files import sha256, write_text
 from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from ptbxl.index import DatasetError, read_index
@@ -42,26 +43,28 @@ def class_aurocs(checkpoint: Checkpoint, data: Path, splits: tuple[str, ...]) ->
     return [auroc_and_auprc(scores[:, k], targets[:, k], once)[0].item() for k in range(len(SUPERCLASSES))], len(scores)
 
 
-def page(rows: list[tuple[str, str, int, list[float]]], facts: str) -> str:
-    """docs/synthetic.md."""
-    lines = [
-        "# How synthetic is the generated data set?",
-        "",
-        "Measured both ways by `python measure_synthetic.py`. No number here is a target, and a network trained on",
-        "generated ECGs is no diagnostic tool: the nearer the mixed rows come to the others, the more the generated",
-        "ECGs share with real ones.",
-        "",
-        "| trained on | tested on | N | " + " | ".join(SUPERCLASSES) + " | macro |",
-        "|---" * (len(SUPERCLASSES) + 4) + "|",
-    ]
-    for trained, tested, n, values in rows:
-        cells = " | ".join(f"{value:.3f}" for value in (*values, np.mean(values)))
-        lines.append(f"| {trained} | {tested} | {n:,} | {cells} |")
-    return "\n".join([*lines, "", "AUROC, recordings with at least one superclass. " + facts, "", CALIBRATED_ON, ""])
+INTRODUCTION = """\
+# How synthetic is the generated data set?
+
+Written by `python -m tools.measure_synthetic`: a network trained on generated ECGs is tested on real ones, and the
+shipped network, trained on real ECGs, on generated ones. No number here is a target, and a network trained on
+generated ECGs is no diagnostic tool. The nearer the mixed rows come to the others, the more the generated ECGs share
+with real ones."""
 
 
-def measure(data: Path, work: Path, checkpoint_path: Path, patients: int, threads: int) -> str:
-    """Generate, train, test both ways; returns the page."""
+def document(rows: list[tuple[str, str, int, list[float]]], facts: str) -> str:
+    """The text of docs/synthetic.md. rows: trained on, tested on, N, AUROC of each superclass."""
+    cells = (
+        [trained, tested, f"{n:,}", *(f"{value:.3f}" for value in (*values, np.mean(values)))]
+        for trained, tested, n, values in rows
+    )
+    table = markdown_table(["trained on", "tested on", "N", *SUPERCLASSES, "macro"], cells)
+    note = "AUROC, recordings with at least one superclass. " + facts
+    return "\n\n".join([INTRODUCTION, table, note, CALIBRATED_ON]) + "\n"
+
+
+def compare_both_ways(data: Path, work: Path, checkpoint_path: Path, patients: int, threads: int) -> str:
+    """Generate, train and test; returns the text of docs/synthetic.md. Raises DatasetError or CheckpointError."""
     real = load_checkpoint(checkpoint_path)
     read_index(data)
     generated = work / "generated"
@@ -82,20 +85,20 @@ def measure(data: Path, work: Path, checkpoint_path: Path, patients: int, thread
         f"{count:,} recordings of {patients:,} generated patients (seed 0), the recipe of `config.py`; "
         f"shipped checkpoint `{sha256(checkpoint_path)[:12]}`; {date.today().isoformat()}."
     )
-    return page(rows, facts)
+    return document(rows, facts)
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="the real PTB-XL (default: PTBXL_DIR, else data/ptbxl)")
-    parser.add_argument("--work", default=str(PROJECT / "demo" / "measure"), help="generated data and its network")
+    parser.add_argument("--work", default=str(PROJECT / "demo" / "synthetic"), help="generated data and its network")
     parser.add_argument("--checkpoint", default=str(DEFAULT_OUT / "multilabel_best.pth"), help="(default: %(default)s)")
     parser.add_argument("--out", default=str(PROJECT / "docs" / "synthetic.md"), help="(default: %(default)s)")
     parser.add_argument("--patients", type=int, default=1000, help="to generate (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch (default: %(default)s)")
     arguments = parser.parse_args(argv)
     try:
-        text = measure(
+        text = compare_both_ways(
             data_directory(arguments.data),
             Path(arguments.work),
             Path(arguments.checkpoint),
