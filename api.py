@@ -7,43 +7,61 @@
         http://127.0.0.1:8000/predict
 
 Settings come from environment variables, HMT_ARTIFACTS, HMT_API_KEY and so on: see `Settings` and docs/api.md.
-Every error is an RFC 9457 problem that says what to do. Reading, networks and quality run in a few threads; whoever
-finds them busy and the queue full gets 429 at once. Logs are one JSON line a request and hold nothing of the ECG.
+Every error is an RFC 9457 problem that says what to do. Reading, networks and quality run in a few threads; requests
+beyond those and their queue are rejected with 429. Logs are one JSON line a request and hold nothing of the ECG.
 """
 
 import argparse
 import asyncio
 import logging.config
+import multiprocessing
 import os
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import uvicorn
+from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from prometheus_client import CollectorRegistry
 from prometheus_fastapi_instrumentator import Instrumentator
 
 from config import RESEARCH_ONLY
+from serving.admission import allow_open_files
 from serving.logs import LOGGING
-from serving.middleware import RequestMiddleware
+from serving.middleware import RequestMiddleware, is_request_id
 from serving.problems import ERROR_HANDLERS
 from serving.routes import authorised, guarded, router
 from serving.schemas import request_bodies
 from serving.settings import HANGING_S, Settings, read_settings
 from serving.state import Metrics, Server, load
 
+log = logging.getLogger("ecg_api")
+
 
 @asynccontextmanager
 async def lifespan(app: FastAPI):
+    """Load the networks in the background, so that /health and /ready are there at once."""
     logging.config.dictConfig(LOGGING)
     server = app.state.server
+    if warning := allow_open_files(server.settings.receiving):
+        log.warning(warning)
     server.threads = ThreadPoolExecutor(server.settings.concurrency, thread_name_prefix="diagnose")
-    await asyncio.wrap_future(server.threads.submit(load, server))
+    loading = server.threads.submit(load, server)
+    if not is_first_process():
+        await asyncio.wrap_future(loading)
     yield
     server.threads.shutdown(wait=False, cancel_futures=True)
+
+
+def is_first_process() -> bool:
+    """Whether no sibling may be ready yet: a later worker that opened unloaded would answer 503 in a ready one's place.
+
+    multiprocessing numbers a parent's children from 1, and a worker that replaces another gets a new number.
+    """
+    return multiprocessing.current_process().name in ("MainProcess", "SpawnProcess-1")
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -52,13 +70,20 @@ def create_app(settings: Settings) -> FastAPI:
         title="HMT-ECGNet", version="1", description=f"Diagnoses 12-lead ECGs. {RESEARCH_ONLY}", lifespan=lifespan
     )
     registry = CollectorRegistry()
-    app.state.server = Server(settings, Metrics(registry))
+    app.state.server = Server(settings=settings, metrics=Metrics(registry))
     app.include_router(router)
     app.include_router(guarded, dependencies=[Depends(authorised)] if settings.api_key.get_secret_value() else [])
     for error, handler in ERROR_HANDLERS.items():
         app.add_exception_handler(error, handler)
     Instrumentator(registry=registry).instrument(app).expose(app, include_in_schema=False)
-    app.add_middleware(RequestMiddleware, max_body_bytes=settings.max_body_bytes)
+    add_middleware(app, settings)
+    document_request_bodies(app, settings.max_batch)
+    return app
+
+
+def add_middleware(app: FastAPI, settings: Settings) -> None:
+    """The last added is the outermost."""
+    app.add_middleware(RequestMiddleware)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -67,18 +92,21 @@ def create_app(settings: Settings) -> FastAPI:
             allow_headers=["Content-Type", "X-API-Key", "X-Request-ID"],
             expose_headers=["X-Request-ID", "Retry-After", "Server-Timing"],
         )
+    app.add_middleware(CorrelationIdMiddleware, validator=is_request_id)
 
+
+def document_request_bodies(app: FastAPI, max_batch: int) -> None:
+    """Add to the OpenAPI document the bodies that the routes decode themselves."""
     generated = app.openapi
 
     def openapi() -> dict:
         if app.openapi_schema is None:
             document = generated()
-            for path, body in request_bodies(settings.max_batch).items():
+            for path, body in request_bodies(max_batch).items():
                 document["paths"][path]["post"]["requestBody"] = body
         return app.openapi_schema
 
     app.openapi = openapi
-    return app
 
 
 app = create_app(read_settings())
@@ -91,12 +119,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=settings.port, help="(default: %(default)s)")
     parser.add_argument("--workers", type=int, default=settings.workers, help="processes (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory(prefix="ecg-metrics-") as metrics:
-        if arguments.workers > 1:  # the workers add up what /metrics shows
+    several = arguments.workers > 1
+    with tempfile.TemporaryDirectory(prefix="ecg-metrics-") if several else nullcontext() as metrics:
+        if several:  # the workers add up what /metrics shows
             os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", metrics)
-        application = "api:app" if arguments.workers > 1 else app
         uvicorn.run(
-            application,
+            "api:app" if several else app,
             host=arguments.host,
             port=arguments.port,
             workers=arguments.workers,

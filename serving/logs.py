@@ -1,29 +1,45 @@
-"""Logs as one JSON object a line."""
+"""Logs as one JSON object a line, with the request id; nothing in them was written by a client."""
 
-import json
-import logging
-import time
+import traceback
+from pathlib import Path
+
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonFormatter
 
 
-class JsonLines(logging.Formatter):
-    """Each log record as one JSON object; times are UTC."""
+class JsonLines(JsonFormatter):
+    """Of an exception it shows type and frames, never the message, which may quote an ECG or a name."""
 
-    converter = time.gmtime
-    default_time_format, default_msec_format = "%Y-%m-%dT%H:%M:%S", "%s.%03dZ"
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {"time": self.formatTime(record), "level": record.levelname, "message": record.getMessage()}
-        return json.dumps(line | getattr(record, "fields", {}))
+    def formatException(self, ei) -> list[str]:
+        frames = traceback.extract_tb(ei[2])
+        return [ei[0].__name__, *(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)]
 
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"json": {"()": JsonLines}},
-    "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}},
+    "filters": {"request_id": {"()": "asgi_correlation_id.CorrelationIdFilter"}},
+    "formatters": {
+        "json": {
+            "()": JsonLines,
+            "fmt": ["levelname", "message", "correlation_id"],
+            "timestamp": "time",
+            "rename_fields": {"levelname": "level", "correlation_id": "request_id"},
+            "reserved_attrs": [*RESERVED_ATTRS, "color_message"],
+        }
+    },
+    "handlers": {
+        "stdout": {
+            "class": "logging.StreamHandler",
+            "stream": "ext://sys.stdout",
+            "formatter": "json",
+            "filters": ["request_id"],
+        }
+    },
     "loggers": {
         "ecg_api": {"handlers": ["stdout"], "level": "INFO", "propagate": False},
         "uvicorn": {"handlers": ["stdout"], "level": "INFO", "propagate": False},
-        "uvicorn.access": {"handlers": [], "level": "WARNING", "propagate": False},  # ours says more, of less
+        "uvicorn.access": {"handlers": [], "level": "WARNING", "propagate": False},  # replaced by our line a request
+        "asgi_correlation_id": {"level": "ERROR"},  # it warns of every request id it replaces
     },
 }

@@ -1,5 +1,6 @@
 """The paths of the server."""
 
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -7,6 +8,8 @@ from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 
+import msgspec
+from asgi_correlation_id import correlation_id
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.security import APIKeyHeader
 from starlette.datastructures import UploadFile
@@ -18,19 +21,21 @@ from ecg.preprocessing import FULL_DURATION_S
 from ecg.readers import read_uploaded
 from ecg.readers.channels import MAX_SAMPLING_RATE, MAX_SIGNALS
 from ecg.recording import Recording, RecordingError, printable
-from serving.admission import admission, computed, received
-from serving.problems import Problem, problem
+from serving.admission import computed, diagnosis_place, received
+from serving.problems import Problem, problem_of, problem_out
 from serving.schemas import (
     BATCH_DECODER,
     BatchOut,
-    IntervalsOut,
     ModelOut,
     Prediction,
+    ProblemOut,
     Status,
     decode,
     recording_from_json,
 )
 from serving.state import Server
+
+log = logging.getLogger("ecg_api")
 
 
 async def uploaded_files(request: Request) -> dict[str, bytes]:
@@ -58,24 +63,28 @@ def predict_one(server: Server, read: Callable[[], Recording], with_intervals: b
     began = time.perf_counter()
     try:
         recording = read()
-        if recording.duration > server.settings.max_duration_s:
-            raise Problem(
-                413,
-                f"the recording lasts {recording.duration:.0f} s; at most {server.settings.max_duration_s:g} s are "
-                f"read here: cut out the part that matters, {FULL_DURATION_S:g} s are enough",
-            )
-        answer = Prediction.model_validate(server.diagnoser.diagnose(recording))
+        require_duration(recording, server.settings.max_duration_s)
+        prediction = Prediction.model_validate(server.diagnoser.diagnose(recording))
         if with_intervals:
-            answer.intervals = IntervalsOut.model_validate(measure_intervals(recording))
+            prediction.intervals = measure_intervals(recording)
     except (Problem, RecordingError):
         server.metrics.recordings.labels("refused").inc()
         raise
-    answer.request_id = request_id
+    prediction.request_id = request_id
     server.metrics.recordings.labels("answered").inc()
-    for name in answer.predicted_classes:
+    for name in prediction.predicted_classes:
         server.metrics.predicted.labels(name).inc()
     server.metrics.seconds.observe(time.perf_counter() - began)
-    return answer
+    return prediction
+
+
+def require_duration(recording: Recording, limit_s: float) -> None:
+    if recording.duration > limit_s:
+        raise Problem(
+            413,
+            f"the recording lasts {recording.duration:.0f} s; at most {limit_s:g} s are read here: "
+            f"cut out the part that matters, {FULL_DURATION_S:g} s are enough",
+        )
 
 
 PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
@@ -116,7 +125,7 @@ Ready = Annotated[Server, Depends(ready_server)]
 WithIntervals = Annotated[bool, Query(alias="intervals", description="heart rate, PR, QRS, QT, QTc and axes as well")]
 
 
-async def one_answer(
+async def predicted(
     request: Request,
     server: Server,
     read_body: Callable[[], Awaitable],
@@ -124,28 +133,29 @@ async def one_answer(
     with_intervals: bool,
 ) -> Response:
     """The response to one recording: reader makes it of the body, in one of the threads."""
+    request_id = correlation_id.get()
 
-    def answer(content) -> str:
-        read = partial(reader, content)
-        return predict_one(server, read, with_intervals, request.state.request_id).model_dump_json()
+    def predict_as_json(content) -> str:
+        return predict_one(server, partial(reader, content), with_intervals, request_id).model_dump_json()
 
-    async with admission(server):
-        content = await received(server, read_body)
+    content = await received(server, read_body)
+    async with diagnosis_place(server):
         began = time.monotonic()
-        text = await computed(server, began + server.settings.time_limit_s, answer, content)
-    return Response(text, headers=timing(began), media_type="application/json")
+        text = await computed(server, began + server.settings.time_limit_s, predict_as_json, content)
+    return json_response(text, began)
 
 
-def timing(began: float) -> dict[str, str]:
-    """How long the answer took once the request was there, queueing included (W3C Server Timing)."""
-    return {"Server-Timing": f"answer;dur={1000 * (time.monotonic() - began):.2f}"}
+def json_response(text: str, began: float) -> Response:
+    """With how long it took since the request was received, queueing included (W3C Server Timing)."""
+    headers = {"Server-Timing": f"answer;dur={1000 * (time.monotonic() - began):.2f}"}
+    return Response(text, headers=headers, media_type="application/json")
 
 
 @guarded.post("/predict", response_model=Prediction, responses=POST_PROBLEMS)
 async def predict(request: Request, server: Ready, with_intervals: WithIntervals = False) -> Response:
     """Diagnose one ECG given as numbers."""
     require_type(request, "application/json")
-    return await one_answer(request, server, request.body, recording_from_json, with_intervals)
+    return await predicted(request, server, request.body, recording_from_json, with_intervals)
 
 
 @guarded.post("/predict/file", response_model=Prediction, responses=POST_PROBLEMS)
@@ -164,32 +174,38 @@ async def predict_file(
     """
     require_type(request, "multipart/form-data")
     read = partial(read_uploaded, sampling_rate=sampling_rate, units=units)
-    return await one_answer(request, server, partial(uploaded_files, request), read, with_intervals)
+    return await predicted(request, server, partial(uploaded_files, request), read, with_intervals)
 
 
 @guarded.post("/predict/batch", response_model=BatchOut, responses=POST_PROBLEMS)
 async def predict_batch(request: Request, server: Ready, with_intervals: WithIntervals = False) -> Response:
-    """Diagnose several ECGs given as numbers: one answer or one problem for each, in order."""
+    """Diagnose several ECGs given as numbers: one prediction or one problem for each, in order."""
     require_type(request, "application/json")
-    request_id, limit = request.state.request_id, server.settings.max_batch
-    async with admission(server):
-        body = await received(server, request.body)
+    limit = server.settings.max_batch
+    body = await received(server, request.body)
+    async with diagnosis_place(server):
         began = time.monotonic()
         deadline = began + server.settings.time_limit_s
         given = (await computed(server, deadline, decode, BATCH_DECODER, body)).recordings
         if len(given) > limit:
             raise Problem(413, f"{len(given)} recordings; at most {limit} in one request: send the rest in another")
-        results = []
-        for raw in given:
-            read = partial(recording_from_json, raw)
-            try:
-                results.append(await computed(server, deadline, predict_one, server, read, with_intervals, request_id))
-            except RecordingError as error:
-                results.append(problem(422, str(error), request_id))
-            except Problem as error:
-                results.append(problem(error.status, error.detail, request_id))
+        results = [await batch_result(server, deadline, raw, with_intervals) for raw in given]
         text = BatchOut(results=results).model_dump_json()
-    return Response(text, headers=timing(began), media_type="application/json")
+    return json_response(text, began)
+
+
+async def batch_result(
+    server: Server, deadline: float, raw: msgspec.Raw, with_intervals: bool
+) -> Prediction | ProblemOut:
+    """One recording of a batch; whatever goes wrong with it spoils no other."""
+    read, request_id = partial(recording_from_json, raw), correlation_id.get()
+    try:
+        return await computed(server, deadline, predict_one, server, read, with_intervals, request_id)
+    except Exception as error:
+        problem = problem_of(error)
+        if problem.status == 500:
+            log.error("a recording of a batch", exc_info=error)
+        return problem_out(problem, request_id)
 
 
 @guarded.get("/model", response_model=ModelOut, responses=problems(401, 503))
@@ -206,5 +222,5 @@ async def health() -> dict:
 
 @router.get("/ready", response_model=Status, responses=problems(503))
 async def ready(server: Ready) -> dict:
-    """The networks are loaded and gave the known answer to a stored ECG; 503 with the reason otherwise."""
+    """The networks are loaded and gave the known probabilities of a stored ECG; 503 with the reason otherwise."""
     return {"status": "ready"}

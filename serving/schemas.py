@@ -1,18 +1,21 @@
-"""What clients send and what they get: JSON read by msgspec, answers written by Pydantic, both described in /docs."""
+"""What clients send and what they get: JSON read by msgspec, responses written by Pydantic, both described in /docs."""
 
 from typing import Annotated
 
 import msgspec
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from config import LEADS, RESEARCH_ONLY
 from ecg.beats import MINIMUM_RATE
+from ecg.intervals import Intervals
 from ecg.preprocessing import MINIMUM_DURATION_S
+from ecg.quality import Flag
 from ecg.readers.channels import MAX_SAMPLING_RATE, MAX_SIGNALS, from_leads
 from ecg.recording import Recording, RecordingError, printable
 from ecg.synthetic.patients import example_cases
 from ecg.synthetic.simulation import synthesise
+from inference.diagnoser import BinaryResult
 
 # --------------------------------------------------------------------------- what goes in
 
@@ -80,67 +83,32 @@ def recording_from_json(body: bytes | msgspec.Raw) -> Recording:
 # --------------------------------------------------------------------------- what comes out
 
 
-class Out(BaseModel):
-    """Filled from the dataclass of the same fields."""
+class QualityOut(BaseModel):
+    """`ecg.quality.Quality` without its arrays. severity: good, note, caution or unusable. heart_rate: beats/min."""
 
     model_config = ConfigDict(from_attributes=True)
-
-
-class BinaryAnswer(Out):
-    """probability is calibrated; positive: at or above the threshold; uncertain: too near to it."""
-
-    probability: float = Field(ge=0, le=1)
-    threshold: float
-    positive: bool
-    uncertain: bool
-
-
-class FlagOut(Out):
-    name: str
-    lead: str | None
-    value: float
-    unit: str
-    limit: float
-    severity: str
-    sentence: str
-
-
-class QualityOut(Out):
-    """severity: good, note, caution or unusable. heart_rate: beats/min."""
 
     severity: str
     usable: bool
     heart_rate: float | None
-    flags: list[FlagOut]
+    flags: list[Flag]
     not_judged: list[str]
 
 
-class IntervalsOut(Out):
-    """Heart rate in beats/min, intervals in ms, axes in degrees; null where unreliable, with the reason."""
-
-    heart_rate: float | None
-    pr: float | None
-    qrs: float | None
-    qt: float | None
-    qtc_bazett: float | None
-    qtc_fridericia: float | None
-    p_axis: float | None
-    qrs_axis: float | None
-    reasons: dict[str, str]
-
-
-class Prediction(Out):
+class Prediction(BaseModel):
     """The diagnosis of one recording. model: SHA-256 of the checkpoint behind each task."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     probabilities: dict[str, float]
     predicted_classes: list[str]
     thresholds: dict[str, float]
-    mi_vs_norm: BinaryAnswer
-    norm_vs_abnormal: BinaryAnswer
+    mi_vs_norm: BinaryResult
+    norm_vs_abnormal: BinaryResult
     uncertain: bool
     uncertain_because: list[str]
     quality: QualityOut
-    intervals: IntervalsOut | None = None
+    intervals: Intervals | None = None
     warnings: list[str]
     model: dict[str, str]
     request_id: str = ""
@@ -158,7 +126,7 @@ class ProblemOut(BaseModel):
 
 
 class BatchOut(BaseModel):
-    """One answer or one problem for each recording, in order."""
+    """One prediction or one problem for each recording, in order."""
 
     results: list[Prediction | ProblemOut]
 

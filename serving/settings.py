@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from config import DEFAULT_OUT
@@ -23,14 +23,22 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     workers: int = Field(1, ge=1, description="processes; two or more replace one that dies")
-    api_key: SecretStr = Field(SecretStr(""), description="asked for in X-API-Key; empty: none is")
+    api_key: SecretStr = Field(SecretStr(""), description="required in X-API-Key; empty: none is")
     cors_origins: list[str] = Field([], description='JSON, as ["https://example.org"]; empty: no other site')
-    max_body_bytes: int = Field(MAX_UPLOAD_BYTES + MULTIPART_OVERHEAD, ge=1)
+    max_body_bytes: int = Field(MAX_UPLOAD_BYTES + MULTIPART_OVERHEAD, ge=1, description="of one request")
+    max_held_bytes: int = Field(500_000_000, ge=1, description="of all bodies in memory, in each process, before 429")
     max_duration_s: float = Field(300, ge=FULL_DURATION_S, description="of one recording")
     max_batch: int = Field(64, ge=1, description="recordings in one request")
+    receiving: int = Field(1000, ge=1, description="requests whose body is arriving, in each process, before 429")
     concurrency: int = Field(2, ge=1, description="recordings diagnosed at a time, by each process")
-    waiting: int = Field(32, ge=0, description="requests that may wait, in each process, before 429")
-    time_limit_s: float = Field(30, gt=0, description="for sending a request, and again for answering it")
+    waiting: int = Field(32, ge=0, description="received requests that may wait, in each process, before 429")
+    time_limit_s: float = Field(30, gt=0, description="for receiving a request, and again for diagnosing it")
+
+    @model_validator(mode="after")
+    def one_body_can_be_held(self) -> "Settings":
+        if self.max_held_bytes < self.max_body_bytes:
+            raise ValueError("max_held_bytes must be at least max_body_bytes, or the largest body is always rejected")
+        return self
 
 
 def read_settings() -> Settings:

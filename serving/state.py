@@ -1,7 +1,7 @@
 """What all requests of a process share: networks, threads, counters."""
 
 import json
-import logging.config
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,6 @@ from ecg.readers.channels import MAX_SAMPLING_RATE
 from inference.backends import InferenceError
 from inference.diagnoser import Diagnoser
 from inference.manifest import MANIFEST, self_test_recording
-from serving.memory import keep_freed_memory
 from serving.schemas import ModelOut
 from serving.settings import Settings
 
@@ -43,7 +42,12 @@ class Metrics:
 
 @dataclass(eq=False)
 class Server:
-    """What all requests of a process share. unready: why there is no diagnoser."""
+    """What all requests of a process share.
+
+    unready: why there is no diagnoser.
+    receiving: requests whose body is arriving. held_bytes: of all bodies in memory, finished or not.
+    diagnosing: received requests that are being diagnosed or wait for it.
+    """
 
     settings: Settings
     metrics: Metrics
@@ -51,13 +55,14 @@ class Server:
     diagnoser: Diagnoser | None = None
     facts: dict | None = None
     unready: str = "the networks are still being loaded"
-    admitted: int = 0
+    receiving: int = 0
+    held_bytes: int = 0
+    diagnosing: int = 0
 
 
 def load(server: Server) -> None:
     """Load, verify, self-test and warm up the networks; whatever fails becomes the reason in /ready."""
     directory = server.settings.artifacts
-    keep_freed_memory()
     try:
         diagnoser = Diagnoser.load(directory)
         example = self_test_recording(directory)
@@ -73,7 +78,7 @@ def load(server: Server) -> None:
 
 
 def facts_of(diagnoser: Diagnoser, settings: Settings) -> dict:
-    """What /model answers."""
+    """The content of /model."""
     manifest = json.loads((settings.artifacts / MANIFEST).read_text(encoding="utf-8"))
     return ModelOut(
         classes=SUPERCLASS_NAMES,
@@ -107,7 +112,7 @@ def facts_of(diagnoser: Diagnoser, settings: Settings) -> dict:
 
 
 def stored_metrics(diagnoser: Diagnoser, artifacts: Path) -> dict[str, dict]:
-    """The figures measured on the very checkpoints being served, as ``{"multilabel_val": {...}}``."""
+    """The metrics of the very checkpoints being served, as ``{"multilabel_val": {...}}``."""
     checkpoints = {network.checkpoint_sha256 for network in diagnoser.networks.values()}
     found = {}
     for path in sorted(artifacts.glob("*_metrics_*.json")):

@@ -1,29 +1,25 @@
-"""How fast the server answers, and what it does when everybody asks at once.
+"""Latency and throughput of the server, under load and beside clients that never finish their requests.
 
-    python benchmark_api.py                        # prints, and writes artifacts/benchmark_api.json
-    python benchmark_api.py --seconds 60 --clients 64 --workers 2
+    python -m tools.benchmark_api                        # prints, and writes artifacts/benchmark_api.json
+    python -m tools.benchmark_api --seconds 60 --clients 64 --workers 2
 
 Server-side time is what the server itself says (the Server-Timing header): from the request's last byte to the
-answer's first, transfer excluded. The load mixes good and bad requests over keep-alive connections and compares every
-answer with the one given before the load. wrk, where it is installed, adds the figure of a client that costs nothing.
+response's first, transfer excluded. The load mixes good and bad requests over keep-alive connections and compares every
+prediction with the one before the load. wrk, where it is installed, adds the throughput of a client that costs nothing.
 """
 
 import argparse
 import asyncio
 import io
 import json
-import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +27,7 @@ import aiohttp
 import numpy as np
 import requests
 
-from config import DEFAULT_OUT, PROJECT
+from config import DEFAULT_OUT
 from ecg.intervals import measure_intervals
 from ecg.preprocessing import model_input, scale_signal
 from ecg.quality import assess
@@ -41,8 +37,10 @@ from files import write_text
 from inference.diagnoser import Diagnoser
 from models.checkpoint import machine_facts
 from serving.schemas import recording_from_json
+from tools.server_process import RunningServer, ready_server, resident_mb, unfinished_bodies, worker_processes
 
-STARTUP_S = 300  # of a busy machine
+REQUESTS_A_ROUND = 20
+UNFINISHED_BODIES = (0, 60, 500)
 TARGETS_MS = {"json": 18, "npy": 14, "wfdb": 14, "json, intervals": 150}  # the last: of the delineation alone
 
 
@@ -59,11 +57,11 @@ class Call:
 
 @dataclass(eq=False)
 class Load:
-    """What clients saw. wrong: answers that differ from the one before the load. lost: connections that broke."""
+    """What clients saw. mismatched: predictions that differ from the one before the load. lost: broken connections."""
 
     statuses: Counter = field(default_factory=Counter)
     unexpected: Counter = field(default_factory=Counter)
-    wrong: int = 0
+    mismatched: int = 0
     lost: int = 0
     no_retry_after: int = 0
     seconds: list[float] = field(default_factory=list)
@@ -96,7 +94,7 @@ def good_calls(artifacts: Path) -> list[Call]:
 
 
 def bad_calls() -> list[Call]:
-    """What must be refused, with which status."""
+    """Requests the server must refuse, and the status of each."""
     leads = b'{"sampling_rate": 500, "units": "mV", "leads": {"I": [%s]}}'
     return [
         Call("cut off", "/predict", leads[:40], "application/json", 422),
@@ -108,72 +106,16 @@ def bad_calls() -> list[Call]:
     ]
 
 
-# --------------------------------------------------------------------------- the server under test
+# --------------------------------------------------------------------------- clients
 
 
-@contextmanager
-def running_server(artifacts: Path, workers: int, **settings: str) -> Iterator[tuple[str, int]]:
-    """``python api.py`` on a free port; gives its URL and process id, and ends it. settings: HMT_... without prefix."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "HMT_ARTIFACTS": str(artifacts), "OMP_NUM_THREADS": "1"}
-    environment |= {f"HMT_{name.upper()}": value for name, value in settings.items()}
-    command = [sys.executable, str(PROJECT / "api.py"), "--port", str(port), "--workers", str(workers)]
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            command, env=environment, cwd=PROJECT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            wait_until(lambda: is_ready(url), f"the server is not ready after {STARTUP_S} s")
-            yield url, process.pid
-        finally:
-            process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+def send(session: requests.Session, url: str, call: Call) -> requests.Response:
+    return session.post(url + call.path, data=call.content, headers={"Content-Type": call.content_type}, timeout=60)
 
 
-def wait_until(condition: Callable[[], bool], complaint: str) -> None:
-    """Raises TimeoutError with the complaint."""
-    deadline = time.monotonic() + STARTUP_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(complaint)
-        time.sleep(0.2)
-
-
-def is_ready(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/ready", timeout=5).status_code == 200
-    except requests.RequestException:
-        return False
-
-
-def worker_processes(pid: int) -> list[int]:
-    """The processes that answer: the children of a server of several workers that run api.py, else itself."""
-    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()] or [pid]
-
-
-def resident_mb(pids: Sequence[int]) -> float:
-    """Resident memory of processes together, in MB (Linux)."""
-    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-# --------------------------------------------------------------------------- asking
-
-
-def ask(session: requests.Session, url: str, call: Call) -> requests.Response:
-    return session.post(url + call.path, data=call.content, headers={"Content-Type": call.content_type})
-
-
-def essence(answer: dict) -> dict:
-    """An answer without what differs from request to request."""
-    return {name: value for name, value in answer.items() if name != "request_id"}
+def without_request_id(content: dict) -> dict:
+    """A response without what differs from request to request."""
+    return {name: value for name, value in content.items() if name != "request_id"}
 
 
 def server_ms(url: str, call: Call, count: int) -> list[float]:
@@ -181,22 +123,26 @@ def server_ms(url: str, call: Call, count: int) -> list[float]:
     found = []
     with requests.Session() as session:
         for _ in range(count):
-            response = ask(session, url, call)
+            response = send(session, url, call)
             response.raise_for_status()
             found.append(float(re.search(r"dur=([\d.]+)", response.headers["Server-Timing"])[1]))
     return found
 
 
-def hammer(url: str, calls: Sequence[Call], clients: int, seconds: float) -> Load:
-    """Clients that ask one thing after the other, none waiting for another."""
+def run_load(url: str, calls: Sequence[Call], clients: int, seconds: float) -> Load:
+    """Clients that each send one request after the other, none waiting for another."""
     with requests.Session() as session:
-        expected = {call.name: essence(ask(session, url, call).json()) for call in calls if call.status == 200}
+        expected = {call.name: without_request_id(send(session, url, call).json()) for call in calls if is_good(call)}
     load = Load()
-    asyncio.run(_hammer(url, calls, expected, clients, seconds, load))
+    asyncio.run(_run_clients(url, calls, expected, clients, seconds, load))
     return load
 
 
-async def _hammer(url, calls, expected, clients, seconds, load) -> None:
+def is_good(call: Call) -> bool:
+    return call.status == 200
+
+
+async def _run_clients(url, calls, expected, clients, seconds, load) -> None:
     deadline = time.monotonic() + seconds
     connector = aiohttp.TCPConnector(limit=clients)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(60)) as session:
@@ -211,7 +157,7 @@ async def _client(session, url, calls, expected, number, deadline, load) -> None
         try:
             headers = {"Content-Type": call.content_type}
             async with session.post(url + call.path, data=call.content, headers=headers) as response:
-                answer, status = await response.json(content_type=None), response.status
+                content, status = await response.json(content_type=None), response.status
                 retry_after = response.headers.get("Retry-After")
         except (aiohttp.ClientError, TimeoutError):
             load.lost += 1
@@ -220,21 +166,41 @@ async def _client(session, url, calls, expected, number, deadline, load) -> None
         load.statuses[status] += 1
         if status == 429:
             load.no_retry_after += retry_after is None
-            await asyncio.sleep(0.05)  # less than asked for, to keep up the pressure
-            continue
-        if status != call.status:
+            await asyncio.sleep(0.05)  # less than the server says, to keep up the pressure
+        elif status != call.status:
             load.unexpected[f"{call.name}: {status}"] += 1
-        elif status == 200:
+        elif is_good(call):
             load.seconds.append(time.monotonic() - began)
-            load.wrong += essence(answer) != expected[call.name]
+            load.mismatched += without_request_id(content) != expected[call.name]
 
 
-# --------------------------------------------------------------------------- figures
+def unfinished_latency(url: str, call: Call, rounds: int, requests_a_round: int) -> list[dict]:
+    """Latency of one client, in ms, while others hold unfinished bodies open."""
+    times = {count: [] for count in UNFINISHED_BODIES}
+    statuses = {count: Counter() for count in UNFINISHED_BODIES}
+    for _ in range(rounds):  # taking turns, so that a busy machine slows all alike
+        for count in UNFINISHED_BODIES:
+            with unfinished_bodies(url, count), requests.Session() as session:
+                for _ in range(requests_a_round):
+                    began = time.perf_counter()
+                    statuses[count][send(session, url, call).status_code] += 1
+                    times[count].append(1000 * (time.perf_counter() - began))
+    return [
+        {
+            "connections": count,
+            "p50_ms": rounded(np.median(times[count])),
+            "p95_ms": rounded(np.quantile(times[count], 0.95)),
+            "statuses": dict(statuses[count]),
+        }
+        for count in UNFINISHED_BODIES
+    ]
+
+
+# --------------------------------------------------------------------------- what is measured
 
 
 def parts_ms(artifacts: Path, repetitions: int = 30) -> dict[str, dict[str, float]]:
     """Where the milliseconds go, measured in this process on one thread."""
-
     diagnoser = Diagnoser.load(artifacts)
     files = {path.name: path.read_bytes() for path in sorted((artifacts / "examples").glob("normal.*"))}
     leads = (artifacts / "examples" / "anterior_infarction.json").read_bytes()
@@ -291,56 +257,61 @@ def wrk_requests_per_s(url: str, call: Call, clients: int, seconds: int) -> floa
     return float(re.search(r"Requests/sec:\s+([\d.]+)", printed)[1])
 
 
-def api_speed(
-    artifacts: Path,
-    seconds: float = 10,
-    clients: int = 64,
-    workers: int = 2,
-    rounds: int = 5,
-    requests_a_round: int = 20,
-) -> dict:
-    """Everything this file measures, JSON-ready; times in ms.
-
-    The load's memory is that of all workers after a fifth of the time and at the end.
-    """
+def api_speed(artifacts: Path, seconds: float, clients: int, workers: int, rounds: int) -> dict:
+    """Everything this file measures, JSON-ready; times in ms."""
     calls = good_calls(artifacts)
-    timed = {call.name: [] for call in calls}
-    with running_server(artifacts, workers=1) as (url, _):
-        for _ in range(rounds):  # taking turns, so that a busy machine slows all alike
-            for call in calls:
-                timed[call.name].append(server_ms(url, call, requests_a_round))
-        wrk = wrk_requests_per_s(url, calls[0], clients=2, seconds=5)
-    with running_server(artifacts, workers=workers) as (url, pid):
-        pids = worker_processes(pid)
-        warm_up = hammer(url, calls + bad_calls(), clients, seconds / 5)
-        before = resident_mb(pids)
-        load = hammer(url, calls + bad_calls(), clients, seconds)
-        after = resident_mb(pids)
-    answered = load.statuses[200]
+    with ready_server(artifacts) as server:
+        latency = latency_by_call(server.url, calls, rounds)
+        unfinished = unfinished_latency(server.url, calls[0], rounds, REQUESTS_A_ROUND)
+        wrk = wrk_requests_per_s(server.url, calls[0], clients=2, seconds=5)
+    with ready_server(artifacts, workers) as server:
+        load = load_results(server, calls + bad_calls(), clients, workers, seconds)
     return {
-        "server_ms": {
-            name: {
-                "p50": rounded(np.median(rows)),
-                "best_round_p50": rounded(min(np.median(row) for row in rows)),
-                "target": TARGETS_MS[name],
-            }
-            for name, rows in timed.items()
-        },
+        "server_ms": latency,
         "parts_ms": parts_ms(artifacts),
+        "unfinished_bodies": unfinished,
         "wrk_requests_per_s": wrk,
-        "load": {
-            "clients": clients,
-            "workers": workers,
-            "seconds": seconds,
-            "statuses": dict(sorted((load.statuses + warm_up.statuses).items())),
-            "unexpected": dict(load.unexpected + warm_up.unexpected),
-            "wrong_answers": load.wrong + warm_up.wrong,
-            "lost_connections": load.lost + warm_up.lost,
-            "answers_per_s": rounded(answered / seconds),
-            "answer_p50_ms": rounded(1000 * np.median(load.seconds)) if answered else None,
-            "answer_p99_ms": rounded(1000 * np.quantile(load.seconds, 0.99)) if answered else None,
-            "memory_mb": [rounded(before), rounded(after)],
-        },
+        "load": load,
+    }
+
+
+def latency_by_call(url: str, calls: Sequence[Call], rounds: int) -> dict[str, dict]:
+    """Server-side latency of each call."""
+    timed = {call.name: [] for call in calls}
+    for _ in range(rounds):  # taking turns, so that a busy machine slows all alike
+        for call in calls:
+            timed[call.name].append(server_ms(url, call, REQUESTS_A_ROUND))
+    return {
+        name: {
+            "p50": rounded(np.median(rows)),
+            "p95": rounded(np.quantile(rows, 0.95)),
+            "best_round_p50": rounded(min(np.median(row) for row in rows)),
+            "target": TARGETS_MS[name],
+        }
+        for name, rows in timed.items()
+    }
+
+
+def load_results(server: RunningServer, calls: Sequence[Call], clients: int, workers: int, seconds: float) -> dict:
+    """Throughput, latency and faults under load; memory of all workers after a fifth of the time and at the end."""
+    pids = worker_processes(server.process.pid)
+    warm_up = run_load(server.url, calls, clients, seconds / 5)
+    before = resident_mb(pids)
+    load = run_load(server.url, calls, clients, seconds)
+    after = resident_mb(pids)
+    good = load.statuses[200]
+    return {
+        "clients": clients,
+        "workers": workers,
+        "seconds": seconds,
+        "statuses": dict(sorted((load.statuses + warm_up.statuses).items())),
+        "unexpected": dict(load.unexpected + warm_up.unexpected),
+        "wrong_answers": load.mismatched + warm_up.mismatched,
+        "lost_connections": load.lost + warm_up.lost,
+        "answers_per_s": rounded(good / seconds),
+        "answer_p50_ms": rounded(1000 * np.median(load.seconds)) if good else None,
+        "answer_p99_ms": rounded(1000 * np.quantile(load.seconds, 0.99)) if good else None,
+        "memory_mb": [rounded(before), rounded(after)],
     }
 
 
@@ -349,16 +320,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--artifacts", default=str(DEFAULT_OUT), help="the networks (default: artifacts)")
     parser.add_argument("--out", default=str(DEFAULT_OUT), help="gets benchmark_api.json (default: artifacts)")
     parser.add_argument("--seconds", type=float, default=10, help="of load (default: %(default)s)")
-    parser.add_argument("--clients", type=int, default=64, help="(default: %(default)s)")
+    parser.add_argument("--clients", type=int, default=64, help="at a time, under load (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="of the server under load (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="of timing (default: %(default)s)")
-    arguments = parser.parse_args(argv)
+    parser.add_argument("--rounds", type=int, default=5, help="of timing single requests (default: %(default)s)")
+    options = parser.parse_args(argv)
     try:
-        figures = api_speed(
-            Path(arguments.artifacts), arguments.seconds, arguments.clients, arguments.workers, arguments.rounds
-        )
-        text = json.dumps({"machine": machine_facts(), **figures}, indent=1) + "\n"
-        write_text(Path(arguments.out) / "benchmark_api.json", text)
+        measured = api_speed(Path(options.artifacts), options.seconds, options.clients, options.workers, options.rounds)
+        text = json.dumps({"machine": machine_facts(), **measured}, indent=1) + "\n"
+        write_text(Path(options.out) / "benchmark_api.json", text)
     except (OSError, RuntimeError, TimeoutError, requests.RequestException) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
