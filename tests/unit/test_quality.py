@@ -1,6 +1,5 @@
 """Defects made in generated and real recordings must be found, in the lead they are in; good recordings left alone."""
 
-import json
 from dataclasses import fields, replace
 
 import numpy as np
@@ -9,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import butter, sosfilt
 
-from config import DEFAULT_OUT, LEADS, PROJECT
-from ecg.electrode_swaps import SWAPS, WIRING
+from config import LEADS
+from ecg.electrode_swaps import SWAPS
 from ecg.intervals import measure_intervals
 from ecg.preprocessing import resample
 from ecg.quality import LEAD_CHECKS, RECORD_CHECKS, SEVERITIES, assess
@@ -19,11 +18,11 @@ from ecg.synthetic.case import FEMALE, MALE, Case
 from ecg.synthetic.pathology import Finding
 from ecg.synthetic.simulation import synthesise
 from ptbxl.records import read_recording
-from tools import measure_quality
-from tools.measure_quality import come_off, hum, rail, right_leg_swapped, swapped, with_lead
+from tools.quality.annotations import ANNOTATIONS
+from tools.quality.defects import come_off, hum, rail, right_leg_swapped, swapped, with_lead
 
 RATE = 500
-LEAD = "V3"  # the one that measure_quality damages
+LEAD = "V3"  # the one that tools/quality/defects.py damages
 
 
 def generated(seed: int = 0, rate: int = RATE, **changes):
@@ -40,7 +39,7 @@ def good() -> Recording:
 @pytest.fixture(scope="module")
 def real_recordings(real) -> list[Recording]:
     """Forty recordings of fold 9 without any annotation of noise."""
-    clean = real.table[list(measure_quality.ANNOTATIONS)].isna().all(axis=1)
+    clean = real.table[list(ANNOTATIONS)].isna().all(axis=1)
     ids = real.table.index[(real.folds == 9) & clean][::40][:40]
     return [read_recording(real, ecg_id) for ecg_id in ids]
 
@@ -359,18 +358,3 @@ def test_intervals_need_three_leads_with_a_signal(good):
     present = np.array([lead in ("I", "aVF", "V1", "V5") for lead in LEADS])
     found = measure_intervals(replace(good, signal=good.signal * present[:, None].astype(np.float32), present=present))
     assert found.qrs is None and "three" in found.reasons["qrs"] and found.qrs_axis is not None
-
-
-# -- Shipped figures --------------------------------------------------------------------------------------------------
-
-
-def test_shipped_limits_and_weights_are_those_that_were_measured():
-    figures = json.loads((DEFAULT_OUT / "quality.json").read_text())
-    assert figures["limits"] == {name: check.limit for name, check in (LEAD_CHECKS | RECORD_CHECKS).items()}
-    assert np.array_equal(figures["wiring"], WIRING)
-    assert (PROJECT / "docs" / "quality.md").read_text() == measure_quality.page(figures)
-
-
-def test_measuring_without_data_says_what_is_missing(tmp_path, capsys):
-    assert measure_quality.main(["--data", str(tmp_path), "--out", str(tmp_path)]) == 1
-    assert "ptbxl_database.csv" in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""What tools/measure_quality.py measures, a file a subject, and the document it writes."""
