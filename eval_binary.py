@@ -6,8 +6,8 @@
 
 AUROC, AUPRC, accuracy, F1, sensitivity, specificity, PPV, NPV, Brier and calibration error, each with
 a 95 % interval bootstrapped by patient; confusion matrix, ROC, precision-recall and reliability
-figures. The question is answered by the network the thresholds file names in its "score"; what
-the other one gives stands beside it. On fold 9 thresholds and calibration are cross-fitted by patient.
+figures. The score is that of the network the thresholds file names in its "score"; the other
+network's metrics stand beside it. On fold 9 thresholds and calibration are cross-fitted by patient.
 """
 
 import argparse
@@ -18,10 +18,11 @@ from config import BINARY, SUPERCLASSES, SYNTHETIC_NOTICE, data_directory
 from dataset import PTBXLDataset
 from evaluation.bootstrap import metrics_with_intervals, ranking_with_intervals
 from evaluation.cli import MULTILABEL_HELP, add_shared_flags
+from evaluation.held_out import held_out_decisions
 from evaluation.predictions import SplitPredictions, predict_by_both, predict_recordings
-from evaluation.results import decide, evaluate_split, write_results
+from evaluation.results import evaluate_split, write_results
 from evaluation.tables import by_score_table, metrics_table
-from inference.decisions import ThresholdsError, load_decisions, multilabel_score
+from inference.decisions import Decisions, ThresholdsError, load_decisions, multilabel_score
 from models.checkpoint import CheckpointError
 from ptbxl.index import DatasetError
 
@@ -42,17 +43,17 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def evaluate(arguments) -> dict:
-    """Score, measure, write and print; returns the metrics file's content."""
+    """Predict, evaluate, write and print; returns the metrics file's content."""
     out, task, split = Path(arguments.out), arguments.task, arguments.split
-    answers = predict_by_both(arguments, task, split)
+    by_score = predict_by_both(arguments, task, split)
     thresholds = Path(arguments.thresholds or out / f"{task}_thresholds.json")
-    decisions = load_decisions(thresholds, task, {score: scored.sha256 for score, scored in answers.items()})
-    chosen = answers[decisions.score]
-    content, predictions = evaluate_split(chosen, decisions, split, thresholds)
-    content["by_score"] = {score: score_metrics(scored, decisions, split) for score, scored in answers.items()}
+    decisions = load_decisions(thresholds, task, {score: one.sha256 for score, one in by_score.items()})
+    chosen = by_score[decisions.score]
+    content, arrays = evaluate_split(chosen, decisions, split, thresholds)
+    content["by_score"] = {score: score_metrics(one, decisions, split) for score, one in by_score.items()}
     if task == "mi_vs_norm":
-        content["mi_against_everything"] = mi_against_everything(answers, arguments)
-    paths = write_results(out, content, predictions)
+        content["mi_against_everything"] = mi_against_everything(by_score, arguments)
+    paths = write_results(out, content, arrays)
     print(metrics_table(content))
     print()
     print(by_score_table(content))
@@ -66,31 +67,31 @@ def evaluate(arguments) -> dict:
     return content
 
 
-def score_metrics(scored: SplitPredictions, decisions, split: str) -> dict:
-    """What one network gives for the question; decisions only where they can be cross-fitted, on fold 9."""
-    recordings, probabilities = scored.split, scored.probabilities
-    facts = {"checkpoint_sha256": scored.sha256}
+def score_metrics(predictions: SplitPredictions, decisions: Decisions, split: str) -> dict:
+    """Metrics of one network's score; of its decisions only where they can be cross-fitted, on fold 9."""
+    recordings, probabilities = predictions.recordings, predictions.probabilities
+    facts = {"checkpoint_sha256": predictions.sha256}
     if split != "val":
         return facts | ranking_with_intervals(probabilities[:, 0], recordings.targets[:, 0], recordings.patient_ids)
-    calibrated, positive, _ = decide(scored, decisions, split)
-    arrays = (probabilities, calibrated, positive, recordings.targets)
+    held_out = held_out_decisions(predictions, decisions, split)
+    arrays = (probabilities, held_out.calibrated, held_out.positive, recordings.targets)
     return facts | metrics_with_intervals(*arrays, recordings.classes, recordings.patient_ids)["macro"]
 
 
-def mi_against_everything(answers: dict[str, SplitPredictions], arguments) -> dict:
+def mi_against_everything(by_score: dict[str, SplitPredictions], arguments) -> dict:
     """How well each score finds infarctions among all recordings of the split, not only normal ones."""
-    figures, mi = {}, SUPERCLASSES.index("MI")
-    for score, scored in answers.items():
+    metrics, mi = {}, SUPERCLASSES.index("MI")
+    for score, predictions in by_score.items():
         recordings = PTBXLDataset(
-            data_directory(arguments.data), arguments.split, "multilabel", scored.checkpoint.input_scale
+            data_directory(arguments.data), arguments.split, "multilabel", predictions.checkpoint.input_scale
         )
-        everyone = predict_recordings(scored.path, scored.checkpoint, recordings).probabilities
+        probabilities = predict_recordings(predictions.path, predictions.checkpoint, recordings).probabilities
         truth, patients = recordings.targets[:, mi], recordings.patient_ids
         if score == "multilabel":
-            figures["multilabel, p(MI)"] = ranking_with_intervals(everyone[:, mi], truth, patients)
-            everyone = multilabel_score(everyone, "mi_vs_norm")
-        figures[f"{score}, MI against NORM"] = ranking_with_intervals(everyone[:, 0], truth, patients)
-    return {"n": len(recordings), "positives": int(truth.sum()), "limit": MI_LIMIT, "figures": figures}
+            metrics["multilabel, p(MI)"] = ranking_with_intervals(probabilities[:, mi], truth, patients)
+            probabilities = multilabel_score(probabilities, "mi_vs_norm")
+        metrics[f"{score}, MI against NORM"] = ranking_with_intervals(probabilities[:, 0], truth, patients)
+    return {"n": len(recordings), "positives": int(truth.sum()), "limit": MI_LIMIT, "figures": metrics}
 
 
 def main(argv: list[str] | None = None) -> int:

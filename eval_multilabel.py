@@ -23,15 +23,20 @@ from config import SPLIT_FOLDS, SYNTHETIC_NOTICE, data_directory
 from dataset import PTBXLDataset
 from evaluation.bootstrap import BOOTSTRAP_DRAWS
 from evaluation.cli import add_shared_flags
-from evaluation.comparison import compare_networks, compared_network, size_and_speed, unique_names
+from evaluation.comparison import ComparedNetwork, compare_networks, size_and_speed, unique_names
+from evaluation.coverage import quality_severities
 from evaluation.figures import draw_comparison
-from evaluation.predictions import predict_recordings, predict_task, prediction_arrays, write_predictions
+from evaluation.held_out import held_out_decisions
+from evaluation.prediction_files import prediction_arrays, write_predictions
+from evaluation.predictions import SplitPredictions, load_checkpoint_of, predict_recordings, predict_task
 from evaluation.results import evaluate_split, write_results
 from evaluation.tables import comparison_table, metrics_table
 from files import replacing, write_text
+from inference.calibration import fit_decisions
 from inference.decisions import ThresholdsError, load_decisions
-from models.checkpoint import CheckpointError, load_checkpoint, machine_facts
-from ptbxl.index import DatasetError, read_index
+from models.checkpoint import Checkpoint, CheckpointError
+from models.provenance import machine_facts
+from ptbxl.index import DatasetError, Index, read_index
 
 TASK = "multilabel"
 
@@ -45,76 +50,47 @@ def make_parser() -> argparse.ArgumentParser:
         "--compare",
         nargs="+",
         metavar="CHECKPOINT",
-        help="judge networks on the same recordings, each against the first; writes comparison_SPLIT.json",
+        help="compare networks on the same recordings, each with the first; writes comparison_SPLIT.json",
     )
     return parser
 
 
 def evaluate(arguments) -> dict:
-    """Score, measure, write and print; returns the metrics file's content."""
+    """Predict, evaluate, write and print; returns the metrics file's content."""
     out = Path(arguments.out)
-    scored = predict_task(arguments, TASK, arguments.split)
+    predictions = predict_task(arguments, TASK, arguments.split)
     thresholds = Path(arguments.thresholds or out / f"{TASK}_thresholds.json")
-    decisions = load_decisions(thresholds, TASK, {scored.score: scored.sha256})
-    content, predictions = evaluate_split(scored, decisions, arguments.split, thresholds)
-    paths = write_results(out, content, predictions)
+    decisions = load_decisions(thresholds, TASK, {predictions.score: predictions.sha256})
+    content, arrays = evaluate_split(predictions, decisions, arguments.split, thresholds)
+    paths = write_results(out, content, arrays)
     print(metrics_table(content))
     print(f"\n{content['model']}, {content['parameters']:,} parameters; fold {content['fold']}; {content['decisions']}")
     print("written: " + ", ".join(map(str, paths)))
-    if scored.synthetic:
+    if predictions.synthetic:
         print(SYNTHETIC_NOTICE)
     return content
 
 
 def compare(arguments) -> dict:
-    """Paired comparison of checkpoints against the first; returns the comparison file's content."""
+    """Paired comparison of checkpoints with the first; returns the comparison file's content."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    out, paths = Path(arguments.out), [Path(path) for path in arguments.compare]
-    checkpoints = [load_checkpoint(path) for path in paths]
-    for path, checkpoint in zip(paths, checkpoints, strict=True):
-        if checkpoint.task != TASK:
-            raise CheckpointError(f"{path} was trained for task {checkpoint.task}; only {TASK} networks are compared")
-    names = unique_names(checkpoints, paths)
+    out, split, paths = Path(arguments.out), arguments.split, [Path(path) for path in arguments.compare]
+    checkpoints = [load_checkpoint_of(path, TASK) for path in paths]
     index = read_index(data_directory(arguments.data))
-    answers, hashes = [], []
-    for name, path, checkpoint in tqdm(list(zip(names, paths, checkpoints, strict=True)), desc="networks"):
-        tuned_on = predict_recordings(path, checkpoint, PTBXLDataset(index, "val", TASK, checkpoint.input_scale))
-        scored = tuned_on
-        if arguments.split == "test":
-            scored = predict_recordings(path, checkpoint, PTBXLDataset(index, "test", TASK, checkpoint.input_scale))
-        answers.append(compared_network(name, scored, tuned_on))
-        hashes.append(scored.sha256)
-        arrays = prediction_arrays(scored, answers[-1].calibrated, answers[-1].positive, answers[-1].certainty)
-        write_predictions(out, name, TASK, arguments.split, arrays)
-    recordings = scored.split
-    rows = compare_networks(answers, recordings, recordings.labelled)
-    sizes = size_and_speed(checkpoints)
-    content = {
-        "task": TASK,
-        "split": arguments.split,
-        "fold": SPLIT_FOLDS[arguments.split][0],
-        "n": int(recordings.labelled.sum()),
-        "synthetic": any(checkpoint.synthetic for checkpoint in checkpoints) or recordings.is_synthetic,
-        "data_sha256": recordings.fold_sha256,
-        "intervals": f"95 %, {BOOTSTRAP_DRAWS} paired bootstrap resamples by patient",
-        "date": date.today().isoformat(),
-        "machine": {**machine_facts(), "threads": 1},
-        "networks": [
-            {
-                **row,
-                **size,
-                "checkpoint_sha256": sha256,
-                "epochs": checkpoint.training["epochs"],
-                "best_epoch": checkpoint.epoch,
-                "learning_rate": checkpoint.training["learning_rate"],
-            }
-            for row, size, sha256, checkpoint in zip(rows, sizes, hashes, checkpoints, strict=True)
-        ],
-    }
-    path = out / f"comparison_{arguments.split}.json"
+    severity = quality_severities(PTBXLDataset(index, split, TASK, input_scale=1.0))
+    networks, predicted = [], []
+    for name, path, checkpoint in tqdm(
+        list(zip(unique_names(checkpoints, paths), paths, checkpoints, strict=True)), desc="networks"
+    ):
+        predictions, network = predict_and_decide(name, path, checkpoint, index, split)
+        write_predictions(out, name, TASK, split, prediction_arrays(predictions, network.held_out, severity))
+        networks.append(network)
+        predicted.append(predictions)
+    content = comparison_content(networks, predicted, split)
+    path = out / f"comparison_{split}.json"
     write_text(path, json.dumps(content, indent=1) + "\n")
-    picture = out / "figures" / f"comparison_{arguments.split}.png"
+    picture = out / "figures" / f"comparison_{split}.png"
     with replacing(picture) as unfinished:
         draw_comparison(content).savefig(unfinished, dpi=130)
     print(comparison_table(content))
@@ -123,6 +99,49 @@ def compare(arguments) -> dict:
     if content["synthetic"]:
         print(SYNTHETIC_NOTICE)
     return content
+
+
+def predict_and_decide(
+    name: str, path: Path, checkpoint: Checkpoint, index: Index, split: str
+) -> tuple[SplitPredictions, ComparedNetwork]:
+    """One network on a split, by thresholds and calibration that are fitted on its own fold 9."""
+    fold9 = PTBXLDataset(index, "val", TASK, checkpoint.input_scale)
+    tuned_on = predict_recordings(path, checkpoint, fold9)
+    predictions = tuned_on
+    if split != "val":
+        predictions = predict_recordings(path, checkpoint, PTBXLDataset(index, split, TASK, checkpoint.input_scale))
+    decisions = fit_decisions(tuned_on.probabilities, fold9.targets, fold9.patient_ids, TASK)
+    held_out = held_out_decisions(predictions, decisions, split)
+    return predictions, ComparedNetwork(name=name, probabilities=predictions.probabilities, held_out=held_out)
+
+
+def comparison_content(networks: list[ComparedNetwork], predicted: list[SplitPredictions], split: str) -> dict:
+    """What comparison_SPLIT.json holds."""
+    recordings, checkpoints = predicted[0].recordings, [predictions.checkpoint for predictions in predicted]
+    rows = compare_networks(networks, recordings, recordings.labelled)
+    sizes = size_and_speed(checkpoints)
+    return {
+        "task": TASK,
+        "split": split,
+        "fold": SPLIT_FOLDS[split][0],
+        "n": int(recordings.labelled.sum()),
+        "synthetic": any(predictions.synthetic for predictions in predicted),
+        "data_sha256": recordings.fold_sha256,
+        "intervals": f"95 %, {BOOTSTRAP_DRAWS} paired bootstrap resamples by patient",
+        "date": date.today().isoformat(),
+        "machine": {**machine_facts(), "threads": 1},
+        "networks": [
+            {
+                **row,
+                **size,
+                "checkpoint_sha256": predictions.sha256,
+                "epochs": predictions.checkpoint.training["epochs"],
+                "best_epoch": predictions.checkpoint.epoch,
+                "learning_rate": predictions.checkpoint.training["learning_rate"],
+            }
+            for row, size, predictions in zip(rows, sizes, predicted, strict=True)
+        ],
+    }
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """Fit calibration and decision thresholds on fold 9, for any checkpoint.
 
     python threshold_search.py                                           # the shipped multi-label network
-    python threshold_search.py --task mi_vs_norm                         # by its own network or the multi-label one
+    python threshold_search.py --task mi_vs_norm                         # by the multi-label network or its own
     python threshold_search.py --task mi_vs_norm --criterion sensitivity --sensitivity-floor 0.95
     python threshold_search.py --checkpoint artifacts/runs/NAME/best.pth --out artifacts/runs/NAME
 
@@ -14,10 +14,11 @@ from pathlib import Path
 
 from config import TASK_CLASSES, VALIDATION_FOLD
 from evaluation.cli import MULTILABEL_HELP, add_shared_flags
+from evaluation.comparison import choose_score
 from evaluation.metrics import macro_auroc_and_auprc
-from evaluation.predictions import predict_by_both, predict_task
+from evaluation.predictions import SplitPredictions, predict_by_both, predict_task
 from inference.calibration import calibration_losses, fit_decisions
-from inference.decisions import ThresholdsError, save_decisions
+from inference.decisions import Decisions, ThresholdsError, save_decisions
 from models.checkpoint import CheckpointError
 from ptbxl.index import DatasetError
 
@@ -39,7 +40,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--score",
         default="auto",
         choices=("auto", "binary", "multilabel"),
-        help="whose answer to a binary task; auto: the better AUROC on fold 9 (default: %(default)s)",
+        help="network of a binary task; auto: multilabel, unless binary has a significantly better AUROC on fold 9 "
+        "(default: %(default)s)",
     )
     return parser
 
@@ -55,35 +57,49 @@ def search(arguments) -> Path:
         candidates = {"multilabel": predict_task(arguments, "multilabel", "val")}
     else:
         candidates = predict_by_both(arguments, arguments.task, "val")
-    aurocs = {
-        score: round(macro_auroc_and_auprc(scored.probabilities, scored.split.targets)[0], 5)
-        for score, scored in candidates.items()
-    }
-    score = max(aurocs, key=aurocs.get) if arguments.score == "auto" else arguments.score
+    score, choice = choose_score(candidates)
+    if arguments.score != "auto":
+        score, choice = arguments.score, {"rule": f"--score {arguments.score}"}
     if score not in candidates:
-        raise ThresholdsError(f"--score {score}: no {score} network answers task {arguments.task} here")
-    scored = candidates[score]
-    recordings = scored.split
-    arrays = (scored.probabilities, recordings.targets, recordings.patient_ids)
+        raise ThresholdsError(f"--score {score}: there is no {score} network for task {arguments.task} here")
+    predictions = candidates[score]
+    recordings = predictions.recordings
+    arrays = (predictions.probabilities, recordings.targets, recordings.patient_ids)
     losses = calibration_losses(*arrays)
     decisions = fit_decisions(*arrays, arguments.task, arguments.criterion, arguments.sensitivity_floor, score, losses)
     facts = {
         "n": len(recordings),
-        "auroc_by_score": aurocs,
-        "synthetic": scored.synthetic,
+        "auroc_by_score": aurocs_of(candidates),
+        "score_choice": choice,
+        "synthetic": predictions.synthetic,
         "data_sha256": recordings.fold_sha256,
         "calibration_log_loss": {kind: round(loss, 5) for kind, loss in losses.items()},
     }
     path = Path(arguments.out) / f"{arguments.task}_thresholds.json"
-    save_decisions(path, decisions, scored.sha256, VALIDATION_FOLD, facts)
+    save_decisions(path, decisions, predictions.sha256, VALIDATION_FOLD, facts)
+    print_fit(decisions, facts)
+    print(f"written: {path}")
+    return path
+
+
+def aurocs_of(candidates: dict[str, SplitPredictions]) -> dict[str, float]:
+    """Macro AUROC on fold 9 of each network that has a score for the task."""
+    return {
+        score: round(macro_auroc_and_auprc(one.probabilities, one.recordings.targets)[0], 5)
+        for score, one in candidates.items()
+    }
+
+
+def print_fit(decisions: Decisions, facts: dict) -> None:
+    """Which network, calibrator and thresholds were chosen, and by what."""
+    aurocs, losses = facts["auroc_by_score"], facts["calibration_log_loss"]
     if len(aurocs) > 1:
-        print(f"score: {score} (AUROC " + ", ".join(f"{name} {auroc:.4f}" for name, auroc in aurocs.items()) + ")")
+        compared = ", ".join(f"{name} {auroc:.4f}" for name, auroc in aurocs.items())
+        print(f"score: {decisions.score} (AUROC {compared}; rule: {facts['score_choice']['rule']})")
     print(f"calibration: {decisions.calibrators[0]['kind']} (held-out log loss inside fold {VALIDATION_FOLD}: ", end="")
     print(", ".join(f"{kind} {loss:.4f}" for kind, loss in losses.items()) + ")")
     for name, threshold in zip(decisions.classes, decisions.thresholds, strict=True):
         print(f"{name:>8}  positive from {threshold:.3f}")
-    print(f"written: {path}")
-    return path
 
 
 def next_command(arguments) -> str:

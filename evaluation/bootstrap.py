@@ -1,4 +1,4 @@
-"""95 % intervals and paired differences, bootstrapped by patient."""
+"""95 % intervals, paired differences and equivalence, bootstrapped by patient."""
 
 import numpy as np
 
@@ -15,6 +15,11 @@ def patient_weights(patient_ids: np.ndarray, draws: int = BOOTSTRAP_DRAWS, seed:
     return counts[:, number].astype(np.float64)
 
 
+def value_and_replicate_weights(patient_ids: np.ndarray) -> np.ndarray:
+    """Weights ``(1 + draws, n)`` that give a metric itself in row 0 and its bootstrap replicates after it."""
+    return np.concatenate([np.ones((1, len(patient_ids))), patient_weights(patient_ids)])
+
+
 def metrics_with_intervals(
     probabilities: np.ndarray,
     calibrated: np.ndarray,
@@ -24,46 +29,60 @@ def metrics_with_intervals(
     patient_ids: np.ndarray,
     draws: int = BOOTSTRAP_DRAWS,
 ) -> dict[str, dict[str, dict]]:
-    """`all_figures` as ``{"value": ..., "ci95": [low, high]}``, the interval from resampled patients."""
+    """`all_metrics` as ``{"value": ..., "ci95": [low, high]}``, the interval from resampled patients."""
     arrays = (probabilities, calibrated, positive, targets, classes)
     values = all_metrics(*arrays, np.ones((1, len(targets))))
     resampled = all_metrics(*arrays, patient_weights(patient_ids, draws))
     return {
         name: {
             key: {"value": _plain(value[0]), "ci95": _interval(key, value[0], resampled[name][key])}
-            for key, value in figures.items()
+            for key, value in metrics.items()
         }
-        for name, figures in values.items()
+        for name, metrics in values.items()
     }
 
 
 def ranking_with_intervals(scores: np.ndarray, targets: np.ndarray, patient_ids: np.ndarray) -> dict[str, dict]:
-    """AUROC and AUPRC of scores ``(n,)`` with their bootstrap intervals, as in `with_intervals`."""
-    weights = np.concatenate([np.ones((1, len(scores))), patient_weights(patient_ids)])
-    auroc, auprc = auroc_and_auprc(scores, targets, weights)
+    """AUROC and AUPRC of scores ``(n,)`` with their bootstrap intervals, as in `metrics_with_intervals`."""
+    auroc, auprc = auroc_and_auprc(scores, targets, value_and_replicate_weights(patient_ids))
     return {"auroc": point_and_interval(auroc), "auprc": point_and_interval(auprc)}
 
 
-def point_and_interval(figure: np.ndarray, key: str = "") -> dict:
-    """A figure and its replicates ``(1 + draws,)`` as value and 95 % interval; key "ece" centres, see `_interval`."""
-    return {"value": _plain(figure[0]), "ci95": _interval(key, figure[0], figure[1:])}
+def point_and_interval(metric: np.ndarray, key: str = "") -> dict:
+    """A metric and its replicates ``(1 + draws,)`` as value and 95 % interval; key "ece" centres, see `_interval`."""
+    return {"value": _plain(metric[0]), "ci95": _interval(key, metric[0], metric[1:])}
 
 
 def paired_difference(ours: np.ndarray, theirs: np.ndarray) -> dict:
-    """Difference of one figure between two networks judged on the same recordings.
+    """Difference of one metric between two networks on the same recordings.
 
-    ours, theirs: ``(1 + draws,)``, the figure itself and then its bootstrap replicates, drawn with the
+    ours, theirs: ``(1 + draws,)``, the metric itself and then its bootstrap replicates, drawn with the
     same patients for both. The two-sided p-value is the share of replicates on the far side of zero,
     twice the smaller (Efron and Tibshirani 1993, with one replicate added so that it is never 0).
     """
-    difference = ours - theirs
-    draws = difference[1:][np.isfinite(difference[1:])]
+    difference, draws = _difference(ours, theirs)
     beyond = min((draws <= 0).sum(), (draws >= 0).sum())
     return {
-        "value": _plain(difference[0]),
-        "ci95": [_plain(end) for end in np.percentile(draws, [2.5, 97.5])],
+        "value": _plain(difference),
+        "ci95": _percentiles(draws, 2.5, 97.5),
         "p": round(float(min(1.0, 2 * (beyond + 1) / (len(draws) + 1))), 4),
     }
+
+
+def equivalence(ours: np.ndarray, theirs: np.ndarray, margin: float) -> dict:
+    """Whether two networks are equivalent in a metric; arrays as in `paired_difference`, margin in the metric's unit.
+
+    Two one-sided tests at 5 % (Schuirmann 1987): equivalent if the 90 % interval of the difference lies within
+    ± margin. A difference that is merely not significant shows nothing of the kind.
+    """
+    _, draws = _difference(ours, theirs)
+    low, high = _percentiles(draws, 5, 95)
+    return {"margin": margin, "ci90": [low, high], "equivalent": -margin < low and high < margin}
+
+
+def _difference(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, np.ndarray]:
+    difference = ours - theirs
+    return difference[0], difference[1:][np.isfinite(difference[1:])]
 
 
 def _interval(key: str, value: float, draws: np.ndarray) -> list[float | None]:
@@ -71,11 +90,15 @@ def _interval(key: str, value: float, draws: np.ndarray) -> list[float | None]:
     if not len(draws):
         return [None, None]
     if key.startswith("ece"):
-        # a binned error can only grow with the noise of resampling, so its draws are moved back to centre on the figure
+        # a binned error can only grow with the noise of resampling, so its draws are moved back to centre on the value
         draws = np.maximum(draws - draws.mean() + value, 0)
-    return [_plain(end) for end in np.percentile(draws, [2.5, 97.5])]
+    return _percentiles(draws, 2.5, 97.5)
+
+
+def _percentiles(draws: np.ndarray, low: float, high: float) -> list[float | None]:
+    return [_plain(end) for end in np.percentile(draws, [low, high])]
 
 
 def _plain(value: float) -> float | None:
-    """JSON has no NaN: a figure that cannot be computed is null."""
+    """JSON has no NaN: a metric that cannot be computed is null."""
     return round(float(value), 5) if np.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Networks judged on the same recordings: figures, paired differences, size and speed."""
+"""Networks on the same recordings: metrics, paired differences, size and speed."""
 
 import time
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from config import LEADS, SAMPLING_RATE
 from dataset import PTBXLDataset
 from ecg.preprocessing import FULL_DURATION_S
 from ecg.windows import predict_probabilities
-from evaluation.bootstrap import paired_difference, patient_weights, point_and_interval
-from evaluation.metrics import all_metrics
+from evaluation.bootstrap import paired_difference, point_and_interval, value_and_replicate_weights
+from evaluation.held_out import HeldOutDecisions
+from evaluation.metrics import all_metrics, auroc_and_auprc
 from evaluation.predictions import SplitPredictions
-from inference.calibration import cross_fit, fit_decisions
 from models import count_parameters
 from models.checkpoint import Checkpoint, logits_function
 
@@ -25,48 +25,55 @@ COMPARED_METRICS = {"auroc": "AUROC", "auprc": "AUPRC", "f1": "F1", "exact_match
 
 @dataclass(frozen=True, eq=False)
 class ComparedNetwork:
-    """One network's answers ``(n, classes)`` on the recordings all networks are compared on."""
+    """One network's uncalibrated probabilities ``(n, classes)`` and decisions on the recordings of a comparison."""
 
     name: str
     probabilities: np.ndarray
-    calibrated: np.ndarray
-    positive: np.ndarray
-    certainty: np.ndarray
+    held_out: HeldOutDecisions
 
 
-def compared_network(
-    name: str, scored: SplitPredictions, tuned_on: SplitPredictions, criterion: str = "f1"
-) -> ComparedNetwork:
-    """Decide by thresholds and calibration of fold 9, cross-fitted by patient where fold 9 is judged itself."""
-    fold9 = tuned_on.split
-    arrays = (tuned_on.probabilities, fold9.targets, fold9.patient_ids, "multilabel")
-    if scored is tuned_on:
-        return ComparedNetwork(name, scored.probabilities, *cross_fit(*arrays, criterion=criterion))
-    decisions = fit_decisions(*arrays, criterion)
-    calibrated = decisions.calibrate(scored.probabilities)
-    certainty = decisions.clearance(calibrated) / decisions.margin
-    return ComparedNetwork(name, scored.probabilities, calibrated, decisions.decide(calibrated), certainty)
+def compare_networks(networks: list[ComparedNetwork], recordings: PTBXLDataset, chosen: np.ndarray) -> list[dict]:
+    """Macro metrics of each network with intervals, and each one's difference to the first.
 
-
-def compare_networks(answers: list[ComparedNetwork], recordings: PTBXLDataset, chosen: np.ndarray) -> list[dict]:
-    """Macro figures of each network with intervals, and each one's difference to the first.
-
-    recordings: those behind every answer; chosen: bool ``(n,)``, the ones to judge. All networks are
+    recordings: those behind all predictions; chosen: bool ``(n,)``, the ones to compare on. All networks are
     resampled with the same patients, so a difference has a smaller interval than what it is between.
     """
     targets, classes = recordings.targets[chosen], recordings.classes
-    weights = np.concatenate([np.ones((1, len(targets))), patient_weights(recordings.patient_ids[chosen])])
+    weights = value_and_replicate_weights(recordings.patient_ids[chosen])
     rows, reference = [], None
-    for answer in answers:
-        arrays = (answer.probabilities[chosen], answer.calibrated[chosen], answer.positive[chosen])
+    for network in networks:
+        decided = network.held_out
+        arrays = (network.probabilities[chosen], decided.calibrated[chosen], decided.positive[chosen])
         macro = all_metrics(*arrays, targets, classes, weights)["macro"]
-        row = {"name": answer.name, **{key: point_and_interval(macro[key]) for key in COMPARED_METRICS}}
+        row = {"name": network.name, **{key: point_and_interval(macro[key]) for key in COMPARED_METRICS}}
         if reference is None:
             reference = macro
         else:
             row["difference"] = {key: paired_difference(macro[key], reference[key]) for key in COMPARED_METRICS}
         rows.append(row)
     return rows
+
+
+def choose_score(candidates: dict[str, SplitPredictions]) -> tuple[str, dict]:
+    """Which network is to serve a binary task, and the facts behind the choice.
+
+    candidates: "binary", "multilabel" or both, on the same recordings. The multi-label network is preferred, since
+    it runs anyway; the binary one must have a better AUROC by the paired bootstrap (95 % interval above 0).
+    """
+    if len(candidates) == 1:
+        return next(iter(candidates)), {}
+    recordings = candidates["binary"].recordings
+    weights = value_and_replicate_weights(recordings.patient_ids)
+    binary, multilabel = (
+        auroc_and_auprc(candidates[score].probabilities[:, 0], recordings.targets[:, 0], weights)[0]
+        for score in ("binary", "multilabel")
+    )
+    difference = paired_difference(binary, multilabel)
+    facts = {
+        "rule": "multilabel, unless the 95 % interval of the binary network's gain in AUROC lies above 0",
+        "binary_minus_multilabel_auroc": difference,
+    }
+    return "binary" if difference["ci95"][0] > 0 else "multilabel", facts
 
 
 def multiply_accumulates(checkpoint: Checkpoint) -> int:
@@ -112,14 +119,12 @@ def size_and_speed(checkpoints: list[Checkpoint]) -> list[dict]:
     ]
 
 
-def network_name(checkpoint: Checkpoint) -> str:
-    """Name of a network in tables and prediction files: its architecture, and its seed unless that is 0."""
-    return checkpoint.model + (f"_seed{checkpoint.seed}" if checkpoint.seed else "")
-
-
 def unique_names(checkpoints: list[Checkpoint], paths: list[Path]) -> list[str]:
-    """A name a network; where two would share one, the run's folder or the file tells them apart."""
-    names = [network_name(checkpoint) for checkpoint in checkpoints]
+    """A name a network for tables and prediction files: its architecture, and its seed unless that is 0.
+
+    Where two would share one, the run's folder or the file tells them apart.
+    """
+    names = [c.model + (f"_seed{c.seed}" if c.seed else "") for c in checkpoints]
     return [
         name if names.count(name) == 1 else (path.parent.name if path.name == "best.pth" else path.stem)
         for name, path in zip(names, paths, strict=True)

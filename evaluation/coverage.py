@@ -1,30 +1,46 @@
-"""Selective classification: what is gained by leaving the least certain recordings undecided."""
+"""Selective classification: what is gained by calling recordings uncertain."""
 
 import numpy as np
 from sklearn.metrics import f1_score
+from tqdm import tqdm
+
+from dataset import PTBXLDataset
+from ecg.quality import SEVERITIES, assess
+from inference.decisions import is_uncertain
 
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 
 
-def coverage_metrics(positive: np.ndarray, certainty: np.ndarray, targets: np.ndarray) -> dict:
-    """What is gained by calling the least certain recordings uncertain.
+def quality_severities(recordings: PTBXLDataset) -> np.ndarray:
+    """Severity of each recording's quality flags, text ``(n,)`` of `ecg.quality.SEVERITIES`; about 3 ms each."""
+    numbers = tqdm(range(len(recordings)), desc="quality", unit="ECG", leave=False)
+    return np.array([assess(recordings.recording(number)).severity for number in numbers])
 
-    positive, targets: ``(n, classes)``; certainty ``(n,)``, under 1 if the verdict is uncertain. Returns
-    the figures of the verdict itself and of the curve, macro F1 and share of ECGs right in every class.
+
+def coverage_metrics(positive: np.ndarray, certainty: np.ndarray, severity: np.ndarray, targets: np.ndarray) -> dict:
+    """Macro F1 and share of recordings right in every class, of certain and of uncertain verdicts.
+
+    positive, targets: ``(n, classes)``. certainty: ``(n,)``, see `evaluation.held_out`. severity: ``(n,)``.
+    ``verdict_*`` follow the product, where poor quality makes a verdict uncertain too; under ``margin_alone`` it
+    does not. The curve ranks recordings by certainty, whatever their quality.
     """
-    certain = certainty >= 1
+    near_threshold = certainty < 1
     order = np.argsort(-certainty, kind="stable")
-    curve = [_metrics_of_covered(positive, targets, order[: round(share * len(order))]) for share in COVERAGES]
     return {
-        "verdict_certain": {
-            "share": round(float(certain.mean()), 4),
-            **_metrics_of_covered(positive, targets, certain),
-        },
-        "verdict_uncertain": {
-            "share": round(float((~certain).mean()), 4),
-            **_metrics_of_covered(positive, targets, ~certain),
-        },
-        "curve": [{"coverage": share, **row} for share, row in zip(COVERAGES, curve, strict=True)],
+        "quality": {name: int((severity == name).sum()) for name in SEVERITIES},
+        **_verdict_metrics(positive, targets, is_uncertain(near_threshold, severity)),
+        "margin_alone": _verdict_metrics(positive, targets, near_threshold),
+        "curve": [
+            {"coverage": share, **_metrics_of_covered(positive, targets, order[: round(share * len(order))])}
+            for share in COVERAGES
+        ],
+    }
+
+
+def _verdict_metrics(positive: np.ndarray, targets: np.ndarray, uncertain: np.ndarray) -> dict:
+    return {
+        name: {"share": round(float(chosen.mean()), 4), **_metrics_of_covered(positive, targets, chosen)}
+        for name, chosen in (("verdict_certain", ~uncertain), ("verdict_uncertain", uncertain))
     }
 
 

@@ -33,9 +33,15 @@ def auroc_and_auprc(scores: np.ndarray, targets: np.ndarray, weights: np.ndarray
 
 
 def macro_auroc_and_auprc(scores: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
-    """Mean over classes of AUROC and average precision; scores and targets ``(n, classes)``."""
+    """Mean of AUROC and average precision over the classes that have both positives and negatives; NaN if none has.
+
+    scores and targets ``(n, classes)``.
+    """
     once = np.ones((1, len(scores)))
-    pairs = [auroc_and_auprc(scores[:, k], targets[:, k], once) for k in range(scores.shape[1])]
+    both = np.flatnonzero((targets > 0).any(0) & ~(targets > 0).all(0))
+    if not len(both):
+        return float("nan"), float("nan")
+    pairs = [auroc_and_auprc(scores[:, k], targets[:, k], once) for k in both]
     return float(np.mean([pair[0] for pair in pairs])), float(np.mean([pair[1] for pair in pairs]))
 
 

@@ -1,4 +1,4 @@
-"""A network's probabilities on a split of PTB-XL, and the files that keep them."""
+"""A network's probabilities on a split of PTB-XL."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,100 +10,84 @@ from torch import nn
 from config import CHECKPOINT_NAMES, SYNTHETIC_NOTICE, data_directory
 from dataset import PTBXLDataset
 from ecg.windows import predict_probabilities
-from files import replacing, sha256
+from files import sha256
 from inference.decisions import multilabel_score
 from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint, logits_function
 
 
 @dataclass(frozen=True, eq=False)
 class SplitPredictions:
-    """A checkpoint's answers on one split: probabilities ``(n, classes)``, uncalibrated.
+    """A checkpoint's probabilities on one split, ``(n, classes)``, uncalibrated.
 
-    score: "binary" if a binary network answered a binary question, "multilabel" otherwise.
+    score: "binary" if a binary network was asked a binary question, "multilabel" otherwise.
     """
 
     path: Path
     sha256: str
     checkpoint: Checkpoint
-    split: PTBXLDataset
+    recordings: PTBXLDataset
     probabilities: np.ndarray
     score: str
 
     @property
     def synthetic(self) -> bool:
-        return self.checkpoint.synthetic or self.split.is_synthetic
+        return self.checkpoint.synthetic or self.recordings.is_synthetic
 
 
 def predict_task(arguments, task: str, split: str) -> SplitPredictions:
     """Load the task's checkpoint and run it on a split. Raises CheckpointError or DatasetError."""
-    scored = predict_recordings(*load_task(arguments, task, split))
-    if scored.synthetic:
+    predictions = predict_recordings(*load_task(arguments, task, split))
+    if predictions.synthetic:
         print(SYNTHETIC_NOTICE)
-    return scored
+    return predictions
 
 
 def load_task(arguments, task: str, split: str) -> tuple[Path, Checkpoint, PTBXLDataset]:
-    """The checkpoint the flags name and the recordings to judge it on. Raises CheckpointError or DatasetError."""
+    """The checkpoint the flags name and the split to evaluate it on. Raises CheckpointError or DatasetError."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     path = Path(arguments.checkpoint or Path(arguments.out) / CHECKPOINT_NAMES[task])
-    checkpoint = load_checkpoint(path)
-    if checkpoint.task != task:
-        raise CheckpointError(f"{path} was trained for task {checkpoint.task}, not {task}")
+    checkpoint = load_checkpoint_of(path, task)
     return path, checkpoint, PTBXLDataset(data_directory(arguments.data), split, task, checkpoint.input_scale)
 
 
+def load_checkpoint_of(path: Path, task: str) -> Checkpoint:
+    """A checkpoint trained for a task. Raises CheckpointError if it was trained for another."""
+    checkpoint = load_checkpoint(path)
+    if checkpoint.task != task:
+        raise CheckpointError(f"{path} was trained for task {checkpoint.task}, not {task}")
+    return checkpoint
+
+
 def predict_recordings(path: Path, checkpoint: Checkpoint, recordings: PTBXLDataset) -> SplitPredictions:
-    """Run a checkpoint on recordings of any task; a multi-label one answers binary questions too."""
+    """Run a checkpoint on recordings of any task; a multi-label one has a score for binary questions too."""
     probabilities = predict_split(
         checkpoint.network(), recordings, np.arange(len(recordings)), checkpoint.window_s, checkpoint.stride_s
     )
     score = "multilabel" if checkpoint.task == "multilabel" else "binary"
     if score == "multilabel" and recordings.task != "multilabel":
         probabilities = multilabel_score(probabilities, recordings.task)
-    return SplitPredictions(path, sha256(path), checkpoint, recordings, probabilities, score)
+    return SplitPredictions(
+        path=path,
+        sha256=sha256(path),
+        checkpoint=checkpoint,
+        recordings=recordings,
+        probabilities=probabilities,
+        score=score,
+    )
 
 
 def predict_by_both(arguments, task: str, split: str) -> dict[str, SplitPredictions]:
-    """A binary question answered by its own network and, where there is one, by the multi-label network."""
+    """Scores of a binary task by its own network and, where there is one, by the multi-label network."""
     own = predict_task(arguments, task, split)
     path = Path(arguments.multilabel or Path(arguments.out) / CHECKPOINT_NAMES["multilabel"])
     if arguments.multilabel is None and not path.is_file():
-        print(f"no multi-label network at {path}: only the binary network is measured (--multilabel names one)")
+        print(f"no multi-label network at {path}: only the binary network is evaluated (--multilabel names one)")
         return {own.score: own}
-    checkpoint = load_checkpoint(path)
-    if checkpoint.task != "multilabel":
-        raise CheckpointError(f"{path} was trained for task {checkpoint.task}, not multilabel")
+    checkpoint = load_checkpoint_of(path, "multilabel")
     recordings = PTBXLDataset(data_directory(arguments.data), split, task, checkpoint.input_scale)
     other = predict_recordings(path, checkpoint, recordings)
     return {own.score: own, other.score: other}
-
-
-def write_predictions(out: Path, name: str, task: str, split: str, predictions: dict) -> Path:
-    """The arrays every figure and every paired comparison can be recomputed from."""
-    path = out / "predictions" / f"{name}_{task}_{split}.npz"
-    with replacing(path) as unfinished:
-        np.savez_compressed(unfinished, **predictions)
-    return path
-
-
-def prediction_arrays(
-    scored: SplitPredictions, calibrated: np.ndarray, positive: np.ndarray, certainty: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Contents of a predictions file; arrays ``(n, classes)`` but for the identifiers and the certainty ``(n,)``."""
-    recordings = scored.split
-    return {
-        "ecg_id": recordings.ecg_ids,
-        "patient_id": recordings.patient_ids,
-        "labelled": recordings.labelled,
-        "classes": np.array(recordings.classes),
-        "checkpoint_sha256": np.array(scored.sha256),
-        "targets": recordings.targets.astype(np.uint8),
-        "probabilities": scored.probabilities.astype(np.float32),
-        "calibrated": calibrated.astype(np.float32),
-        "positive": positive,
-        "certainty": certainty.astype(np.float32),
-    }
 
 
 def predict_split(

@@ -8,79 +8,80 @@ import numpy as np
 
 from config import SPLIT_FOLDS, VALIDATION_FOLD
 from evaluation.bootstrap import BOOTSTRAP_DRAWS, metrics_with_intervals
-from evaluation.coverage import coverage_metrics
+from evaluation.coverage import coverage_metrics, quality_severities
 from evaluation.figures import draw_confusion, draw_precision_recall, draw_reliability, draw_roc
-from evaluation.predictions import SplitPredictions, prediction_arrays, write_predictions
+from evaluation.held_out import HeldOutDecisions, held_out_decisions
+from evaluation.prediction_files import prediction_arrays, write_predictions
+from evaluation.predictions import SplitPredictions
 from files import replacing, sha256, write_text
-from inference.calibration import cross_fit
 from inference.decisions import Decisions
 from models import count_parameters
 
 
-def decide(scored: SplitPredictions, decisions: Decisions, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Calibrated probabilities and decisions ``(n, classes)`` and certainty ``(n,)`` that no fit has seen.
-
-    Fold 9 is where thresholds were fitted, so there they are cross-fitted by patient; on any other
-    split the fitted ones apply.
-    """
-    if split == "val":
-        recordings = scored.split
-        return cross_fit(
-            scored.probabilities,
-            recordings.targets,
-            recordings.patient_ids,
-            decisions.task,
-            criterion=decisions.criterion,
-            sensitivity_floor=decisions.sensitivity_floor,
-        )
-    calibrated = decisions.calibrate(scored.probabilities)
-    return calibrated, decisions.decide(calibrated), decisions.clearance(calibrated) / decisions.margin
-
-
 def evaluate_split(
-    scored: SplitPredictions, decisions: Decisions, split: str, thresholds_path: Path
-) -> tuple[dict, dict]:
+    predictions: SplitPredictions, decisions: Decisions, split: str, thresholds: Path
+) -> tuple[dict, dict[str, np.ndarray]]:
     """The metrics file's content and the predictions file's arrays for one split."""
-    recordings, probabilities = scored.split, scored.probabilities
-    calibrated, positive, certainty = decide(scored, decisions, split)
-    labelled, everything = recordings.labelled, np.ones(len(recordings), bool)
-    figures = _metrics(scored, calibrated, positive, labelled)
-    all_figures = _metrics(scored, calibrated, positive, everything)
+    recordings = predictions.recordings
+    held_out = held_out_decisions(predictions, decisions, split)
+    severity = quality_severities(recordings)
+    labelled, every = recordings.labelled, np.ones(len(recordings), bool)
+    metrics, metrics_of_all = (_metrics(predictions, held_out, chosen) for chosen in (labelled, every))
     content = {
+        **_facts(predictions, decisions, split),
+        "thresholds_sha256": sha256(thresholds),
+        "macro": metrics.pop("macro"),
+        "macro_all": metrics_of_all["macro"],
+        **metrics,
+        "coverage": coverage_metrics(
+            held_out.positive[labelled],
+            held_out.certainty[labelled],
+            severity[labelled],
+            recordings.targets[labelled],
+        ),
+    }
+    if len(recordings.classes) == 1:
+        content["confusion"] = confusion(held_out.positive[:, 0], recordings.targets[:, 0])
+    return content, prediction_arrays(predictions, held_out, severity)
+
+
+def _facts(predictions: SplitPredictions, decisions: Decisions, split: str) -> dict:
+    """What was evaluated, on what, by which weights and rules."""
+    checkpoint, recordings = predictions.checkpoint, predictions.recordings
+    fitted = f"calibration and thresholds of fold {VALIDATION_FOLD}"
+    cross_fitted = f"calibration and thresholds cross-fitted by patient inside fold {VALIDATION_FOLD}"
+    return {
         "task": decisions.task,
         "split": split,
         "fold": SPLIT_FOLDS[split][0],
-        "n": int(labelled.sum()),
+        "n": int(recordings.labelled.sum()),
         "n_all": len(recordings),
         "source": "measured by this repository's evaluation script",
-        "synthetic": scored.synthetic,
-        "checkpoint_sha256": scored.sha256,
-        "thresholds_sha256": sha256(thresholds_path),
+        "synthetic": predictions.synthetic,
+        "checkpoint_sha256": predictions.sha256,
         "data_sha256": recordings.fold_sha256,
-        "model": scored.checkpoint.model,
-        "parameters": count_parameters(scored.checkpoint.network()),
+        "model": checkpoint.model,
+        "parameters": count_parameters(checkpoint.network()),
         "date": date.today().isoformat(),
-        "decisions": (
-            f"calibration and thresholds cross-fitted by patient inside fold {VALIDATION_FOLD}"
-            if split == "val"
-            else f"calibration and thresholds of fold {VALIDATION_FOLD}"
-        ),
+        "decisions": cross_fitted if split == "val" else fitted,
         "score": decisions.score,
         "criterion": decisions.criterion,
         "intervals": f"95 %, {BOOTSTRAP_DRAWS} bootstrap resamples by patient",
-        "configuration": scored.checkpoint.training,
-        "revision": scored.checkpoint.revision,
-        "macro": figures.pop("macro"),
-        "macro_all": all_figures.pop("macro"),
-        **figures,
-        "coverage": coverage_metrics(positive[labelled], certainty[labelled], recordings.targets[labelled]),
+        "configuration": checkpoint.training,
+        "revision": checkpoint.revision,
     }
-    if len(recordings.classes) == 1:
-        content["confusion"] = confusion(positive[:, 0], recordings.targets[:, 0])
-    if split == "val":
-        seen = decisions.calibrate(probabilities)
-        content["in_sample"] = _metrics(scored, seen, decisions.decide(seen), labelled)["macro"]
-    return content, prediction_arrays(scored, calibrated, positive, certainty)
+
+
+def _metrics(predictions: SplitPredictions, held_out: HeldOutDecisions, chosen: np.ndarray) -> dict:
+    recordings = predictions.recordings
+    return metrics_with_intervals(
+        predictions.probabilities[chosen],
+        held_out.calibrated[chosen],
+        held_out.positive[chosen],
+        recordings.targets[chosen],
+        recordings.classes,
+        recordings.patient_ids[chosen],
+    )
 
 
 def confusion(positive: np.ndarray, targets: np.ndarray) -> dict[str, int]:
@@ -94,19 +95,7 @@ def confusion(positive: np.ndarray, targets: np.ndarray) -> dict[str, int]:
     }
 
 
-def _metrics(scored: SplitPredictions, calibrated: np.ndarray, positive: np.ndarray, chosen: np.ndarray) -> dict:
-    recordings = scored.split
-    return metrics_with_intervals(
-        scored.probabilities[chosen],
-        calibrated[chosen],
-        positive[chosen],
-        recordings.targets[chosen],
-        recordings.classes,
-        recordings.patient_ids[chosen],
-    )
-
-
-def write_results(out: Path, content: dict, predictions: dict) -> list[Path]:
+def write_results(out: Path, content: dict, predictions: dict[str, np.ndarray]) -> list[Path]:
     """Metrics, predictions and figures of one evaluation; returns the paths written."""
     task, split = content["task"], content["split"]
     metrics = out / f"{task}_metrics_{split}.json"

@@ -60,7 +60,7 @@ def percent_cell(metric: dict) -> str:
 def metrics_table(content: dict) -> str:
     """The metrics of a metrics file with their intervals, a row a class, the macro averages last."""
     classes = [key for key, value in content.items() if isinstance(value, dict) and "auroc" in value]
-    ordered = [*(name for name in classes if name not in ("macro", "macro_all", "in_sample")), "macro", "macro_all"]
+    ordered = [*(name for name in classes if name not in ("macro", "macro_all")), "macro", "macro_all"]
     names = {"macro": f"macro, labelled (n = {content['n']:,})", "macro_all": f"macro, all (n = {content['n_all']:,})"}
     rows = ([names.get(name, name), *(metric_cell(content[name][key]) for key in METRIC_COLUMNS)] for name in ordered)
     return markdown_table(["class", *METRIC_COLUMNS.values()], rows)
@@ -79,7 +79,7 @@ def by_score_table(content: dict) -> str:
         for name, metrics in everything["figures"].items():
             cells = (metric_cell(metrics[key]) if key in metrics else None for key in columns)
             rows.append([f"{name}; MI against everything", f"{everything['n']:,}", *cells])
-    return markdown_table(["answered by", "N", *(BY_SCORE_COLUMNS[key] for key in columns)], rows)
+    return markdown_table(["score", "N", *(BY_SCORE_COLUMNS[key] for key in columns)], rows)
 
 
 def comparison_table(content: dict) -> str:

@@ -1,10 +1,10 @@
 """How good the same weights are when leads are missing.
 
-    python eval_leads.py                                        # fold 9, the shipped network
-    python eval_leads.py --split test --checkpoint other.pth
+    python tools/eval_leads.py                                  # fold 9, the shipped network
+    python tools/eval_leads.py --split test --checkpoint other.pth
 
 Missing leads are zeros, as every reader leaves them. Two of I, II and III give all six limb leads exactly, so "I, II"
-is judged with six and "I, II, V2" with seven. Writes lead_sets_SPLIT.json.
+is evaluated with six and "I, II, V2" with seven. Writes lead_sets_SPLIT.json.
 """
 
 import argparse
@@ -13,13 +13,15 @@ import sys
 from datetime import date
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs as a file too, not only as ``-m tools.eval_leads``
+
 import numpy as np
 import torch
 from torch import nn
 
 from config import LEADS, LIMB_LEADS, SPLIT_FOLDS, SYNTHETIC_NOTICE
 from dataset import PTBXLDataset
-from evaluation.bootstrap import BOOTSTRAP_DRAWS, patient_weights, point_and_interval
+from evaluation.bootstrap import BOOTSTRAP_DRAWS, point_and_interval, value_and_replicate_weights
 from evaluation.cli import add_shared_flags
 from evaluation.metrics import auroc_and_auprc
 from evaluation.predictions import load_task, predict_split
@@ -47,18 +49,16 @@ class FewerLeads(nn.Module):
         return self.network(x * self.present)
 
 
-def measure(checkpoint: Checkpoint, split: PTBXLDataset, leads: tuple[str, ...]) -> dict:
-    """Macro AUROC and AUPRC of labelled recordings, each with its interval."""
+def macro_areas(checkpoint: Checkpoint, split: PTBXLDataset, leads: tuple[str, ...]) -> dict:
+    """Macro AUROC and AUPRC on labelled recordings, each with its interval."""
     labelled = np.flatnonzero(split.labelled)
     network = FewerLeads(checkpoint.network(), leads).eval()
     probabilities = predict_split(network, split, labelled, checkpoint.window_s, checkpoint.stride_s)
     targets = split.targets[labelled]
-    patients = patient_weights(split.patient_ids[labelled])
-    weights = np.vstack([np.ones(len(labelled)), patients])
-    figures = np.mean(
-        [auroc_and_auprc(probabilities[:, k], targets[:, k], weights) for k in range(targets.shape[1])], axis=0
-    )
-    return {"auroc": point_and_interval(figures[0]), "auprc": point_and_interval(figures[1])}
+    weights = value_and_replicate_weights(split.patient_ids[labelled])
+    areas = [auroc_and_auprc(probabilities[:, k], targets[:, k], weights) for k in range(targets.shape[1])]
+    auroc, auprc = np.mean(areas, axis=0)
+    return {"auroc": point_and_interval(auroc), "auprc": point_and_interval(auprc)}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
         path, checkpoint, split = load_task(arguments, "multilabel", arguments.split)
         sets = {}
         for name, leads in LEAD_SETS.items():
-            sets[name] = {"leads": list(leads), **measure(checkpoint, split, leads)}
+            sets[name] = {"leads": list(leads), **macro_areas(checkpoint, split, leads)}
             auroc, auprc = sets[name]["auroc"]["value"], sets[name]["auprc"]["value"]
             print(f"{name:14} AUROC {auroc:.4f}  AUPRC {auprc:.4f}", flush=True)
         content = {
