@@ -1,6 +1,5 @@
 """Heart rate, PR, QRS, QT, QTc and frontal axes, in about 0.1 s."""
 
-import warnings
 from dataclasses import dataclass
 
 import neurokit2
@@ -27,6 +26,7 @@ from ecg.electrode_swaps import INDEPENDENT
 from ecg.preprocessing import resample
 from ecg.quality import LEAD_CHECKS
 from ecg.recording import Recording
+from ecg.warnings_lock import caught_warnings
 
 DELINEATION_RATE = 500  # Hz
 DELINEATION_LEADS = ("I", "II", "V2", "V5", "V6")
@@ -145,8 +145,7 @@ def _wave_ends(lead: np.ndarray, peaks: np.ndarray) -> list[float]:
     """Onset of P and end of T in ms from the R peak, medians over beats of one lead at 500 Hz."""
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with caught_warnings():
             cleaned = neurokit2.ecg_clean(lead, sampling_rate=DELINEATION_RATE)
             _, waves = neurokit2.ecg_delineate(cleaned, peaks, sampling_rate=DELINEATION_RATE, method="prominence")
         return [_median_ms(np.asarray(waves[name], float) - peaks) for name in WAVE_ENDS]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from tqdm import tqdm
 from config import LEADS, SAMPLING_RATE
 from files import write_text
 from ptbxl.index import DatasetError, Index
-from ptbxl.records import read_microvolts
 
 CACHE_FORMAT = 1
 CHUNK = 256  # recordings a worker reads at a time
@@ -35,8 +35,11 @@ class SignalCache:
 
 
 def open_cache(index: Index, progress: bool = True) -> SignalCache:
-    """The signal cache, built on first use and whenever a file of the data set has changed."""
-    directory = Path(os.environ.get("PTBXL_CACHE") or index.directory / "cache")
+    """The signal cache, built on first use and whenever a file of the data set has changed.
+
+    Raises DatasetError if the cache's directory cannot be written.
+    """
+    directory = cache_directory(index.directory)
     fingerprint = _fingerprint(index)
     description = directory / f"signals_{fingerprint}.json"
     if not description.is_file():
@@ -45,16 +48,27 @@ def open_cache(index: Index, progress: bool = True) -> SignalCache:
             if not description.is_file():
                 _build_cache(index, directory, fingerprint, progress)
     facts = json.loads(description.read_text())
-    signals = np.load(description.with_suffix(".npy"), mmap_mode="r")
     return SignalCache(
-        signals,
-        {int(ecg_id): reason for ecg_id, reason in facts["unreadable"].items()},
-        {int(fold): digest for fold, digest in facts["fold_sha256"].items()},
+        signals=np.load(description.with_suffix(".npy"), mmap_mode="r"),
+        unreadable={int(ecg_id): reason for ecg_id, reason in facts["unreadable"].items()},
+        fold_sha256={int(fold): digest for fold, digest in facts["fold_sha256"].items()},
     )
 
 
+def cache_directory(data: Path) -> Path:
+    """Where the cache of a data set lies: in its own ``cache``, or in a subdirectory of ``PTBXL_CACHE`` of its own.
+
+    Building a cache deletes what else is there as stale, so two data sets must not share a directory.
+    """
+    shared = os.environ.get("PTBXL_CACHE")
+    if not shared:
+        return data / "cache"
+    path = data.resolve()
+    return Path(shared) / f"{path.name}-{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+
+
 def _fingerprint(index: Index) -> str:
-    """Changes when the tables or any 100-Hz file change (size or modification time)."""
+    """A digest that changes when the tables or any 100-Hz file change (size or modification time)."""
     digest = hashlib.sha256(f"format {CACHE_FORMAT}\n".encode())
     for name in ("ptbxl_database.csv", "scp_statements.csv"):
         digest.update((index.directory / name).read_bytes())
@@ -68,17 +82,20 @@ def _fingerprint(index: Index) -> str:
 
 def _read_chunk(paths: list[Path], target: Path, first_row: int) -> dict[int, str]:
     """Read records into rows of the array on disk; row number to reason for those that fail."""
+    # only here, because it loads the libraries of every file format: training from a finished cache needs none
+    from ptbxl.records import read_record, to_microvolts
+
     signals = np.load(target, mmap_mode="r+")
     failed = {}
     for row, path in enumerate(paths, first_row):
         try:
-            microvolts, rate = read_microvolts(path)
-            if microvolts.shape != signals.shape[1:] or rate != SAMPLING_RATE:
+            recording = read_record(path)
+            if recording.signal.shape != signals.shape[1:] or recording.sampling_rate != SAMPLING_RATE:
                 raise DatasetError(
-                    f"{path.name}: {microvolts.shape[1]} samples at {rate:g} Hz, "
+                    f"{path.name}: {recording.signal.shape[1]} samples at {recording.sampling_rate:g} Hz, "
                     f"expected {signals.shape[2]} at {SAMPLING_RATE} Hz"
                 )
-            signals[row] = microvolts
+            signals[row] = to_microvolts(recording.signal)
         except DatasetError as error:
             failed[row] = str(error)
     return failed
@@ -99,28 +116,35 @@ def _build_cache(index: Index, directory: Path, fingerprint: str, progress: bool
     for killed in directory.glob("signals_*.tmp"):
         killed.unlink()
     paths = [index.directory / name for name in index.table["filename_lr"]]
-    samples = 10 * SAMPLING_RATE
     unfinished = directory / f"signals_{fingerprint}.tmp"
     try:
-        with unfinished.open("wb") as file:  # a sparse file of the right size; workers fill its rows
-            header = {"descr": "<i2", "fortran_order": False, "shape": (len(paths), len(LEADS), samples)}
-            np.lib.format.write_array_header_1_0(file, header)
-            file.truncate(file.tell() + 2 * len(paths) * len(LEADS) * samples)
-        failed = {}
-        firsts = range(0, len(paths), CHUNK)
-        chunks = [paths[first : first + CHUNK] for first in firsts]
-        with (
-            ProcessPoolExecutor(os.cpu_count()) as pool,
-            tqdm(total=len(paths), desc="signal cache", unit="ECG", disable=not progress) as bar,
-        ):
-            for chunk, result in zip(
-                chunks, pool.map(_read_chunk, chunks, [unfinished] * len(chunks), firsts), strict=True
-            ):
-                failed.update(result)
-                bar.update(len(chunk))
+        _allocate(unfinished, (len(paths), len(LEADS), 10 * SAMPLING_RATE))
+        failed = _fill(unfinished, paths, progress)
         _finish_cache(index, directory, fingerprint, unfinished, failed)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _allocate(target: Path, shape: tuple[int, int, int]) -> None:
+    """A sparse array file of int16 zeros."""
+    with target.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<i2", "fortran_order": False, "shape": shape})
+        file.truncate(file.tell() + 2 * math.prod(shape))
+
+
+def _fill(target: Path, paths: list[Path], progress: bool) -> dict[int, str]:
+    """Read all records into the array on disk, with a process for each core; as `_read_chunk`."""
+    failed = {}
+    firsts = range(0, len(paths), CHUNK)
+    chunks = [paths[first : first + CHUNK] for first in firsts]
+    with (
+        ProcessPoolExecutor(os.cpu_count()) as pool,
+        tqdm(total=len(paths), desc="signal cache", unit="ECG", disable=not progress) as bar,
+    ):
+        for chunk, result in zip(chunks, pool.map(_read_chunk, chunks, [target] * len(chunks), firsts), strict=True):
+            failed.update(result)
+            bar.update(len(chunk))
+    return failed
 
 
 def _finish_cache(index: Index, directory: Path, fingerprint: str, unfinished: Path, failed: dict[int, str]) -> None:
@@ -139,6 +163,7 @@ def _finish_cache(index: Index, directory: Path, fingerprint: str, unfinished: P
 
 
 def _fold_digest(index: Index, signals: np.ndarray, fold: int) -> str:
+    """SHA-256 of a fold's identifiers, superclasses and signals, in the order of the identifiers."""
     rows = np.flatnonzero(index.folds == fold)
     digest = hashlib.sha256()
     for row in rows[np.argsort(index.table.index[rows])]:

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from config import SUPERCLASSES, TASK_CLASSES
-from ecg.synthetic.writer import SYNTHETIC_DEVICE
+from config import SUPERCLASSES, SYNTHETIC_DEVICE, TASK_CLASSES
 
 
 class DatasetError(RuntimeError):

@@ -1,12 +1,14 @@
-"""PTB-XL's recordings, read from their WFDB files."""
+"""PTB-XL's recordings, read from their WFDB files by the project's one WFDB reader."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import wfdb
 
 from config import LEADS, MICROVOLTS_PER_MILLIVOLT, SAMPLING_RATE
-from ecg.recording import Recording
+from ecg.readers import wfdb_records
+from ecg.readers.channels import assemble
+from ecg.recording import Recording, RecordingError
 from ptbxl.index import DatasetError, Index
 
 
@@ -16,32 +18,34 @@ def record_path(index: Index, ecg_id: int, sampling_rate: int) -> Path:
     return index.directory / index.table.at[ecg_id, column]
 
 
-def read_microvolts(path: Path) -> tuple[np.ndarray, float]:
-    """One WFDB record as int16 ``(12, samples)`` in µV, leads in our order, and its rate in Hz.
+def read_record(path: Path) -> Recording:
+    """One WFDB record, its path given without extension, verified by the header's checksums.
 
-    Raises DatasetError if it is missing, unreadable, or its samples do not match the header's checksums.
+    The signal is in whole µV, as in the signal cache. Missing samples (-32768 in the file) are filled as in any file:
+    gaps of up to 0.2 s are interpolated.
+    Raises DatasetError if the record is missing or unreadable, has longer gaps, lacks a lead, or does not add up.
     """
+    header = path.with_name(f"{path.name}.hea")
     try:
-        record = wfdb.rdrecord(str(path), physical=False)
-    except Exception as error:  # wfdb's parser raises whatever a broken file provokes
-        raise DatasetError(f"{path.name}: {type(error).__name__}: {error}") from error
-    if record.checksum != record.calc_checksum():
-        raise DatasetError(f"{path.name}: samples do not match the header's checksums, the file was altered or cut")
-    order = {name.upper(): number for number, name in enumerate(record.sig_name)}
-    missing = [lead for lead in LEADS if lead.upper() not in order]
-    if missing:
+        files = {header.name: header.read_bytes()}
+        if not wfdb_records.is_header(files[header.name]):
+            raise RecordingError(f"{header.name} is not the header of a WFDB record")
+        for name in wfdb_records.signal_files(files[header.name]):
+            files[name] = path.with_name(name).read_bytes()
+        recording = assemble(wfdb_records.read(header.name, files, verify_checksums=True))
+    except (OSError, RecordingError) as error:
+        raise DatasetError(f"{path.name}: {error}") from error
+    if not recording.present.all():
+        missing = [lead for lead, there in zip(LEADS, recording.present, strict=True) if not there]
         raise DatasetError(f"{path.name}: no lead {', '.join(missing)}")
-    if set(record.units) != {"mV"}:
-        raise DatasetError(f"{path.name}: units are {sorted(set(record.units))}, PTB-XL's are mV")
-    columns = [order[lead.upper()] for lead in LEADS]
-    gain, baseline = np.array(record.adc_gain)[columns], np.array(record.baseline)[columns]
-    signal = record.d_signal[:, columns]
-    microvolts = np.round((signal - baseline) * (MICROVOLTS_PER_MILLIVOLT / gain))
-    return np.ascontiguousarray(np.clip(microvolts, -32768, 32767).T.astype(np.int16)), float(record.fs)
+    return replace(recording, signal=to_microvolts(recording.signal).astype(np.float32) / MICROVOLTS_PER_MILLIVOLT)
+
+
+def to_microvolts(signal: np.ndarray) -> np.ndarray:
+    """A signal in mV as int16 µV."""
+    return np.clip(np.round(signal * MICROVOLTS_PER_MILLIVOLT), -32768, 32767).astype(np.int16)
 
 
 def read_recording(index: Index, ecg_id: int, sampling_rate: int = SAMPLING_RATE) -> Recording:
     """One recording of the data set from its files, at 100 or 500 Hz."""
-    microvolts, rate = read_microvolts(record_path(index, ecg_id, sampling_rate))
-    signal = microvolts.astype(np.float32) / MICROVOLTS_PER_MILLIVOLT
-    return Recording(signal, rate, np.ones(len(LEADS), bool))
+    return read_record(record_path(index, ecg_id, sampling_rate))

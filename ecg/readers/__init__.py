@@ -31,7 +31,7 @@ def read_recording(
     paths = [Path(file) for file in ([files] if isinstance(files, str | os.PathLike) else files)]
     contents = _read_files(paths)
     if len(paths) == 1:
-        missing = companions(paths[0].name, contents[paths[0].name])
+        missing = companions(contents[paths[0].name])
         contents |= _read_files([paths[0].with_name(name) for name in missing])
     return read_uploaded(contents, sampling_rate, units)
 

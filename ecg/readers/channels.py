@@ -55,7 +55,7 @@ def from_leads(leads: Mapping[str, Sequence[float]], sampling_rate: float, units
             values.append(np.asarray(samples, dtype=float))
         except (TypeError, ValueError, OverflowError):
             raise RecordingError(f"lead {printable(name)}: the samples must be one flat list of numbers") from None
-    return assemble(Channels(list(leads), values, [units] * len(leads), sampling_rate))
+    return assemble(Channels(names=list(leads), values=values, units=[units] * len(leads), sampling_rate=sampling_rate))
 
 
 def assemble(channels: Channels) -> Recording:
@@ -101,7 +101,7 @@ def assemble(channels: Channels) -> Recording:
             f"the median QRS amplitude is {amplitude:.3g} mV, outside {low:g} to {high:g} mV: "
             "check the units and the electrodes"
         )
-    return Recording(signal, float(channels.sampling_rate), present, tuple(notes))
+    return Recording(signal=signal, sampling_rate=float(channels.sampling_rate), present=present, notes=tuple(notes))
 
 
 def check_extent(signals: int, samples: int, sampling_rate: float) -> None:
@@ -119,6 +119,23 @@ def check_extent(signals: int, samples: int, sampling_rate: float) -> None:
             f"{signals} signals of {samples / sampling_rate:.0f} s at {sampling_rate:g} Hz are too much; at most "
             f"{MAX_DURATION_S} s and {MAX_VALUES} samples are read: cut out the part that matters"
         )
+
+
+def declared_or_given(what: str, declared: float | str | None, given: float | str | None, how: str) -> float | str:
+    """What the file declares or else the caller gives; both only if they agree."""
+    if declared is None and given is None:
+        raise RecordingError(f"the {what} is not in the file; give it {how}")
+    if declared is None:
+        return given
+    if given is not None and _comparable(declared) != _comparable(given):
+        raise RecordingError(
+            f"the {what} is {printable(declared)} in the file and {printable(given)} by request; leave one out"
+        )
+    return declared
+
+
+def _comparable(value: float | str) -> float:
+    return millivolts(value) if isinstance(value, str) else value
 
 
 def typical_amplitude(signal: np.ndarray, sampling_rate: float) -> float:

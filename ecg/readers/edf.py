@@ -2,6 +2,7 @@
 
 The header is fixed columns of text. They are checked against the file's length before edflib opens it, and what has no
 bearing on the signals but would make edflib refuse the file (names, dates, EDF+ marks, the sign of micro) is blanked.
+edflib turns counts into the unit that the header declares for each signal; `ecg.leads.millivolts` turns that into mV.
 """
 
 import tempfile
@@ -12,6 +13,7 @@ import pyedflib
 
 from ecg.leads import lead_name
 from ecg.readers.channels import MAX_SIGNALS, Channels, check_extent
+from ecg.readers.damage import header_number, library_errors_refused
 from ecg.recording import RecordingError, printable
 
 FIXED_BYTES = 256
@@ -36,13 +38,15 @@ def read(content: bytes) -> Channels:
     """
     if content[192:197] == b"EDF+D":
         raise RecordingError("an interrupted recording (EDF+D) is not read; export a continuous part of it")
-    records, seconds, count = int(content[236:244]), float(content[244:252]), int(content[252:256])
+    records = header_number(_text(content, 236, 8), int, "the number of data records")
+    seconds = header_number(_text(content, 244, 8), float, "the duration of a data record")
+    count = header_number(_text(content, 252, 4), int, "the number of signals")
     if not 1 <= count <= MAX_SIGNALS:
         raise RecordingError(f"{count} signals; 1 to {MAX_SIGNALS} are read")
     if records < 1 or not seconds > 0:
         raise RecordingError("the header gives no number or duration of data records; the recording was not finished")
     header = FIXED_BYTES + count * SIGNAL_BYTES
-    samples = [int(field) for field in _fields(content, SAMPLES, count)]
+    samples = [header_number(field, int, "a number of samples") for field in _fields(content, SAMPLES, count)]
     needed = header + records * sum(samples) * BYTES_PER_SAMPLE
     if min(samples) < 1 or needed > len(content):
         raise RecordingError(f"the file is cut short: its header describes {needed} bytes, it holds {len(content)}")
@@ -57,19 +61,33 @@ def read(content: bytes) -> Channels:
     others = [printable(label) for i, label in enumerate(labels) if i not in leads and label != "EDF Annotations"]
     notes = (f"ignored signals: {', '.join(others)}",) if others else ()
     plain = _NOBODY + content[184:192] + b" " * 44 + content[236:header].translate(_PRINTABLE) + content[header:]
-    return Channels([labels[i] for i in leads], _physical(plain, leads), [units[i] for i in leads], rate, notes)
+    return Channels(
+        names=[labels[i] for i in leads],
+        values=_physical(plain, leads),
+        units=[units[i] for i in leads],
+        sampling_rate=rate,
+        notes=notes,
+    )
+
+
+def _text(content: bytes, start: int, width: int) -> str:
+    return content[start : start + width].decode("latin-1").strip()
 
 
 def _fields(content: bytes, column: tuple[int, int], count: int) -> list[str]:
     """One column of the signals' headers."""
     offset, width = column
     starts = range(FIXED_BYTES + offset * count, FIXED_BYTES + (offset + width) * count, width)
-    return [content[start : start + width].decode("latin-1").strip() for start in starts]
+    return [_text(content, start, width) for start in starts]
 
 
 def _physical(content: bytes, signals: list[int]) -> list[np.ndarray]:
+    """The signals of these numbers in their declared units."""
     with tempfile.TemporaryDirectory(prefix="ecg-") as folder:
         path = Path(folder, "recording.edf")
         path.write_bytes(content)
-        with pyedflib.EdfReader(str(path), annotations_mode=pyedflib.DO_NOT_READ_ANNOTATIONS) as file:
+        with (
+            library_errors_refused("pyedflib"),
+            pyedflib.EdfReader(str(path), annotations_mode=pyedflib.DO_NOT_READ_ANNOTATIONS) as file,
+        ):
             return [file.readSignal(i) for i in signals]

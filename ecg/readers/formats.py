@@ -1,11 +1,10 @@
 """Which format a file is in, by its content, and its channels."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from ecg.leads import lead_name, millivolts
-from ecg.readers import archive, dicom, edf, exchange, tables, wfdb_records
+from ecg.readers import aecg_muse_scp, csv_tables, dicom, edf, numpy_arrays, wfdb_records, zip_archive
 from ecg.readers.channels import Channels
 from ecg.recording import RecordingError, printable
 
@@ -13,17 +12,16 @@ FORMATS = "WFDB, CSV or TSV, NPY or NPZ, EDF or EDF+, DICOM, HL7 aECG, GE MUSE X
 _SELF_DESCRIBING = (
     (edf.is_edf, edf.read),
     (dicom.is_dicom, dicom.read),
-    (exchange.is_aecg, exchange.read_aecg),
-    (exchange.is_muse, exchange.read_muse),
-    (exchange.is_scp, exchange.read_scp),
+    (aecg_muse_scp.is_aecg, aecg_muse_scp.read_aecg),
+    (aecg_muse_scp.is_muse, aecg_muse_scp.read_muse),
+    (aecg_muse_scp.is_scp, aecg_muse_scp.read_scp),
 )
-_BARE = ((tables.is_npy, tables.read_npy), (tables.is_text, tables.read_text))
+_BARE = ((numpy_arrays.is_npy, numpy_arrays.read_npy), (csv_tables.is_text, csv_tables.read_text))
 
 
-def companions(name: str, content: bytes) -> list[str]:
+def companions(content: bytes) -> list[str]:
     """The signal files that a WFDB header names; none for any other content. Raises RecordingError."""
-    with _damage_refused([name]):
-        return wfdb_records.signal_files(content) if wfdb_records.is_header(content) else []
+    return wfdb_records.signal_files(content) if wfdb_records.is_header(content) else []
 
 
 def read_channels(files: Mapping[str, bytes], sampling_rate: float | None, units: str | None) -> Channels:
@@ -32,31 +30,13 @@ def read_channels(files: Mapping[str, bytes], sampling_rate: float | None, units
     sampling_rate (Hz), units: for formats that may lack them.
     Raises RecordingError, whatever the bytes are.
     """
-    with _damage_refused(list(files)):
-        return _read(_by_base_name(files), sampling_rate, units)
-
-
-@contextmanager
-def _damage_refused(names: list[str]) -> Iterator[None]:
-    """Turn what the libraries raise on a broken file, which may be anything, into a RecordingError."""
-    try:
-        yield
-    except RecordingError:
-        raise
-    except Exception as error:
-        found = ", ".join(printable(name) for name in names[:3])
-        raise RecordingError(
-            f"{found} cannot be read, it is damaged or against its format: {printable(error, 200)}"
-        ) from error
-
-
-def _read(files: dict[str, bytes], sampling_rate: float | None, units: str | None) -> Channels:
+    files = _by_base_name(files)
     if len(files) == 1:
         (content,) = files.values()
-        if archive.is_zip(content):
-            files = archive.unpack(content)
-            if tables.is_npz(files):
-                return tables.read_npz(files, sampling_rate, units)
+        if zip_archive.is_zip(content):
+            files = zip_archive.unpack(content)
+            if numpy_arrays.is_npz(files):
+                return numpy_arrays.read_npz(files, sampling_rate, units)
     headers = [name for name, content in files.items() if wfdb_records.is_header(content)]
     if len(headers) == 1:
         return _agreeing(wfdb_records.read(headers[0], files), sampling_rate, units)
@@ -69,7 +49,7 @@ def _read(files: dict[str, bytes], sampling_rate: float | None, units: str | Non
     for recognises, read in _SELF_DESCRIBING:
         if recognises(content):
             return _agreeing(read(content), sampling_rate, units)
-    if exchange.is_xml(content):
+    if aecg_muse_scp.is_xml(content):
         raise RecordingError(f"{printable(name)} is XML, but neither an HL7 aECG nor a GE MUSE RestingECG")
     for recognises, read in _BARE:
         if recognises(content):

@@ -15,6 +15,7 @@ import wfdb
 from wfdb.io.header import parse_header_content, rx_record, rx_signal
 
 from ecg.readers.channels import MAX_SIGNALS, Channels, check_extent
+from ecg.readers.damage import header_number, library_errors_refused
 from ecg.recording import RecordingError, printable
 
 MAX_HEADER_BYTES = 65536
@@ -41,14 +42,17 @@ def signal_files(content: bytes) -> list[str]:
     return list(dict.fromkeys(signal["file_name"] for signal in signals))
 
 
-def read(header_name: str, files: dict[str, bytes]) -> Channels:
-    """The signals of the record that the header ``files[header_name]`` describes.
+def read(header_name: str, files: dict[str, bytes], verify_checksums: bool = False) -> Channels:
+    """The signals of the record that the header ``files[header_name]`` describes, NaN where a sample is missing.
 
+    verify_checksums: refuse samples that do not add up to the header's checksums. Few programs but those of PhysioNet
+        write them, so this is for PTB-XL's own files.
     Raises RecordingError if the header is unsafe, asks for files that are not among ``files``, or claims other sizes.
     """
     lines = _lines(files[header_name])
     record, signals = _parsed(lines)
-    samples, sampling_rate = int(record["sig_len"]), float(record["fs"])
+    samples = header_number(record["sig_len"], int, "the number of samples")
+    sampling_rate = header_number(record["fs"], float, "the sampling rate")
     check_extent(len(signals), samples, sampling_rate)
     names = list(dict.fromkeys(signal["file_name"] for signal in signals))
     for name in names:
@@ -58,40 +62,51 @@ def read(header_name: str, files: dict[str, bytes]) -> Channels:
             )
         _check_size(name, [signal for signal in signals if signal["file_name"] == name], samples, len(files[name]))
     if all(signal["fmt"] == "16" for signal in signals):
-        values = _format_16(signals, samples, files)
+        counts, values = _format_16(signals, samples, files)
     else:
-        values = _by_wfdb(lines, names, signals, files)
+        counts, values = _by_wfdb(lines, names, signals, files)
     if values.shape != (samples, len(signals)):
         raise RecordingError(f"the signal files hold {len(values)} samples, {printable(header_name)} says {samples}")
+    if verify_checksums:
+        _verify_checksums(signals, counts)
     return Channels(
-        [signal["sig_name"] for signal in signals],
-        list(values.T),
-        [signal["units"] or "mV" for signal in signals],  # the default of the format
-        sampling_rate,
+        names=[signal["sig_name"] for signal in signals],
+        values=list(values.T),
+        units=[signal["units"] or "mV" for signal in signals],  # the default of the format
+        sampling_rate=sampling_rate,
     )
 
 
-def _format_16(signals: list[dict[str, str]], samples: int, files: dict[str, bytes]) -> np.ndarray:
-    """Physical values ``(samples, signals)`` of 16-bit signal files: what wfdb gives, at a tenth of its time.
+def _format_16(signals: list[dict[str, str]], samples: int, files: dict[str, bytes]) -> tuple[np.ndarray, np.ndarray]:
+    """Counts and physical values ``(samples, signals)`` of 16-bit files: what wfdb gives, at a tenth of its time.
 
     It is the format of PTB-XL and of the Challenges, and wfdb's header tables would take longer than a network does.
     """
-    values = np.empty((samples, len(signals)))
+    counts = np.empty((samples, len(signals)), np.int16)
     for name in {signal["file_name"] for signal in signals}:
         columns = [column for column, signal in enumerate(signals) if signal["file_name"] == name]
         offset = int(signals[columns[0]]["byte_offset"] or 0)
-        counts = np.frombuffer(files[name], "<i2", samples * len(columns), offset).reshape(samples, -1)
-        gain = np.array([float(signals[column]["adc_gain"]) for column in columns])
-        baseline = np.array(
-            [float(signals[column]["baseline"] or signals[column]["adc_zero"] or 0) for column in columns]
-        )
-        with np.errstate(over="ignore"):
-            values[:, columns] = np.where(counts == INVALID_16, np.nan, (counts - baseline) / gain)
-    return values
+        counts[:, columns] = np.frombuffer(files[name], "<i2", samples * len(columns), offset).reshape(samples, -1)
+    gain = np.array([float(signal["adc_gain"]) for signal in signals])
+    baseline = np.array(
+        [header_number(signal["baseline"] or signal["adc_zero"] or 0, float, "a baseline") for signal in signals]
+    )
+    with np.errstate(over="ignore"):
+        return counts, np.where(counts == INVALID_16, np.nan, (counts - baseline) / gain)
 
 
-def _by_wfdb(lines: list[str], names: list[str], signals: list[dict[str, str]], files: dict[str, bytes]) -> np.ndarray:
-    """Physical values ``(samples, signals)`` of signal files in any other format."""
+def _verify_checksums(signals: list[dict[str, str]], counts: np.ndarray) -> None:
+    """Compare the 16-bit sums of each signal's counts with the header's."""
+    sums = counts.sum(axis=0, dtype=np.int64) & 0xFFFF
+    for signal, total in zip(signals, sums, strict=True):
+        if header_number(signal["checksum"], int, "a checksum") & 0xFFFF != total:
+            raise RecordingError("samples do not match the header's checksums, the file was altered or cut")
+
+
+def _by_wfdb(
+    lines: list[str], names: list[str], signals: list[dict[str, str]], files: dict[str, bytes]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Counts and physical values ``(samples, signals)`` of signal files in any other format."""
     with tempfile.TemporaryDirectory(prefix="ecg-") as folder:
         # under names of our own, so that no signal file can take the place of the checked header
         header = ["record " + lines[0].split(maxsplit=1)[1]]
@@ -100,7 +115,9 @@ def _by_wfdb(lines: list[str], names: list[str], signals: list[dict[str, str]], 
         Path(folder, "record.hea").write_text("\n".join(header) + "\n", encoding="ascii")
         for number, name in enumerate(names):
             Path(folder, f"{number}.dat").write_bytes(files[name])
-        return wfdb.rdrecord(str(Path(folder, "record"))).p_signal
+        with library_errors_refused("wfdb"):
+            record = wfdb.rdrecord(str(Path(folder, "record")), physical=False)
+            return record.d_signal, record.dac()
 
 
 def _lines(content: bytes) -> list[str]:
@@ -115,7 +132,10 @@ def _lines(content: bytes) -> list[str]:
 
 def _parsed(lines: list[str]) -> tuple[dict[str, str], list[dict[str, str]]]:
     """The record line's and the signal lines' fields, as far as they are safe and usable."""
-    record = rx_record.match(lines[0]).groupdict()
+    match = rx_record.match(lines[0])
+    if not match:
+        raise RecordingError(f"the first line of the header cannot be understood: {printable(lines[0])}")
+    record = match.groupdict()
     if record["n_seg"]:
         raise RecordingError("records of several segments are not read; give one segment with its own header")
     if not record["fs"] or not record["sig_len"]:
@@ -147,7 +167,7 @@ def _signal(line: str) -> dict[str, str]:
         )
     if signal["samps_per_frame"] not in ("", "1") or signal["skew"] not in ("", "0"):
         raise RecordingError("signals with several samples a frame or a skew are not read: convert with xform")
-    if not 0 < float(signal["adc_gain"] or 0) < math.inf:
+    if not 0 < header_number(signal["adc_gain"] or 0, float, "a gain") < math.inf:
         raise RecordingError(
             f"signal {printable(signal['sig_name'])} has no gain above zero, so its amplitude is unknown; "
             "complete the header with the ADC units per mV"
@@ -157,7 +177,7 @@ def _signal(line: str) -> dict[str, str]:
 
 def _check_size(name: str, signals: list[dict[str, str]], samples: int, size: int) -> None:
     """Refuse a signal file shorter than its header claims, before memory is taken for it."""
-    formats = {(signal["fmt"], int(signal["byte_offset"] or 0)) for signal in signals}
+    formats = {(signal["fmt"], header_number(signal["byte_offset"] or 0, int, "a byte offset")) for signal in signals}
     if len(formats) > 1:
         raise RecordingError(f"{printable(name)}: all signals of one file must have one format and offset")
     ((code, offset),) = formats

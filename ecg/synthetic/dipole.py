@@ -1,10 +1,12 @@
 """From the heart's dipole and from electrode potentials to twelve leads.
 
 Dower's lead vectors (Clin Cardiol 1980;3:87) project the dipole on I, II and V1-V6; the other limb leads follow from
-Einthoven's and Goldberger's equations. Axes of every vector: x left, y inferior, z posterior.
+these (`ecg.leads`). Axes of every vector: x left, y inferior, z posterior.
 """
 
 import numpy as np
+
+from ecg.leads import TWELVE_FROM_EIGHT
 
 DOWER = np.array(
     [
@@ -19,20 +21,17 @@ DOWER = np.array(
     ]
 )
 ELECTRODES = ("RA", "LA", "LL", "V1", "V2", "V3", "V4", "V5", "V6")
-_MEASURED_FROM_ELECTRODES = np.vstack(
+_EIGHT_FROM_ELECTRODES = np.vstack(
     [[-1, 1, 0] + [0] * 6, [-1, 0, 1] + [0] * 6, np.hstack([np.full((6, 3), -1 / 3), np.eye(6)])]
 )
-_TWELVE_FROM_MEASURED = np.zeros((12, 8))  # the measured leads are I, II and V1-V6
-_TWELVE_FROM_MEASURED[:6, :2] = [[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]]
-_TWELVE_FROM_MEASURED[6:, 2:] = np.eye(6)
 FRONTAL = np.array([DOWER[0, :2], (DOWER[1, :2] - DOWER[0, :2] / 2) * 2 / np.sqrt(3)])  # x, y to the axis' plane
 
 
 def leads_from_dipole(dipole: np.ndarray) -> np.ndarray:
     """Twelve leads ``(12, samples)`` in mV of a heart vector ``(3, samples)`` in mV."""
-    return _TWELVE_FROM_MEASURED @ (DOWER @ dipole)
+    return TWELVE_FROM_EIGHT @ (DOWER @ dipole)
 
 
 def leads_from_electrodes(potentials: np.ndarray) -> np.ndarray:
     """Twelve leads ``(12, samples)`` of the potentials ``(9, samples)`` at ``ELECTRODES``, the same unit."""
-    return _TWELVE_FROM_MEASURED @ (_MEASURED_FROM_ELECTRODES @ potentials)
+    return TWELVE_FROM_EIGHT @ (_EIGHT_FROM_ELECTRODES @ potentials)

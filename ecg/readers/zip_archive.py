@@ -1,15 +1,17 @@
-"""One zip archive as the files in it, within limits, in memory."""
+"""The zip guard: one archive as the files in it, within limits, in memory."""
 
 import io
 import stat
 import zipfile
 from pathlib import PurePosixPath
 
+from ecg.readers.damage import library_errors_refused
 from ecg.recording import RecordingError, printable
 
 MAX_MEMBERS = 100
 MAX_RATIO = 100  # unpacked to packed
 MAX_UNPACKED_BYTES = 60_000_000
+CHUNK_BYTES = 65536
 
 
 def is_zip(content: bytes) -> bool:
@@ -25,22 +27,37 @@ def unpack(content: bytes) -> dict[str, bytes]:
     # counted before zipfile makes an object of each entry
     if content.count(b"PK\x01\x02") > MAX_MEMBERS:
         raise RecordingError(f"the archive holds more than {MAX_MEMBERS} files; pack one recording")
-    files, total = {}, 0
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        for member in archive.infolist():
-            path = PurePosixPath(member.filename.replace("\\", "/"))
-            _check(member, path)
-            if member.is_dir() or path.name.startswith(".") or "__MACOSX" in path.parts:
-                continue
-            total += member.file_size
-            if total > MAX_UNPACKED_BYTES:
-                raise RecordingError(f"the archive unpacks to more than {MAX_UNPACKED_BYTES / 1e6:.0f} MB")
-            if path.name in files:
-                raise RecordingError(f"the archive holds two files called {printable(path.name)}; pack one recording")
-            files[path.name] = archive.read(member)  # never more than file_size, whatever is packed
-            if is_zip(files[path.name]):
-                raise RecordingError("the archive holds another archive; pack the files themselves")
+    with library_errors_refused("zipfile"):
+        archive = zipfile.ZipFile(io.BytesIO(content))
+    files, left = {}, MAX_UNPACKED_BYTES
+    for member in archive.infolist():
+        path = PurePosixPath(member.filename.replace("\\", "/"))
+        _check(member, path)
+        if member.is_dir() or path.name.startswith(".") or "__MACOSX" in path.parts:
+            continue
+        if path.name in files:
+            raise RecordingError(f"the archive holds two files called {printable(path.name)}; pack one recording")
+        unpacked = _unpack_member(archive, member, left)
+        if is_zip(unpacked):
+            raise RecordingError("the archive holds another archive; pack the files themselves")
+        files[path.name] = unpacked
+        left -= len(unpacked)
     return files
+
+
+def _unpack_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> bytes:
+    """The bytes of one member, at most ``limit``.
+
+    They are read in small pieces because the size in the archive's directory is only what the sender declares: asked
+    for a whole member, zipfile unpacks all there is before it cuts the result to that size.
+    """
+    unpacked = io.BytesIO()
+    with library_errors_refused("zipfile"), archive.open(member) as file:
+        while piece := file.read(CHUNK_BYTES):
+            unpacked.write(piece)
+            if unpacked.tell() > limit:
+                raise RecordingError(f"the archive unpacks to more than {MAX_UNPACKED_BYTES / 1e6:.0f} MB")
+    return unpacked.getvalue()
 
 
 def _check(member: zipfile.ZipInfo, path: PurePosixPath) -> None:

@@ -6,8 +6,6 @@ minutes is refused first.
 
 import struct
 import tempfile
-import threading
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +17,9 @@ from ecgdatakit.parsing.parsers.scp_ecg import SCPECGParser
 
 from ecg.leads import lead_name
 from ecg.readers.channels import MAX_SIGNALS, Channels, check_extent
+from ecg.readers.damage import DAMAGED, library_errors_refused
 from ecg.recording import RecordingError, printable
+from ecg.warnings_lock import caught_warnings
 
 HEAD_BYTES = 4096
 MAX_XML_MARKS = 200_000  # tags, and attributes; an aECG of ten seconds has some hundreds
@@ -28,8 +28,6 @@ MAX_SCP_SAMPLES = 2_000_000  # of all leads; unpacking is slow
 MAX_SCP_BEATS = 1000
 MAX_SCP_BEAT_MS = 5000
 SCP_SECTION_HEADER = 16
-
-_WARNINGS = threading.Lock()  # collecting warnings changes the whole process for a moment
 
 
 def is_aecg(content: bytes) -> bool:
@@ -80,18 +78,14 @@ def _read_xml(parser: Parser, content: bytes) -> Channels:
 
 def _parse(parser: Parser, content: bytes) -> tuple[ECGRecord, tuple[str, ...]]:
     """The parsed record and what the parser warned of."""
-    with (
-        tempfile.TemporaryDirectory(prefix="ecg-") as folder,
-        _WARNINGS,
-        warnings.catch_warnings(record=True) as caught,
-    ):
-        warnings.simplefilter("always")
+    with tempfile.TemporaryDirectory(prefix="ecg-") as folder, caught_warnings() as caught:
         path = Path(folder, "recording")
         path.write_bytes(content)
         try:
-            record = parser.parse(path)
-        except Exception as error:
-            message = str(error).replace(str(path), "the file")
+            with library_errors_refused("ecgdatakit"):
+                record = parser.parse(path)
+        except RecordingError as error:
+            message = str(error.__cause__).replace(str(path), "the file")
             raise RecordingError(f"not a readable {parser.FORMAT_NAME} file: {printable(message, 200)}") from error
     return record, tuple(printable(warning.message, 200) for warning in caught)
 
@@ -112,15 +106,16 @@ def _channels(record: ECGRecord, notes: tuple[str, ...]) -> Channels:
     if others:
         notes += (f"ignored signals: {', '.join(others[:MAX_SIGNALS])}",)
     return Channels(
-        [lead.label for lead in leads],
-        [_physical(lead) for lead in leads],
-        [lead.resolution_unit for lead in leads],
-        rate,
-        notes,
+        names=[lead.label for lead in leads],
+        values=[_physical(lead) for lead in leads],
+        units=[lead.resolution_unit for lead in leads],
+        sampling_rate=rate,
+        notes=notes,
     )
 
 
 def _physical(lead: Lead) -> np.ndarray:
+    """The lead's samples in ``lead.resolution_unit``."""
     if not lead.resolution_unit or not lead.resolution:
         raise RecordingError(
             f"lead {printable(lead.label)} has no amplitude unit or a scale of zero, so its amplitude is unknown"
@@ -131,9 +126,11 @@ def _physical(lead: Lead) -> np.ndarray:
 def _check_scp(content: bytes) -> None:
     """Refuse counts in sections 3 (leads) and 4 (beats) that would cost hours or cannot be true."""
     leads = _scp_section(content, 3)
-    count = leads[0]
+    count = leads[0] if leads else 0
     if not 1 <= count <= MAX_SIGNALS:
         raise RecordingError(f"{count} leads; 1 to {MAX_SIGNALS} are read")
+    if len(leads) < 2 + 9 * count:
+        raise RecordingError(f"{DAMAGED}: it declares {count} leads and does not describe them")
     extents = {struct.unpack_from("<II", leads, 2 + 9 * i) for i in range(count)}
     if len(extents) > 1:
         raise RecordingError("the leads do not start and end together; only simultaneous leads are read")
@@ -152,6 +149,8 @@ def _check_scp(content: bytes) -> None:
 def _scp_section(content: bytes, number: int) -> bytes:
     """The last section of that number that the pointers name, as ecgdatakit takes it; empty if there is none."""
     body = b""
+    if len(content) < 14:
+        return body
     end = 6 + struct.unpack_from("<I", content, 10)[0]
     for position in range(6 + SCP_SECTION_HEADER, min(end, len(content)) - 9, 10):
         section, length, index = struct.unpack_from("<HII", content, position)

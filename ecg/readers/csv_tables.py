@@ -1,0 +1,157 @@
+"""CSV and TSV: columns of numbers, whose sampling rate and units the file or the caller must give.
+
+A header row of lead names and samples down the rows, separated by comma, semicolon (then decimal commas are fine) or
+tab. The rate comes from a comment above the header (``# sampling_rate: 500``), a time column whose name has a unit
+(``time_s``, ``Time [ms]``) or the caller; units from the names of columns (``I (mV)``), a comment (``# units: mV``) or
+the caller.
+"""
+
+import csv
+import io
+import re
+
+import numpy as np
+import pandas as pd
+
+from config import LEADS
+from ecg.leads import lead_name
+from ecg.readers.channels import MAX_SIGNALS, MAX_VALUES, Channels, declared_or_given
+from ecg.readers.damage import library_errors_refused
+from ecg.recording import RecordingError, printable
+
+MAX_HEADER_CHARACTERS = 10_000
+MAX_NAME_CHARACTERS = 100
+MAX_COMMENT_LINES = 100
+MAX_COLUMNS = 4 * MAX_SIGNALS
+
+_UNIT_IN_BRACKETS = re.compile(r"([^(\[]+)[(\[]([^)\]]*)[)\]]")
+_UNIT_AFTER = re.compile(r"(.+?)[\s_/]+([numµμ]?[vs])", re.IGNORECASE)
+_RATE_COMMENT = re.compile(
+    r"(?:sampl\w*[ _-]?(?:rate|freq\w*)|fs|freq\w*)(?:[ _(\[]*hz[)\]]?)?\s*[:=,;]\s*(\d+(?:\.\d+)?)\s*(k?hz)?\W*",
+    re.IGNORECASE,
+)
+_UNITS_COMMENT = re.compile(r"units?\s*[:=,;]\s*(\w+)\W*", re.IGNORECASE)
+_SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "milliseconds": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6}
+
+
+def is_text(content: bytes) -> bool:
+    """Whether the bytes could be a table in text: no binary zeros, unless in UTF-16."""
+    return content[:2] in (b"\xff\xfe", b"\xfe\xff") or (bool(content.strip()) and b"\0" not in content)
+
+
+def read_text(content: bytes, sampling_rate: float | None, units: str | None) -> Channels:
+    """The lead columns of a CSV or TSV file. Raises RecordingError if rate or units are neither there nor given."""
+    comments, header, body = _parts(_decoded(content))
+    delimiter = max(",;\t", key=header.count)
+    with library_errors_refused("csv"):
+        names = [name.strip()[:MAX_NAME_CHARACTERS] for name in next(csv.reader([header], delimiter=delimiter))]
+    if not 1 <= len(names) <= MAX_COLUMNS:
+        raise RecordingError(f"{len(names)} columns; at most {MAX_COLUMNS} are read")
+    columns = [_name_and_unit(name) for name in names]
+    leads = [index for index, (name, _) in enumerate(columns) if lead_name(name)]
+    if not leads:
+        raise RecordingError(
+            f"no column is named like a lead ({', '.join(LEADS)}) in the first row, found {printable(header)}; "
+            "a table needs a header row of lead names and samples down the rows"
+        )
+    times = [index for index, (name, _) in enumerate(columns) if name.lower() in ("time", "t", *_SECONDS)]
+    table = _numbers(body, delimiter, sorted([*leads, *times[:1]]), len(names))
+    declared = _rate_in(comments) or (_rate_of(table[times[0]], *columns[times[0]]) if times else None)
+    rate = declared_or_given("sampling rate", declared, sampling_rate, "as sampling_rate=, in Hz")
+    common = _units_in(comments)
+    lead_units = [
+        declared_or_given(f"unit of {printable(name)}", unit or common, units, "as units=, such as mV")
+        for name, unit in (columns[index] for index in leads)
+    ]
+    others = [columns[index][0] for index in range(len(columns)) if index not in (*leads, *times) and columns[index][0]]
+    notes = (f"ignored columns: {', '.join(printable(name) for name in others[:MAX_SIGNALS])}",) if others else ()
+    return Channels(
+        names=[columns[index][0] for index in leads],
+        values=[table[index] for index in leads],
+        units=lead_units,
+        sampling_rate=rate,
+        notes=notes,
+    )
+
+
+def _decoded(content: bytes) -> str:
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16", errors="replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")  # spreadsheets of the West write the sign of micro so
+
+
+def _parts(text: str) -> tuple[list[str], str, str]:
+    """Comment lines, header row, and the rows below."""
+    comments = []
+    for _ in range(MAX_COMMENT_LINES):
+        line, _, text = text.partition("\n")
+        line = line.strip("\r\f\v ")
+        if len(line) > MAX_HEADER_CHARACTERS:
+            break
+        if line.startswith("#"):
+            comments.append(line[:MAX_NAME_CHARACTERS].strip("# \t\"'"))
+        elif line.strip():
+            return comments, line, text
+    raise RecordingError("no header row of lead names is found at the top of the file")
+
+
+def _name_and_unit(column: str) -> tuple[str, str | None]:
+    """
+    >>> _name_and_unit("aVR (mV)"), _name_and_unit("time_ms"), _name_and_unit("V1")
+    (('aVR', 'mV'), ('time', 'ms'), ('V1', None))
+    """
+    match = _UNIT_IN_BRACKETS.fullmatch(column) or _UNIT_AFTER.fullmatch(column)
+    return (match[1].strip(), match[2].strip()) if match else (column, None)
+
+
+def _numbers(body: str, delimiter: str, columns: list[int], width: int) -> dict[int, np.ndarray]:
+    rows = max(body.count("\n"), body.count("\r"))
+    if rows * len(columns) > MAX_VALUES:
+        raise RecordingError(f"{rows} rows are too many; at most {MAX_VALUES} numbers are read")
+    try:
+        with library_errors_refused("pandas"):
+            table = pd.read_csv(
+                io.StringIO(body),
+                sep=delimiter,
+                header=None,
+                names=range(width),
+                usecols=columns,
+                index_col=False,
+                dtype=np.float64,
+                decimal="," if delimiter == ";" and "." not in body[:MAX_HEADER_CHARACTERS] else ".",
+                comment="#",
+                skip_blank_lines=True,
+            )
+    except RecordingError as error:
+        raise RecordingError(
+            f"the table has something else than numbers in the lead columns: {printable(error.__cause__, 200)}"
+        ) from error
+    return {column: table[column].to_numpy() for column in columns}
+
+
+def _rate_in(comments: list[str]) -> float | None:
+    for comment in comments:
+        if match := _RATE_COMMENT.fullmatch(comment):
+            return float(match[1]) * (1000 if (match[2] or "").lower() == "khz" else 1)
+    return None
+
+
+def _units_in(comments: list[str]) -> str | None:
+    return next((match[1] for comment in comments if (match := _UNITS_COMMENT.fullmatch(comment))), None)
+
+
+def _rate_of(times: np.ndarray, name: str, unit: str | None) -> float | None:
+    """The rate in Hz of an even time column; None if its name has no unit of time."""
+    second = _SECONDS.get((unit or name).lower())
+    if second is None:
+        return None
+    if len(times) < 2 or not np.isfinite(times).all() or times[-1] <= times[0]:
+        raise RecordingError(f"the time column {printable(name)} does not rise throughout")
+    even = np.linspace(times[0], times[-1], len(times))
+    step = even[1] - even[0]
+    if np.abs(times - even).max() > step:
+        raise RecordingError(f"the time column {printable(name)} is uneven: samples are missing, or the rate changes")
+    return float(np.round(1 / (step * second), 3))
