@@ -1,8 +1,5 @@
 """Explanations held against networks whose reasons are known, brute force, and the shipped network."""
 
-import json
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -20,18 +17,10 @@ from ecg.synthetic.simulation import synthesise
 from ecg.windows import predict_probabilities
 from inference.explain import DEFAULT_METHOD, METHODS, blend, cell_edges, explain, isoelectric_line
 from models import create_model
-from models.checkpoint import load_checkpoint, logits_function, save_checkpoint
-from tools import measure_explanations
-from tools.measure_explanations import (
-    TERRITORIES,
-    agreement,
-    chosen_samples,
-    curves,
-    randomised,
-    rank_correlation,
-    straight_line,
-    with_elevation,
-)
+from models.checkpoint import load_checkpoint, logits_function
+from tools.explanations.curves import chosen_samples, curves, straight_line
+from tools.explanations.elevations import TERRITORIES, with_elevation
+from tools.explanations.randomisation import agreement, randomised, rank_correlation
 
 WINDOW_S, STRIDE_S = 2.5, 1.25
 NARROW = {"lead_channels": (2, 4), "group_channels": 8, "heart_channels": 16, "heart_kernels": (3,)}
@@ -334,31 +323,3 @@ def test_maps_depend_on_the_weights(shipped, method):
     random = why(randomised(network, 0)["stem"], signal, explained=("CD",), method=method).importance
     assert abs(rank_correlation(trained, random)) < 0.3
     assert agreement(trained[0], trained[0]) == pytest.approx((1, 1, 1))
-
-
-def test_the_script_measures_and_writes_everything(demo_data, shipped, network, tmp_path, monkeypatch, capsys):
-    checkpoint = tmp_path / "narrow.pth"
-    narrow = {"model_arguments": NARROW, "weights": network.state_dict(), "synthetic": True}
-    save_checkpoint(checkpoint, replace(shipped, **narrow))
-    for name in ("KNOWN_CASES", "RANDOMISED_RECORDS", "TIMED_RECORDS"):
-        monkeypatch.setattr(measure_explanations, name, 1)
-    monkeypatch.setattr(measure_explanations, "ELEVATIONS_MV", (0.0, 0.8))
-    monkeypatch.setattr(measure_explanations, "FRACTIONS", np.linspace(0, 1, 4))
-    arguments = ["--data", str(demo_data), "--checkpoint", str(checkpoint), "--out", str(tmp_path)]
-    assert measure_explanations.main([*arguments, "--records", "2"]) == 0
-    content = json.loads((tmp_path / "explanations.json").read_text())
-    assert content["synthetic"] and content["curves"]["recordings"] == 2
-    for order in measure_explanations.ORDERS:
-        for area in content["curves"]["area"][order].values():
-            assert 0 <= area["ci95"][0] <= area["value"] <= area["ci95"][1] <= 1
-    text = (tmp_path / "explanations.md").read_text()
-    assert "SYNTHETIC" in text and content["checkpoint_sha256"][:12] in text
-    for name in ("curves", "randomisation", "known_answer"):
-        assert f"(figures/explain_{name}.png)" in text
-        assert (tmp_path / "figures" / f"explain_{name}.png").stat().st_size > 10_000
-    assert "written:" in capsys.readouterr().out
-
-
-def test_the_script_says_what_is_missing(tmp_path, capsys):
-    assert measure_explanations.main(["--checkpoint", str(tmp_path / "none.pth"), "--out", str(tmp_path)]) == 1
-    assert "no checkpoint at" in capsys.readouterr().err

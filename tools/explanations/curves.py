@@ -1,0 +1,124 @@
+"""Deletion and insertion curves (Petsiuk, Das and Saenko, "RISE", BMVC 2018) of both methods and simple orders."""
+
+from functools import partial
+
+import numpy as np
+from torch import nn
+from tqdm import tqdm
+
+from dataset import PTBXLDataset
+from ecg.windows import predict_probabilities
+from evaluation.bootstrap import patient_weights
+from inference.explain import DEFAULT_METHOD, METHODS, Explanation, blend, cell_edges, explain, isoelectric_line
+from models.checkpoint import Checkpoint, logits_function
+
+PRESENT = 0.5  # probability from which a class counts as predicted
+ORDERS = (*METHODS, "amplitude", "random")
+CURVES = ("deletion", "insertion", "deletion_line")
+FRACTIONS = np.linspace(0, 1, 17) ** 2  # of the cells; dense at the start, where the orders differ
+
+
+def chosen_samples(importance: np.ndarray, samples: int) -> np.ndarray:
+    """The most important cells, by steps: bool ``(steps, 12, samples)`` for importance ``(12, cells)``."""
+    rank = np.argsort(np.argsort(-importance, axis=None, kind="stable"), kind="stable").reshape(importance.shape)
+    counts = np.round(FRACTIONS * importance.size)
+    return np.repeat(rank < counts[:, None, None], np.diff(cell_edges(samples)), axis=2)
+
+
+def straight_line(signal: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """``signal`` ``(12, samples)`` with the chosen samples bridged by straight lines; a whole lead by its median."""
+    bridged, number = signal.copy(), np.arange(signal.shape[1])
+    for lead, (row, gone) in enumerate(zip(signal, chosen, strict=True)):
+        bridged[lead] = np.median(row) if gone.all() else np.interp(number, number[~gone], row[~gone])
+    return bridged
+
+
+def curves(probability_of, signal: np.ndarray, importance: np.ndarray) -> dict[str, np.ndarray]:
+    """The probability as cells are taken away or put in, most important first: one row of steps for each of ``CURVES``.
+
+    probability_of: maps signals ``(n, 12, samples)`` to probabilities ``(n,)`` of one class.
+    """
+    chosen, isoelectric = chosen_samples(importance, signal.shape[1]), isoelectric_line(signal)
+    changed = {
+        "deletion": blend(signal, isoelectric, chosen),
+        "insertion": blend(isoelectric, signal, chosen),
+        "deletion_line": np.stack([straight_line(signal, step) for step in chosen]),
+    }
+    return {name: probability_of(signals) for name, signals in changed.items()}
+
+
+def wave_sizes(signal: np.ndarray) -> np.ndarray:
+    """The order that knows no network: mean distance of each cell from the isoelectric line, ``(12, cells)``."""
+    edges = cell_edges(signal.shape[1])
+    return np.add.reduceat(np.abs(signal - isoelectric_line(signal)), edges[:-1], axis=1) / np.diff(edges)
+
+
+def present_recordings(checkpoint: Checkpoint, split: PTBXLDataset, records: int) -> list[tuple[int, np.ndarray]]:
+    """Random recordings of the split with a class present: their numbers and the classes' numbers."""
+    logits_of, found = logits_function(checkpoint.network()), []
+    for number in np.random.default_rng(0).permutation(len(split)):
+        signals = split.signals([number])
+        (probabilities,) = predict_probabilities(logits_of, signals, checkpoint.window_s, checkpoint.stride_s)
+        if (probabilities >= PRESENT).any():
+            found.append((int(number), np.flatnonzero(probabilities >= PRESENT)))
+        if len(found) == records:
+            break
+    return found
+
+
+def why(checkpoint: Checkpoint, network: nn.Module, signal: np.ndarray, classes, method: str) -> Explanation:
+    """`explain` with a checkpoint's window and stride; ``network`` need not be the checkpoint's own."""
+    window_s, stride_s = checkpoint.window_s, checkpoint.stride_s
+    return explain(network, signal, checkpoint.classes, window_s, stride_s, explained=classes, method=method)
+
+
+def deletion_and_insertion(checkpoint: Checkpoint, split: PTBXLDataset, chosen: list[tuple[int, np.ndarray]]) -> dict:
+    """Area under each curve for each order, with the mean curves.
+
+    chosen: see `present_recordings`. There is one curve for each recording and class found in it.
+    """
+    network = checkpoint.network()
+    logits_of, rng = logits_function(network), np.random.default_rng(0)
+    patients, isoelectric, rows = [], [], {(order, name): [] for order in ORDERS for name in CURVES}
+
+    def probability(signals: np.ndarray, output: int) -> np.ndarray:
+        return predict_probabilities(logits_of, signals, checkpoint.window_s, checkpoint.stride_s)[:, output]
+
+    for number, outputs in tqdm(chosen, desc="deletion and insertion", unit="ECG"):
+        (signal,) = split.signals([number])
+        classes = tuple(checkpoint.classes[output] for output in outputs)
+        explained = {method: why(checkpoint, network, signal, classes, method).importance for method in METHODS}
+        amplitude = wave_sizes(signal)
+        flat = isoelectric_line(signal)[None]
+        isoelectric.append(predict_probabilities(logits_of, flat, checkpoint.window_s, checkpoint.stride_s)[0])
+        for k, output in enumerate(outputs):
+            orders = {method: importance[k] for method, importance in explained.items()}
+            orders |= {"amplitude": amplitude, "random": rng.random(amplitude.shape)}
+            patients.append(split.patient_ids[number])
+            for order, importance in orders.items():
+                for name, curve in curves(partial(probability, output=output), signal, importance).items():
+                    rows[order, name].append(curve)
+    patients = np.array(patients)
+    areas = {key: np.trapezoid(np.array(found), FRACTIONS, axis=1) for key, found in rows.items()}
+    other = next(method for method in METHODS if method != DEFAULT_METHOD)
+    return {
+        "answers": len(patients),
+        "recordings": len(chosen),
+        "patients": len(np.unique(patients)),
+        "isoelectric_probability": dict(
+            zip(checkpoint.classes, np.mean(isoelectric, axis=0).round(3).tolist(), strict=True)
+        ),
+        "fractions": FRACTIONS.round(4).tolist(),
+        "area": {o: {name: with_interval(areas[o, name], patients) for name in CURVES} for o in ORDERS},
+        "default_minus_other": {
+            name: with_interval(areas[DEFAULT_METHOD, name] - areas[other, name], patients) for name in CURVES
+        },
+        "mean_curve": {o: {name: np.mean(rows[o, name], axis=0).round(4).tolist() for name in CURVES} for o in ORDERS},
+    }
+
+
+def with_interval(values: np.ndarray, patients: np.ndarray) -> dict:
+    """Mean of values ``(n,)`` with its 95 % interval, bootstrapped by patient."""
+    weights = patient_weights(patients)
+    low, high = np.percentile(weights @ values / weights.sum(axis=1), [2.5, 97.5])
+    return {"value": round(float(values.mean()), 4), "ci95": [round(float(low), 4), round(float(high), 4)]}
