@@ -1,4 +1,4 @@
-"""The page: an ECG on its paper, the networks' answer to it, and the reasons.
+"""The page: an ECG on paper, the networks' prediction and its explanation.
 
     streamlit run app.py          # opens on a shipped example; PTB-XL and uploads are one click away
 
@@ -16,7 +16,7 @@ from ui.live import live_tab
 from ui.model import model_tab
 from ui.paper import choose_paper
 from ui.read import read_tab
-from ui.sidebar import choose_case
+from ui.sidebar import choose_ecg
 
 TABS = ("Read", "Live", "Compare", "Model")
 STYLE = Path(__file__).parent / "ui" / "style.css"
@@ -31,22 +31,23 @@ def main() -> None:
     if isinstance(diagnoser, str):
         st.error(f"The networks cannot be used: {diagnoser}")
     with st.sidebar:
-        case = choose_case()
-        scale, arrangement, interactive = choose_paper()
+        ecg = choose_ecg()
+        paper = choose_paper()
     read, live, compare, model = st.tabs(TABS, on_change="rerun", key="tab")
-    if read.open or live.open:
-        with read if read.open else live:
-            if isinstance(case, str):
-                st.info(case)
-            elif read.open:
-                read_tab(case, scale, arrangement, interactive)
-            else:
-                live_tab(case)
     if not live.open:
-        st.session_state.pop("live", None)  # the monitor starts anew when it is seen again
+        st.session_state.pop("live", None)  # the monitor starts again when its tab is opened again
+    for tab in (read, live):
+        if tab.open:
+            with tab:
+                if isinstance(ecg, str):
+                    st.info(ecg)
+                elif tab is read:
+                    read_tab(ecg, paper)
+                else:
+                    live_tab(ecg)
     if compare.open:
         with compare:
-            compare_tab(scale, arrangement)
+            compare_tab(paper)
     if model.open:
         with model:
             model_tab()
@@ -54,12 +55,12 @@ def main() -> None:
 
 
 def run() -> None:
-    """The page; a defect ends in a sentence and a line in the log, never in a stack trace."""
+    """The page; an unexpected error shows a message and is logged, never a stack trace."""
     try:
         main()
     except Exception:
         log.exception("the page failed")
-        st.error("Something went wrong here, and the server's log says what. Choose another ECG or reload the page.")
+        st.error("Something went wrong; the server's log has the details. Choose another ECG or reload the page.")
 
 
 if __name__ == "__main__":

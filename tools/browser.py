@@ -30,7 +30,7 @@ FLAGS = (
     "--disable-sync",
 )
 DESKTOP, PHONE = (1400, 900), (390, 844)
-START_S, STOP_S, ANSWER_S = 180, 10, 120
+START_S, STOP_S, WAIT_S = 180, 10, 120
 PAPER = ".paper-scroll img"
 
 
@@ -52,7 +52,7 @@ def serve(artifacts: Path | str = DEFAULT_OUT, data: Path | str | None = None) -
     try:
         address = f"http://127.0.0.1:{port}"
         deadline = time.monotonic() + START_S
-        while not _answers(f"{address}/_stcore/health"):
+        while not _is_up(f"{address}/_stcore/health"):
             if server.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the page did not start within {START_S} s; run streamlit run app.py to see why")
             time.sleep(0.2)
@@ -65,10 +65,10 @@ def serve(artifacts: Path | str = DEFAULT_OUT, data: Path | str | None = None) -
             server.kill()
 
 
-def _answers(address: str) -> bool:
+def _is_up(address: str) -> bool:
     try:
-        with urlopen(address, timeout=2) as answer:
-            return answer.status == 200
+        with urlopen(address, timeout=2) as response:
+            return response.status == 200
     except OSError:
         return False
 
@@ -76,7 +76,6 @@ def _answers(address: str) -> bool:
 @contextmanager
 def window(size: tuple[int, int] = DESKTOP, dark: bool = False, scale: float = 1.0) -> Iterator:
     """A Playwright page in a browser of its own. Raises RuntimeError without a browser."""
-
     path = chromium()
     if path is None:
         raise RuntimeError("no Chromium: apt-get install chromium, or name a browser in BROWSER")
@@ -87,7 +86,7 @@ def window(size: tuple[int, int] = DESKTOP, dark: bool = False, scale: float = 1
             color_scheme="dark" if dark else "light",
             device_scale_factor=scale,
         )
-        page.set_default_timeout(1000 * ANSWER_S)
+        page.set_default_timeout(1000 * WAIT_S)
         try:
             yield page
         finally:
@@ -100,13 +99,13 @@ def settle(page, fragments: bool = False) -> None:
         page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
 
 
-def wait_for_paper(page, words: str) -> None:
-    """Wait for an ECG whose description has these words."""
-    page.wait_for_selector(f'{PAPER}[alt*="{words}"]')
+def wait_for_paper(page, description: str) -> None:
+    """Wait for an ECG whose alternative text contains the description."""
+    page.wait_for_selector(f'{PAPER}[alt*="{description}"]')
 
 
-def show_panel(page) -> None:
-    """Open the panel with the choices where it is folded away, as on a phone."""
+def open_sidebar(page) -> None:
+    """Open the sidebar where it is folded away, as on a phone."""
     button = page.get_by_test_id("stExpandSidebarButton")
     if button.is_visible():
         button.click()
@@ -117,34 +116,39 @@ def page_timings(artifacts: Path | str = DEFAULT_OUT, rounds: int = 5) -> dict[s
     """Seconds a reader waits with warm caches, medians over rounds, in a real browser.
 
     first_paint_s: from the address to the ECG on its paper. change_of_ecg_s: from choosing another example to its
-    drawing. explanation_s: from choosing a class to its shading, the networks' reasons computed anew.
+    drawing. explanation_s: from choosing a class to its shading, the explanation computed anew.
     Raises RuntimeError without a browser or if the page does not start.
     """
-    paints, changes, reasons = [], [], []
+    paints, changes, explanations = [], [], []
+    examples = {
+        "Normal ECG": "NORM",
+        "Lateral ischaemia": "STTC",
+        "Left bundle branch block": "CD",
+        "Left ventricular hypertrophy": "HYP",
+    }
     with serve(artifacts) as address:
         with window() as page:
             _open(page, address)
-            page.wait_for_timeout(8000)  # the libraries behind reasons load in the background
+            page.wait_for_timeout(8000)  # the libraries behind explanations load in the background
         for _ in range(rounds):
             with window() as page:
                 paints.append(_open(page, address))
         with window() as page:
             _open(page, address)
-            names = ["Normal ECG", "Lateral ischaemia", "Left bundle branch block", "Left ventricular hypertrophy"]
-            for name, shaded in zip(names, ("NORM", "STTC", "CD", "HYP"), strict=True):
+            for name, class_name in examples.items():
                 page.get_by_label("Example", exact=True).first.click()
                 option = page.get_by_role("option", name=name)
                 option.wait_for()
                 changes.append(_click_and_wait(page, option, name.lower()))
                 settle(page)
-                button = page.locator(".st-key-shaded").get_by_text(shaded, exact=True)
-                reasons.append(_click_and_wait(page, button, f"shaded for {shaded}"))
+                button = page.locator(".st-key-shaded").get_by_text(class_name, exact=True)
+                explanations.append(_click_and_wait(page, button, f"evidence for {class_name} shaded"))
                 button.click()
                 settle(page)
     return {
         "first_paint_s": round(statistics.median(paints), 2),
         "change_of_ecg_s": round(statistics.median(changes), 2),
-        "explanation_s": round(statistics.median(reasons), 2),
+        "explanation_s": round(statistics.median(explanations), 2),
     }
 
 
@@ -156,9 +160,9 @@ def _open(page, address: str) -> float:
     return time.perf_counter() - began
 
 
-def _click_and_wait(page, target, words: str) -> float:
-    """Click; the seconds until an ECG so described is there."""
+def _click_and_wait(page, target, description: str) -> float:
+    """Click; the seconds until an ECG with this description is there."""
     began = time.perf_counter()
     target.click()
-    wait_for_paper(page, words)
+    wait_for_paper(page, description)
     return time.perf_counter() - began

@@ -1,7 +1,7 @@
-"""Photograph the page in every state, in a real browser, with generated ECGs only.
+"""Screenshots of the page in every state, in a real browser, with generated ECGs only.
 
-python make_screenshots.py                     # README's two: artifacts/demo.png and artifacts/demo_phone.png
-python make_screenshots.py --all screenshots   # every state, light and dark, desktop and phone, into a directory
+python -m tools.make_screenshots                     # README's two: artifacts/demo.png and artifacts/demo_phone.png
+python -m tools.make_screenshots --all screenshots   # every state, light and dark, desktop and phone, into a directory
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 from config import DEFAULT_OUT
 from ecg.synthetic.writer import write_dataset
 from files import replacing
-from tools.browser import DESKTOP, PHONE, serve, settle, show_panel, wait_for_paper, window
+from tools.browser import DESKTOP, PHONE, open_sidebar, serve, settle, wait_for_paper, window
 
 GENERATED_PATIENTS = 60
 
@@ -22,8 +22,8 @@ def start(page) -> None:
     """As the page opens."""
 
 
-def reasons(page) -> None:
-    shade(page, "MI")
+def explanation(page) -> None:
+    explain(page, "MI")
 
 
 def cabrera(page) -> None:
@@ -46,7 +46,7 @@ def interactive(page) -> None:
     page.get_by_text("Caliper, time").wait_for()
 
 
-def archive(page) -> None:
+def ptbxl(page) -> None:
     source(page, "PTB-XL")
     wait_for_paper(page, "Generated set")
     page.get_by_text("Show the annotated label").click()
@@ -58,9 +58,9 @@ def refused(page) -> None:
     page.get_by_text("This file cannot be used").wait_for()
 
 
-def panel(page) -> None:
-    """The choices, which a phone folds away."""
-    show_panel(page)
+def sidebar(page) -> None:
+    """The choices, which are folded away on a phone."""
+    open_sidebar(page)
 
 
 def live(page) -> None:
@@ -75,14 +75,14 @@ def compare(page) -> None:
 
 def model(page) -> None:
     tab(page, "Model")
-    page.get_by_text("What it is not").wait_for()
+    page.get_by_text("Not a medical device").wait_for()
     page.locator("table").first.wait_for()
     page.locator('[data-testid="stImage"] img').first.wait_for()
 
 
-def shade(page, name: str) -> None:
+def explain(page, name: str) -> None:
     page.locator(".st-key-shaded").get_by_text(name, exact=True).click()
-    wait_for_paper(page, f"shaded for {name}")
+    wait_for_paper(page, f"evidence for {name} shaded")
 
 
 def source(page, name: str) -> None:
@@ -95,12 +95,12 @@ def tab(page, name: str) -> None:
 
 STATES: dict[str, Callable] = {
     state.__name__: state
-    for state in (start, reasons, cabrera, interactive, archive, refused, live, compare, model, panel)
+    for state in (start, explanation, cabrera, interactive, ptbxl, refused, live, compare, model, sidebar)
 }
-ON_PHONE = (start, reasons, live, compare, model, panel)  # the others need the panel, which covers the page there
+ON_PHONE = (start, explanation, live, compare, model, sidebar)  # the others need the sidebar, which covers the page
 
 
-def photograph(
+def take(
     address: str, state: Callable, path: Path, size: tuple[int, int], dark: bool = False, whole: bool = False
 ) -> None:
     """One state of the page as a PNG. whole: as high as the page is, instead of one screen."""
@@ -121,8 +121,8 @@ def photograph(
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--artifacts", default=str(DEFAULT_OUT), help="the networks (default: artifacts)")
-    parser.add_argument("--out", default=str(DEFAULT_OUT), help="gets README's two (default: artifacts)")
-    parser.add_argument("--all", help="photograph every state into this directory instead")
+    parser.add_argument("--out", default=str(DEFAULT_OUT), help="where README's two go (default: artifacts)")
+    parser.add_argument("--all", help="take every state, into this directory")
     parser.add_argument("--only", choices=STATES, help="with --all: this state alone")
     arguments = parser.parse_args(argv)
     try:
@@ -131,24 +131,24 @@ def main(argv: list[str] | None = None) -> int:
                 write_dataset(Path(data), GENERATED_PATIENTS, seed=0, progress=False)
             with serve(arguments.artifacts, data) as address:
                 if arguments.all:
-                    photograph_all(address, Path(arguments.all), arguments.only)
+                    take_all(address, Path(arguments.all), arguments.only)
                 else:
-                    photograph(address, reasons, Path(arguments.out) / "demo.png", (1400, 1000))
-                    photograph(address, start, Path(arguments.out) / "demo_phone.png", PHONE, dark=True)
+                    take(address, explanation, Path(arguments.out) / "demo.png", (1400, 1000))
+                    take(address, start, Path(arguments.out) / "demo_phone.png", PHONE, dark=True)
     except (RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def photograph_all(address: str, directory: Path, only: str | None) -> None:
+def take_all(address: str, directory: Path, only: str | None) -> None:
     for name, state in STATES.items():
         if only in (None, name):
             devices = [("desktop", DESKTOP, False), ("desktop_dark", DESKTOP, True)]
             devices += [("phone", PHONE, False)] if state in ON_PHONE else []
             for device, size, dark in devices:
                 path = directory / f"{name}_{device}.png"
-                photograph(address, state, path, size, dark, whole=True)
+                take(address, state, path, size, dark, whole=True)
                 print(path)
 
 

@@ -1,47 +1,143 @@
-"""The tab Model: how good the networks are, and what they are not."""
+"""The tab Model: how good the networks are, from the JSON files in artifacts/, and what they cannot do."""
 
+import json
+from pathlib import Path
+
+import pandas as pd
 import streamlit as st
 
-from config import SAMPLING_RATE
+from config import SAMPLING_RATE, SUPERCLASSES
+from evaluation.tables import METRIC_COLUMNS, difference_cell, metric_cell
 from ui.cached import artifacts
-from ui.results import TASKS, comparison_frame, figures, metrics_table, read_comparison, read_metrics
+
+TASKS = {
+    "multilabel": "Five superclasses",
+    "mi_vs_norm": "MI against normal",
+    "norm_vs_abnormal": "Normal against abnormal",
+}
+FIGURES = {"roc": "ROC", "pr": "precision and recall", "reliability": "reliability", "confusion": "confusion"}
+INTRODUCTION = f"""
+A convolutional network of about 0.3 million parameters reads twelve leads at {SAMPLING_RATE} Hz, in mV, with one
+encoder for all leads. It was trained on PTB-XL folds 1 to 8. 95 % intervals are in brackets.
+
+- **Validation set (fold 9):** epoch, calibration and thresholds were chosen on it. Metrics that need a threshold are
+  cross-fitted by patient.
+- **Test set (fold 10):** not used in development; nothing was chosen by its results. The calibration and thresholds of
+  fold 9 apply.
+"""
+LIMITS = """
+- **Not a medical device.** It has not been tested in care.
+- **One data set, one era, one manufacturer.** Performance elsewhere is unknown.
+- **No rhythms.** It cannot report atrial fibrillation, extra beats or pacing.
+- **Broad classes.** “MI” does not say acute or old, “CD” does not say which block.
+- **Labels are opinions.** Disagreeing with one is not always an error.
+- **Hypertrophy is the weakest class**, as in the published work.
+"""
 
 
 def model_tab() -> None:
-    """How good the networks are, and what they are not."""
     directory = artifacts()
-    st.markdown(
-        f"A convolutional network of about 0.3 million parameters reads twelve leads at {SAMPLING_RATE} Hz, in mV, "
-        "with one encoder for every lead. Trained on PTB-XL folds 1 to 8; fold 9 chose epoch, calibration and "
-        "thresholds; figures that need a threshold are cross-fitted by patient. 95 % intervals in brackets."
-    )
+    st.markdown(INTRODUCTION)
     for task, title in TASKS.items():
-        content = read_metrics(directory, task)
-        if content is None:
-            continue
-        st.subheader(title)
-        if content.get("synthetic"):
-            st.warning("Measured on synthetic data: it says nothing about accuracy.")
-        st.caption(f"PTB-XL fold {content['fold']}, {content['n']:,} recordings, {content.get('decisions', '')}")
-        st.table(metrics_table(content))
-        found = figures(directory, task, content["split"])
-        for column, (caption, path) in zip(st.columns(len(found) or 1), found, strict=False):
+        contents = read_metrics(directory, task)
+        if contents:
+            st.subheader(title)
+        for content in contents:
+            show_metrics(content)
+        drawn = [found for split in ("test", "val") for found in figures(directory, task, split)]
+        for column, (caption, path) in zip(st.columns(len(drawn) or 1), drawn, strict=False):
             column.image(str(path), caption=f"{title}: {caption}", width="stretch")
-    comparison = read_comparison(directory)
-    if comparison:
-        st.subheader("Beside the baselines")
-        st.caption(f"PTB-XL fold {comparison['fold']}, {comparison['n']:,} recordings, {comparison['intervals']}")
-        st.table(comparison_frame(comparison))
+    comparisons = read_comparisons(directory)
+    if comparisons:
+        st.subheader("Comparison with the baselines")
+    for content in comparisons:
+        st.markdown(f"**{split_title(content)}**")
+        st.caption(f"{content['n']:,} recordings; {content['intervals']}")
+        st.table(comparison_table(content))
     groups = directory / "analysis" / "groups.png"
     if groups.is_file():
-        st.subheader("By group of patients")
-        st.image(str(groups), caption="Errors by age, sex and other groups", width=900)
-    st.subheader("What it is not")
-    st.markdown(
-        "- **No medical device.** Nobody has tested it in care.\n"
-        "- **One collection, one era, one maker of devices.** Performance elsewhere is unknown.\n"
-        "- **No rhythms.** Atrial fibrillation, extra beats or pacing are no answer it can give.\n"
-        "- **Broad classes.** “MI” does not say acute or old, “CD” not which block.\n"
-        "- **Labels are opinions.** To disagree with one is not always an error.\n"
-        "- **Hypertrophy is its weakest class**, as in the published work."
-    )
+        st.subheader("Errors by group of patients")
+        st.image(str(groups), caption="Validation set: share of ECGs with any class wrong", width=900)
+    st.subheader("Limits")
+    st.markdown(LIMITS)
+
+
+def show_metrics(content: dict) -> None:
+    st.markdown(f"**{split_title(content)}**")
+    if content.get("synthetic"):
+        st.warning("Measured on synthetic data: it says nothing about accuracy.")
+    st.caption("; ".join(part for part in (f"{content['n']:,} recordings", content.get("decisions")) if part))
+    st.table(metrics_table(content))
+
+
+def split_title(content: dict) -> str:
+    """Which records a metrics file is about, such as "Test set (fold 10), release 1"."""
+    name = {"test": "Test set", "val": "Validation set"}[content["split"]]
+    release = f", release {content['release']}" if "release" in content else ""
+    return f"{name} (fold {content['fold']}){release}"
+
+
+def read_metrics(directory: Path, task: str) -> list[dict]:
+    """A task's metrics for the checkpoint in use: on the test set and the validation set, as far as they are there."""
+    checkpoint = checkpoint_in_use(directory, task)
+    released = directory.glob(f"test_results/*/{task}_metrics_test.json")
+    contents = [content for content in map(read_json, sorted(released)) if content["checkpoint_sha256"] == checkpoint]
+    paths = [directory / f"{task}_metrics_{split}.json" for split in ("test", "val")]
+    return contents + [read_json(path) for path in paths if path.is_file()]
+
+
+def read_comparisons(directory: Path) -> list[dict]:
+    """The network in use beside the baselines, on the test set and the validation set."""
+    checkpoint = checkpoint_in_use(directory, "multilabel")
+    released = directory.glob("test_results/*/comparison_test.json")
+    contents = [read_json(path) for path in sorted(released)]
+    contents = [content for content in contents if content["networks"][0]["checkpoint_sha256"] == checkpoint]
+    paths = [directory / f"comparison_{split}.json" for split in ("test", "val")]
+    return contents + [read_json(path) for path in paths if path.is_file()]
+
+
+def checkpoint_in_use(directory: Path, task: str) -> str | None:
+    """SHA-256 of the checkpoint that decides a task, from its thresholds; None without them."""
+    path = directory / f"{task}_thresholds.json"
+    return read_json(path)["checkpoint_sha256"] if path.is_file() else None
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def metrics_table(content: dict) -> pd.DataFrame:
+    """A row for each class and one for their mean, or the one row of a binary task; metrics with intervals."""
+    if content["task"] == "multilabel":
+        rows = {name: content[name] for name in SUPERCLASSES} | {"macro average": content["macro"]}
+    else:
+        rows = {TASKS[content["task"]]: content["macro"]}
+    cells = {
+        name: [metric_cell(metrics[key]) if metrics.get(key) else "–" for key in METRIC_COLUMNS]
+        for name, metrics in rows.items()
+    }
+    return pd.DataFrame.from_dict(cells, orient="index", columns=list(METRIC_COLUMNS.values()))
+
+
+def comparison_table(content: dict) -> pd.DataFrame:
+    """A row for each network: size, speed, metrics, and the difference of its AUROC from the first network's."""
+    rows = []
+    for network in content["networks"]:
+        difference = network.get("difference", {}).get("auroc")
+        rows.append(
+            {
+                "network": network["name"],
+                "parameters": f"{network['parameters']:,}",
+                "CPU": f"{network['cpu_ms']:.1f} ms",
+                **{METRIC_COLUMNS[key]: metric_cell(network[key]) for key in ("auroc", "auprc", "f1")},
+                "AUROC against the first": difference_cell(difference) if difference else "–",
+            }
+        )
+    return pd.DataFrame(rows).set_index("network")
+
+
+def figures(directory: Path, task: str, split: str) -> list[tuple[str, Path]]:
+    """Caption and file of each figure of a task; those that exist."""
+    paths = {name: directory / "figures" / f"{task}_{kind}_{split}.png" for kind, name in FIGURES.items()}
+    title = {"test": "test set", "val": "validation set"}[split]
+    return [(f"{name}, {title}", path) for name, path in paths.items() if path.is_file()]

@@ -11,8 +11,8 @@ import numpy as np
 from config import PROJECT, SUPERCLASS_NAMES, SUPERCLASSES, TEST_FOLD, VALIDATION_FOLD
 from ecg.readers import read_recording, read_uploaded
 from ecg.recording import Recording
-from inference.decisions import Decisions
-from ptbxl.index import read_index
+from inference.decisions import Decisions, is_uncertain
+from ptbxl.index import Index, read_index
 from ptbxl.records import read_recording as read_from_data_set
 
 EXAMPLES = {
@@ -22,20 +22,22 @@ EXAMPLES = {
     "left_bundle_branch_block": "Left bundle branch block",
     "left_hypertrophy": "Left ventricular hypertrophy",
 }
-EXAMPLE_NOTICE = "Generated ECG, no patient's."
+EXAMPLE_NOTICE = "Generated ECG, not from a patient."
 DEMONSTRATION_DATA = PROJECT / "demo" / "data"
-SHOWN_S = 10.0  # the page shows and judges this much at a time
+SHOWN_S = 10.0  # the page shows and diagnoses this much at a time
+SPLITS = {VALIDATION_FOLD: "val", TEST_FOLD: "test"}
 UNKNOWN_AGE = 300  # PTB-XL's code for over 89
 
 ANY, DISAGREE, UNCERTAIN = "Any", "Network and label disagree", "Network is uncertain"
+UNCERTAIN_BY_MARGIN = "Network is uncertain (quality not checked)"
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class DisplayedECG:
     """One ECG to show.
 
-    key: tells it from every other, for caches. title, patient: for people. notice: what its origin means.
-    label: superclasses annotated, None if there is no annotation. statements: the annotation in words.
+    key: unique to this ECG, for caches. title, patient: for people. notice: where it comes from.
+    label: the annotated superclasses, None without annotation. statements: the annotated statements in plain text.
     """
 
     key: str
@@ -47,50 +49,65 @@ class Case:
     statements: tuple[str, ...] = ()
 
 
-def example_case(artifacts: Path, name: str) -> Case:
+def example_ecg(artifacts: Path, name: str) -> DisplayedECG:
     """A shipped ECG by its key in ``EXAMPLES``. Raises RecordingError."""
-    recording = read_recording(artifacts / "examples" / f"{name}.hea")
-    return Case(f"example {name}", f"Example: {EXAMPLES[name].lower()}", recording, EXAMPLE_NOTICE)
+    return DisplayedECG(
+        key=f"example {name}",
+        title=f"Example: {EXAMPLES[name].lower()}",
+        recording=read_recording(artifacts / "examples" / f"{name}.hea"),
+        notice=EXAMPLE_NOTICE,
+    )
 
 
-def uploaded_case(files: Mapping[str, bytes], sampling_rate: float | None, units: str | None) -> Case:
+def uploaded_ecg(files: Mapping[str, bytes], sampling_rate: float | None, units: str | None) -> DisplayedECG:
     """An ECG from the files of an upload, as `read_uploaded` takes them. Raises RecordingError."""
     recording = read_uploaded(files, sampling_rate, units)
     digest = hashlib.sha256(repr((sampling_rate, units)).encode())
     for name, content in sorted(files.items()):
         digest.update(name.encode() + b"\0" + content)
-    return Case(f"upload {digest.hexdigest()}", ", ".join(sorted(files)), recording)
+    return DisplayedECG(key=f"upload {digest.hexdigest()}", title=", ".join(sorted(files)), recording=recording)
 
 
-def cut(case: Case, start_s: float) -> Case:
-    """The 10 s of a case from ``start_s`` on; all of it if it is no longer."""
-    recording = case.recording
+def crop(ecg: DisplayedECG, start_s: float) -> DisplayedECG:
+    """The 10 s of an ECG from ``start_s`` on; all of it if it is no longer."""
+    recording = ecg.recording
     if recording.duration <= SHOWN_S:
-        return case
+        return ecg
     first = round(start_s * recording.sampling_rate)
     signal = recording.signal[:, first : first + round(SHOWN_S * recording.sampling_rate)]
-    title = f"{case.title}, {start_s:g} to {start_s + SHOWN_S:g} s"
-    return replace(case, key=f"{case.key} {first}", title=title, recording=replace(recording, signal=signal))
+    title = f"{ecg.title}, {start_s:g} to {start_s + SHOWN_S:g} s"
+    return replace(ecg, key=f"{ecg.key} {first}", title=title, recording=replace(recording, signal=signal))
 
 
 # -- PTB-XL -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
-class Archive:
-    """One fold of PTB-XL, or of a generated set, to choose ECGs from.
+class StoredPredictions:
+    """What the network says to ``n`` ECGs, from a predictions file.
 
-    index: a `dataset.Index`. ecg_ids: ``(n,)``; patient_ids: ``(n,)``; labels: bool ``(n, 5)``.
-    positive: bool ``(n, 5)``, the network's decisions, and uncertain: bool ``(n,)``; None without stored predictions.
+    positive: bool ``(n, 5)``. uncertain: bool ``(n,)``. quality_checked: whether ``uncertain`` takes the recordings'
+    quality into account, as a diagnosis does; older files lack it.
     """
 
-    index: object
+    positive: np.ndarray
+    uncertain: np.ndarray
+    quality_checked: bool
+
+
+@dataclass(frozen=True, eq=False)
+class PTBXLFold:
+    """One fold of PTB-XL, or of a generated set, to choose ECGs from.
+
+    ecg_ids, patient_ids: ``(n,)``. labels: bool ``(n, 5)``. predictions: of the same ECGs, None if not stored.
+    """
+
+    index: Index
     fold: int
     ecg_ids: np.ndarray
     patient_ids: np.ndarray
     labels: np.ndarray
-    positive: np.ndarray | None
-    uncertain: np.ndarray | None
+    predictions: StoredPredictions | None
 
     @property
     def name(self) -> str:
@@ -98,14 +115,14 @@ class Archive:
 
     @property
     def notice(self) -> str:
-        """What these ECGs were to the network."""
+        """How the network's development used these ECGs."""
         if self.index.is_synthetic:
-            return f"Generated demonstration set, fold {self.fold}: no patients."
+            return f"Generated demonstration set, fold {self.fold}: not from patients."
         if self.fold == TEST_FOLD:
-            return f"PTB-XL fold {self.fold}: the network has never met these patients."
+            return f"PTB-XL fold {self.fold} (test set): not used in development."
         return (
-            f"PTB-XL fold {self.fold}: not trained on, but it chose the network's epoch, calibration and thresholds. "
-            "Fold 10 is not here."
+            f"PTB-XL fold {self.fold} (validation set): not trained on, but used to choose epoch, calibration and "
+            "thresholds. The test set, fold 10, is not installed."
         )
 
     @cached_property
@@ -114,9 +131,10 @@ class Archive:
         found = {ANY: self.ecg_ids}
         found |= {f"Labelled {name}": self.ecg_ids[self.labels[:, k]] for k, name in enumerate(SUPERCLASSES)}
         found["Labelled with no class"] = self.ecg_ids[~self.labels.any(axis=1)]
-        if self.positive is not None:
-            found[DISAGREE] = self.ecg_ids[(self.positive != self.labels).any(axis=1)]
-            found[UNCERTAIN] = self.ecg_ids[self.uncertain]
+        if self.predictions is not None:
+            found[DISAGREE] = self.ecg_ids[(self.predictions.positive != self.labels).any(axis=1)]
+            uncertain = UNCERTAIN if self.predictions.quality_checked else UNCERTAIN_BY_MARGIN
+            found[uncertain] = self.ecg_ids[self.predictions.uncertain]
         return {name: ids for name, ids in found.items() if len(ids)}
 
     @cached_property
@@ -128,13 +146,12 @@ class Archive:
         return {patient: self.ecg_ids[row[np.argsort(dates[row], kind="stable")]] for patient, row in rows.items()}
 
 
-def open_archive(data: Path, artifacts: Path, decisions: Decisions | None) -> Archive | None:
-    """The fold to show: 10 where it is, else 9, else the generated set's fold 10; None without any.
+def open_fold(data: Path, artifacts: Path, decisions: Decisions | None) -> PTBXLFold | None:
+    """The fold to show: 10 where it is installed, else 9, else the generated set's fold 10; None without any.
 
-    decisions: of the multi-label network; turn stored predictions into what the page itself would say.
+    decisions: of the multi-label network, for the stored predictions; None without the network.
     Raises DatasetError for a damaged data set.
     """
-
     for directory in (data, DEMONSTRATION_DATA):
         if not (directory / "ptbxl_database.csv").is_file():
             continue
@@ -143,48 +160,57 @@ def open_archive(data: Path, artifacts: Path, decisions: Decisions | None) -> Ar
             rows = np.flatnonzero(index.folds == fold)
             if len(rows) and (index.directory / f"{index.table['filename_lr'].iloc[rows[0]]}.dat").is_file():
                 ecg_ids = index.table.index[rows].to_numpy()
-                answers = None if index.is_synthetic else _stored_answers(artifacts, fold, ecg_ids, decisions)
-                patients = index.table["patient_id"].to_numpy()[rows]
-                return Archive(index, fold, ecg_ids, patients, index.superclasses[rows], *(answers or (None, None)))
+                stored = artifacts / "predictions" / f"hmt_ecgnet_multilabel_{SPLITS[fold]}.npz"
+                known = decisions is not None and not index.is_synthetic
+                return PTBXLFold(
+                    index=index,
+                    fold=fold,
+                    ecg_ids=ecg_ids,
+                    patient_ids=index.table["patient_id"].to_numpy()[rows],
+                    labels=index.superclasses[rows],
+                    predictions=read_predictions(stored, ecg_ids, decisions) if known else None,
+                )
     return None
 
 
-def _stored_answers(
-    artifacts: Path, fold: int, ecg_ids: np.ndarray, decisions: Decisions | None
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Decisions ``(n, 5)`` and uncertainty ``(n,)`` for these ECGs, or None unless every one has its prediction."""
-    path = artifacts / "predictions" / f"hmt_ecgnet_multilabel_{'test' if fold == TEST_FOLD else 'val'}.npz"
-    if decisions is None or not path.is_file():
+def read_predictions(path: Path, ecg_ids: np.ndarray, decisions: Decisions) -> StoredPredictions | None:
+    """What a diagnosis of each of these ECGs would say, or None unless the file has a prediction of every one."""
+    if not path.is_file():
         return None
     with np.load(path) as stored:
         row_of = {int(ecg_id): row for row, ecg_id in enumerate(stored["ecg_id"])}
         if not set(map(int, ecg_ids)) <= set(row_of):
             return None
-        calibrated = decisions.calibrate(stored["probabilities"][[row_of[int(ecg_id)] for ecg_id in ecg_ids]])
-    return decisions.decide(calibrated), decisions.uncertain(calibrated)
-
-
-def archive_case(archive: Archive, ecg_id: int) -> Case:
-    """One ECG of the archive. Raises DatasetError if its file is missing or damaged."""
-
-    row = int(np.flatnonzero(archive.ecg_ids == ecg_id)[0])
-    facts = archive.index.table.loc[ecg_id]
-    label = tuple(name for name, there in zip(SUPERCLASSES, archive.labels[row], strict=True) if there)
-    return Case(
-        f"{archive.index.directory} {ecg_id}",
-        f"{archive.name} {ecg_id}",
-        read_from_data_set(archive.index, ecg_id),
-        archive.notice,
-        patient_words(facts["age"], facts["sex"]),
-        label,
-        _statements(archive, ecg_id),
+        rows = [row_of[int(ecg_id)] for ecg_id in ecg_ids]
+        calibrated = decisions.calibrate(stored["probabilities"][rows])
+        quality = stored["quality"][rows] if "quality" in stored else None
+    uncertain = decisions.uncertain(calibrated)
+    if quality is not None:
+        uncertain = is_uncertain(uncertain, quality)
+    return StoredPredictions(
+        positive=decisions.decide(calibrated), uncertain=uncertain, quality_checked=quality is not None
     )
 
 
-def patient_words(age: float, sex: float) -> str:
-    """PTB-XL's age and sex in words; empty where both are unknown.
+def ptbxl_ecg(fold: PTBXLFold, ecg_id: int) -> DisplayedECG:
+    """One ECG of the fold. Raises DatasetError if its file is missing or damaged."""
+    row = int(np.flatnonzero(fold.ecg_ids == ecg_id)[0])
+    facts = fold.index.table.loc[ecg_id]
+    return DisplayedECG(
+        key=f"{fold.index.directory} {ecg_id}",
+        title=f"{fold.name} {ecg_id}",
+        recording=read_from_data_set(fold.index, ecg_id),
+        notice=fold.notice,
+        patient=describe_patient(facts["age"], facts["sex"]),
+        label=tuple(name for name, present in zip(SUPERCLASSES, fold.labels[row], strict=True) if present),
+        statements=describe_statements(fold.index, ecg_id),
+    )
 
-    >>> patient_words(56, 1), patient_words(300, 0)
+
+def describe_patient(age: float, sex: float) -> str:
+    """PTB-XL's age and sex in plain text; empty where both are unknown.
+
+    >>> describe_patient(56, 1), describe_patient(300, 0)
     ('woman, 56 years', 'man, over 89 years')
     """
     who = {0: "man", 1: "woman"}.get(sex, "")
@@ -192,17 +218,17 @@ def patient_words(age: float, sex: float) -> str:
     return ", ".join(part for part in (who, years) if part)
 
 
-def _statements(archive: Archive, ecg_id: int) -> tuple[str, ...]:
+def describe_statements(index: Index, ecg_id: int) -> tuple[str, ...]:
     """The cardiologists' statements with their likelihoods."""
-    likelihoods = archive.index.statements[archive.index.table.index.get_loc(ecg_id)]
-    described = zip(archive.index.statement_table["description"], likelihoods, strict=True)
+    likelihoods = index.statements[index.table.index.get_loc(ecg_id)]
+    described = zip(index.statement_table["description"], likelihoods, strict=True)
     return tuple(
-        f"{words} ({likelihood:.0f} %)" if likelihood else f"{words} (likelihood not stated)"
-        for words, likelihood in described
+        f"{statement} ({likelihood:.0f} %)" if likelihood else f"{statement} (likelihood not stated)"
+        for statement, likelihood in described
         if not np.isnan(likelihood)
     )
 
 
-def label_words(label: tuple[str, ...]) -> str:
-    """Superclasses in words."""
+def describe_label(label: tuple[str, ...]) -> str:
+    """Superclasses in plain text."""
     return ", ".join(f"{SUPERCLASS_NAMES[name]} ({name})" for name in label) or "none of the five classes"
