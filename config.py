@@ -34,6 +34,7 @@ DEFAULT_DATA = PROJECT / "data" / "ptbxl"
 DEFAULT_OUT = PROJECT / "artifacts"
 
 RESEARCH_ONLY = "Research and demonstration only, not for clinical use."
+SYNTHETIC_DEVICE = "SYNTHETIC"  # the `device` of every generated recording: how such a data set is recognised
 SYNTHETIC_NOTICE = "SYNTHETIC DATA: these figures prove that the pipeline runs and say nothing about accuracy."
 
 
@@ -42,48 +43,82 @@ def data_directory(argument: str | Path | None = None) -> Path:
     return Path(argument or os.environ.get("PTBXL_DIR") or DEFAULT_DATA)
 
 
-@dataclass(frozen=True)
-class Training:
+def option(default, help_text: str, **metadata):
+    """A field of `TrainingConfig` that the train scripts offer as a flag with this help text."""
+    return field(default=default, metadata={"help": help_text, **metadata})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
     """Everything that decides how a network is trained; travels in its checkpoint.
 
     Amplitudes are in units of the input scale (the training set's standard deviation, about 0.24 mV).
+    Raises ValueError for a value that cannot be trained with.
     """
 
     task: str = "multilabel"
     init_sha256: str = ""  # of the multi-label checkpoint whose weights training started from; empty: random weights
     model: str = "hmt_ecgnet"
     model_arguments: dict = field(default_factory=dict)
-    seed: int = 0
-    # what the network sees
-    window_s: float = 2.5  # random crop in training, window in evaluation
-    stride_s: float = 1.25  # between windows in evaluation
     unlabelled: bool = True  # train on records without a superclass, as all-zero targets
+    seed: int = option(0, "of weights, order, crops and augmentation; the same seed repeats a run")
+    # what the network sees
+    window_s: float = option(2.5, "s, 2 to 10: training crop and evaluation window; longer sees more beats, slower")
+    stride_s: float = option(1.25, "s between evaluation windows; longer averages fewer windows, faster")
     # augmentation, see training/augment.py
-    lead_gain: float = 0.1
-    noise: float = 0.1
-    wander: float = 0.4
-    statements: float = 3.0  # weight of the loss on all SCP statements, see training/auxiliary.py
-    # loss, see training/losses.py; gamma 0 and balance 0 are plain binary cross-entropy
-    gamma_positive: float = 0.0
-    gamma_negative: float = 0.0
-    class_balance: float = 0.0
-    # optimisation
-    epochs: int = 20
-    batch_size: int = 64
-    learning_rate: float = 3e-3
-    warm_up: float = 0.15  # share of all steps
-    weight_decay: float = 0.05
-    clip_norm: float = 1.0
-    ema_decay: float = 0.999
-    patience: int = 6  # epochs without a better fold-9 macro AUROC before stopping
+    lead_gain: float = option(
+        0.1, "standard deviation of the log of each lead's random gain; more makes the network rely less on amplitude"
+    )
+    noise: float = option(
+        0.1, "largest white noise, in input scales (0.24 mV); more makes the network rely less on fine detail"
+    )
+    wander: float = option(
+        0.4, "largest baseline wander, in input scales (0.24 mV); more makes the network rely less on slow shifts"
+    )
+    # what it is trained to do, see training/objective.py
+    loss: str = option(
+        "bce",
+        "bce: binary cross-entropy; asymmetric: easy negatives count less (Ridnik et al. 2021)",
+        choices=("bce", "asymmetric"),
+    )
+    auxiliary_weight: float = option(
+        3.0,
+        "weight of the loss on all SCP statements beside the task's; more favours the statements, 0 leaves them out",
+    )
+    # optimisation, see training/schedule.py
+    epochs: int = option(20, "passes over the training set, which the learning-rate schedule spans; more takes longer")
+    batch_size: int = option(64, "recordings a step; more gives fewer and smoother steps and takes more memory")
+    learning_rate: float = option(3e-3, "peak of the schedule; more learns faster, too much diverges")
+    warm_up: float = option(0.15, "share of all steps, 0 to 1, in which the learning rate rises; more starts gentler")
+    weight_decay: float = option(0.05, "of AdamW; more keeps weights smaller")
+    clip_norm: float = option(1.0, "gradients with a larger norm are scaled down to it; more clips less often")
+    ema_decay: float = option(
+        0.999,
+        "decay a step, 0 to 1, of the moving average of weights that becomes the checkpoint; more averages longer",
+    )
+    patience: int = option(6, "epochs without a better fold-9 macro AUROC until training stops; more stops later")
+
+    def __post_init__(self):
+        for name in ("stride_s", "epochs", "batch_size", "learning_rate", "clip_norm", "patience"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, but must be more than 0")
+        for name in ("seed", "lead_gain", "noise", "wander", "auxiliary_weight", "weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, but must not be negative")
+        for name in ("warm_up", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, but must be at least 0 and less than 1")
+        if not 2 <= self.window_s <= 10:
+            raise ValueError(f"window_s is {self.window_s}, but networks read 2 s or more and recordings last 10 s")
 
 
-MULTILABEL = Training()
-# a short course from the multi-label network's weights; from random weights 20 epochs at 3e-3
-BINARY = {
-    task: Training(task=task, unlabelled=False, epochs=4, learning_rate=2e-3)
+MULTILABEL_RECIPE = TrainingConfig()
+# a few epochs from the multi-label network's weights; from random weights it takes 20 epochs at 3e-3
+BINARY_RECIPES = {
+    task: TrainingConfig(task=task, unlabelled=False, epochs=4, learning_rate=2e-3)
     for task in ("mi_vs_norm", "norm_vs_abnormal")
 }
+MULTILABEL, BINARY = MULTILABEL_RECIPE, BINARY_RECIPES
 CHECKPOINT_NAMES = {
     "multilabel": "multilabel_best.pth",
     "mi_vs_norm": "mi_best.pth",

@@ -10,8 +10,8 @@ Trains on folds 1-8, selects the epoch on fold 9, never looks at fold 10.
 
 import sys
 
-from config import MULTILABEL
+from config import MULTILABEL_RECIPE
 from training.cli import train_command
 
 if __name__ == "__main__":
-    sys.exit(train_command({"multilabel": MULTILABEL}, __doc__))
+    sys.exit(train_command({"multilabel": MULTILABEL_RECIPE}, __doc__))

@@ -1,6 +1,6 @@
 """AUROC, average precision, F1, Brier score and their kin, for many weightings of the recordings at once.
 
-Every metric here takes sample weights ``(draws, n)``: one row of ones gives the figure, a row of
+Every metric here takes sample weights ``(draws, n)``: one row of ones gives the metric, a row of
 how often each recording's patient was drawn gives one bootstrap replicate. So a thousand
 replicates cost one sort. AUROC and average precision equal scikit-learn's (tested), ties included.
 """
@@ -48,8 +48,8 @@ def macro_auroc_and_auprc(scores: np.ndarray, targets: np.ndarray) -> tuple[floa
 def decision_metrics(positive: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
     """F1, sensitivity, specificity, PPV, NPV and accuracy of yes/no decisions.
 
-    positive, targets: ``(n,)``; weights ``(draws, n)``; each figure ``(draws,)``.
-    A figure whose denominator is empty is NaN, but F1 is 0 as in scikit-learn.
+    positive, targets: ``(n,)``; weights ``(draws, n)``; each metric ``(draws,)``.
+    A metric whose denominator is empty is NaN, but F1 is 0 as in scikit-learn.
     """
     truth = targets > 0
     tp, fp = weights @ (positive & truth), weights @ (positive & ~truth)
@@ -85,7 +85,7 @@ def class_metrics(
     targets: np.ndarray,
     weights: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """All figures of one class, ``(draws,)`` each.
+    """All metrics of one class, ``(draws,)`` each.
 
     probabilities, calibrated, positive, targets: ``(n,)``. AUROC, AUPRC and F1 at 0.5 come from the
     uncalibrated probabilities, the decisions and calibration errors from the calibrated ones.
@@ -111,17 +111,17 @@ def all_metrics(
     classes: tuple[str, ...],
     weights: np.ndarray,
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Figures ``(draws,)`` of every class and, under "macro", their mean over classes; arrays ``(n, classes)``.
+    """Metrics ``(draws,)`` of every class and, under "macro", their mean over classes; arrays ``(n, classes)``.
 
     With more than one class, macro also has exact_match and hamming_loss over whole label sets.
     """
-    figures = {
+    by_class = {
         name: class_metrics(probabilities[:, k], calibrated[:, k], positive[:, k], targets[:, k], weights)
         for k, name in enumerate(classes)
     }
-    macro = {key: np.mean([figures[name][key] for name in classes], axis=0) for key in figures[classes[0]]}
+    macro = {key: np.mean([by_class[name][key] for name in classes], axis=0) for key in by_class[classes[0]]}
     if len(classes) > 1:
         wrong = positive != (targets > 0)
         macro["exact_match"] = weights @ ~wrong.any(1) / weights.sum(1)
         macro["hamming_loss"] = weights @ wrong.mean(1) / weights.sum(1)
-    return {"macro": macro, **figures}
+    return {"macro": macro, **by_class}

@@ -1,7 +1,5 @@
 """A trained network with everything needed to use it and to know where it came from."""
 
-import platform
-import subprocess
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -9,22 +7,24 @@ import numpy as np
 import torch
 from torch import nn
 
-from config import LEADS, PROJECT, SAMPLING_RATE, TASK_CLASSES
+from config import LEADS, SAMPLING_RATE, TASK_CLASSES
 from files import replacing
-from models import create_model
+from models import ARCHITECTURES, create_model
+
+RENAMED_SETTINGS = {"statements": "auxiliary_weight"}  # of TrainingConfig, in checkpoints of earlier versions
 
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message says why and what to do."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Checkpoint:
     """What a ``.pth`` file holds.
 
     model, model_arguments: for `create_model`. weights: its state dict.
     input_scale: mV. window_s, stride_s: of evaluation, in s.
-    training: the full `config.Training` as a dict. metrics: fold-9 figures at ``epoch``.
+    training: the full `config.TrainingConfig` as a dict. metrics: on fold 9, at ``epoch``.
     data_sha256: fold to digest of the signals and labels it was trained and selected on.
     """
 
@@ -69,13 +69,49 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     """Read and verify a checkpoint. Raises CheckpointError if it is missing, damaged or not one of ours."""
     content = load_plain(path)
     try:
-        checkpoint = Checkpoint(**content)
-        if tuple(checkpoint.classes) != TASK_CLASSES[checkpoint.task] or tuple(checkpoint.leads) != LEADS:
-            raise ValueError("its classes or leads are not this project's")
+        problem = problem_with(content)
+    except TypeError as error:
+        problem = f"a field is of the wrong type ({error})"
+    if problem:
+        raise CheckpointError(f"{path} is not a checkpoint of this project: {problem}")
+    training = {RENAMED_SETTINGS.get(name, name): value for name, value in content["training"].items()}
+    checkpoint = Checkpoint(**{**content, "training": training})
+    try:
         checkpoint.network()
-    except (TypeError, ValueError, KeyError, RuntimeError, AttributeError) as error:
-        raise CheckpointError(f"{path} is not a checkpoint of this project: {error}") from error
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"{path} is not a checkpoint of this project: its weights do not fit its architecture, "
+            f"{checkpoint.model}: {reason}"
+        ) from error
     return checkpoint
+
+
+def problem_with(content) -> str | None:
+    """Why a file's content is no checkpoint; None if it is one, as far as can be told without building the network."""
+    if not isinstance(content, dict):
+        return f"it holds a {type(content).__name__}"
+    if "optimizer" in content:
+        return "it is the state a run is resumed from; the run's checkpoint is best.pth, beside it"
+    names = {field.name for field in fields(Checkpoint)}
+    missing, unknown = names - content.keys(), content.keys() - names
+    if missing:
+        return f"it lacks {', '.join(sorted(missing))}"
+    if unknown:
+        return f"it also holds {', '.join(sorted(map(str, unknown)))}, perhaps it is of a later version"
+    if content["model"] not in ARCHITECTURES:
+        return f"its architecture is {content['model']!r}, not one of {', '.join(ARCHITECTURES)}"
+    if content["task"] not in TASK_CLASSES:
+        return f"its task is {content['task']!r}, not one of {', '.join(TASK_CLASSES)}"
+    if tuple(content["classes"]) != TASK_CLASSES[content["task"]]:
+        return f"its classes are {', '.join(content['classes'])}, not {', '.join(TASK_CLASSES[content['task']])}"
+    if tuple(content["leads"]) != LEADS:
+        return f"its leads are {', '.join(content['leads'])}, not {', '.join(LEADS)}"
+    for name in ("weights", "training", "model_arguments"):
+        if not isinstance(content[name], dict):
+            return f"its {name} are no dictionary"
+    absent = [name for name in ("head.weight", "head.bias") if name not in content["weights"]]
+    return f"its weights lack the last layer, {', '.join(absent)}" if absent else None
 
 
 def load_plain(path: Path | str) -> dict:
@@ -98,26 +134,3 @@ def logits_function(network: nn.Module):
         return network(torch.from_numpy(windows).to(device)).float().cpu().numpy()
 
     return logits_of
-
-
-def git_revision() -> str:
-    """The commit this code is at, with "+changes" if files differ from it; "unknown" outside a checkout."""
-    try:
-        commit = _git("rev-parse", "HEAD")
-        return commit + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=PROJECT, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def machine_facts() -> dict:
-    """Processor, instruction set, threads and library: what a measured speed depends on."""
-    return {
-        "processor": torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine(),
-        "instruction_set": torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
-        "torch": str(torch.__version__),
-    }

@@ -4,38 +4,32 @@ Everything random in an epoch derives from (seed, epoch), so a run that was kill
 passes through the same weights as one that was not.
 """
 
-import copy
 import csv
 import io
 import math
 import resource
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from config import SAMPLING_RATE, Training
+from config import SAMPLING_RATE, TrainingConfig
 from dataset import PTBXLDataset
 from evaluation.metrics import macro_auroc_and_auprc
 from evaluation.predictions import predict_split
 from files import write_text
-from models.checkpoint import (
-    Checkpoint,
-    CheckpointError,
-    git_revision,
-    load_plain,
-    machine_facts,
-    save_atomically,
-    save_checkpoint,
-)
-from training.augment import Augmentation, augment
+from models.checkpoint import Checkpoint, CheckpointError, load_plain, save_atomically, save_checkpoint
+from models.provenance import git_revision, machine_facts
+from training.augment import augment
 from training.objective import Objective, make_objective
-from training.schedule import learning_rate, make_optimizer, paired_values, update_average
+from training.schedule import make_average, make_optimizer, make_schedule
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +51,46 @@ class Run:
         return self.directory / "log.csv"
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrainingState:
+    """What changes from step to step; ``average`` is what is validated and saved as the checkpoint."""
+
+    objective: Objective
+    average: AveragedModel
+    optimizer: torch.optim.Optimizer
+    schedule: LRScheduler
+
+    def state_dict(self) -> dict:
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state_dict(self, state: dict) -> None:
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict:
+        return {
+            "network": self.objective.modules,
+            "average": self.average,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+        }
+
+
+def start_state(network: nn.Module, train: PTBXLDataset, config: TrainingConfig) -> TrainingState:
+    """The state before the first step."""
+    average = make_average(network, config.ema_decay)  # before the auxiliary head hooks into the network
+    objective = make_objective(network, train, config)
+    optimizer = make_optimizer(objective.modules, config)
+    steps = config.epochs * steps_per_epoch(len(used_recordings(train, config)), config)
+    schedule = make_schedule(optimizer, config, steps)
+    return TrainingState(objective=objective, average=average, optimizer=optimizer, schedule=schedule)
+
+
 def fit(
     network: nn.Module,
     train: PTBXLDataset,
     valid: PTBXLDataset,
-    settings: Training,
+    config: TrainingConfig,
     run: Run,
     resume: bool = False,
     bfloat16: bool = False,
@@ -69,148 +98,201 @@ def fit(
 ) -> list[dict]:
     """Train to the end, to early stopping, or on from where a killed run was; returns the log, a row an epoch.
 
-    After each epoch the weights' moving average is measured on fold 9 (macro AUROC of labelled
-    recordings); ``run.best`` holds the best so far, ``run.last`` the state to resume from.
-    Raises CheckpointError if the run to resume was made with other settings, and FloatingPointError
+    After each epoch the weights' moving average is validated on fold 9 (macro AUROC of labelled
+    recordings); ``run.best`` holds the best so far, ``run.last`` the state to resume from. Where fold 9 allows
+    no AUROC, the last epoch counts as the best.
+    Raises CheckpointError if the run to resume was made with other settings or data, and FloatingPointError
     if the loss is no longer a number.
     """
-    average = copy.deepcopy(network).eval()
-    lesson = make_objective(network, train, settings)
-    optimizer = make_optimizer(lesson.modules, settings)
-    history = _restore(run, lesson, average, optimizer, settings) if resume and run.last.is_file() else []
-    started_at = len(history)
+    state = start_state(network, train, config)
+    origin = {"config": asdict(config), **data_origin(train, valid)}
+    history = resume_from(run, state, origin) if resume and run.last.is_file() else []
     revision = git_revision()  # of the code in memory, whatever happens to the files meanwhile
-    for epoch in range(started_at, settings.epochs):
-        if stopped_improving(history, settings.patience):
+    for epoch in range(len(history), config.epochs):
+        if stopped_improving(history, config.patience):
             break
-        row = train_epoch(lesson, average, optimizer, train, settings, epoch, bfloat16, progress)
-        auroc, auprc = validate(average, valid, settings)
-        row.update(val_auroc=auroc, val_auprc=auprc, peak_memory_mb=peak_memory_mb())
-        history.append(row)
-        if auroc >= max(past["val_auroc"] for past in history):
-            save_checkpoint(run.best, describe(average, train, valid, settings, row, revision))
-        save_atomically(
-            run.last,
-            {
-                "network": lesson.modules.state_dict(),
-                "average": average.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "history": history,
-                "settings": vars(settings),
-            },
-        )
+        row = train_epoch(state, train, config, epoch, bfloat16, progress)
+        auroc, auprc = validate(state.average, valid, config)
+        history.append({**row, "val_auroc": auroc, "val_auprc": auprc, "peak_memory_mb": peak_memory_mb()})
+        if best_epoch(history) == epoch:
+            save_checkpoint(run.best, describe(state.average.module, train, valid, config, history[-1], revision))
+        save_atomically(run.last, {**state.state_dict(), **origin, "history": history})
         write_text(run.log, as_csv(history))
         if progress:
-            left = (settings.epochs - epoch - 1) * row["seconds"]
-            print(
-                f"epoch {epoch + 1}/{settings.epochs}  loss {row['loss']:.4f}  fold-9 AUROC {auroc:.4f}  "
-                f"AUPRC {auprc:.4f}  {row['records_per_s']:.0f} records/s  at most {left / 60:.0f} min left",
-                flush=True,
-            )
+            print_epoch(history[-1], config.epochs)
     return history
 
 
+def data_origin(train: PTBXLDataset, valid: PTBXLDataset) -> dict:
+    """What must be the same when a run is resumed: digests of the folds, and the input scale in mV."""
+    return {"data_sha256": {**train.fold_sha256, **valid.fold_sha256}, "input_scale": train.input_scale}
+
+
+def resume_from(run: Run, state: TrainingState, origin: dict) -> list[dict]:
+    """Load the state of a run, if it was made with the same settings and data; returns its log."""
+    saved = load_plain(run.last)
+    afresh = "or start afresh with --restart"
+    if not origin.keys() <= saved.keys():
+        raise CheckpointError(
+            f"{run.last} does not say which data it was trained on, it is of an earlier version: start afresh "
+            "with --restart"
+        )
+    differing = [name for name, value in origin["config"].items() if saved["config"].get(name) != value]
+    if differing:
+        raise CheckpointError(
+            f"{run.last} was trained with another {', '.join(differing)}: resume with the same flags, {afresh}"
+        )
+    digests, found = saved["data_sha256"], origin["data_sha256"]
+    folds = [str(fold) for fold in found if digests.get(fold) != found[fold]]
+    if folds:
+        raise CheckpointError(
+            f"{run.last} was trained on other data, fold {', '.join(folds)} differs: resume with the same --data, "
+            f"{afresh}"
+        )
+    if saved["input_scale"] != origin["input_scale"]:
+        raise CheckpointError(
+            f"{run.last} was trained with an input scale of {saved['input_scale']} mV, not {origin['input_scale']} mV: "
+            f"resume with the same --data and --init, {afresh}"
+        )
+    state.load_state_dict(saved)
+    return saved["history"]
+
+
+def used_recordings(train: PTBXLDataset, config: TrainingConfig) -> np.ndarray:
+    """Numbers of the recordings that are trained on."""
+    return np.arange(len(train)) if config.unlabelled else np.flatnonzero(train.labelled)
+
+
+def steps_per_epoch(recordings: int, config: TrainingConfig) -> int:
+    """Whole batches; at least one."""
+    return max(1, recordings // config.batch_size)
+
+
 def train_epoch(
-    lesson: Objective,
-    average: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    train: PTBXLDataset,
-    settings: Training,
-    epoch: int,
-    bfloat16: bool,
-    progress: bool,
+    state: TrainingState, train: PTBXLDataset, config: TrainingConfig, epoch: int, bfloat16: bool, progress: bool
 ) -> dict:
     """One pass over the training recordings, a random crop of each; returns its row of the log."""
-    network, parameters = lesson.network, list(lesson.modules.parameters())
-    device = parameters[0].device
-    generator = epoch_generator(settings.seed, epoch)
-    numbers = np.arange(len(train)) if settings.unlabelled else np.flatnonzero(train.labelled)
-    order = numbers[torch.randperm(len(numbers), generator=generator).numpy()]
-    steps = max(1, len(order) // settings.batch_size)
-    window = round(settings.window_s * SAMPLING_RATE)
-    strengths = Augmentation(settings.lead_gain, settings.noise, settings.wander)
-    values = paired_values(average, network)
-    network.train()
+    generator = epoch_generator(config.seed, epoch)
+    order = used_recordings(train, config)
+    order = order[torch.randperm(len(order), generator=generator).numpy()]
+    steps = steps_per_epoch(len(order), config)
+    device = next(state.objective.network.parameters()).device
+    state.objective.network.train()
     losses, data_seconds, began = [], 0.0, time.perf_counter()
     bar = tqdm(range(steps), desc=f"epoch {epoch + 1}", unit="batch", leave=False, disable=not progress)
     for step in bar:
-        batch = order[step * settings.batch_size : (step + 1) * settings.batch_size]
+        batch = order[step * config.batch_size : (step + 1) * config.batch_size]
         fetching = time.perf_counter()
-        starts = torch.randint(train.samples - window + 1, (len(batch),), generator=generator).tolist()
-        signals = torch.from_numpy(train.signals(batch, starts, window))
-        targets = torch.from_numpy(train.targets[batch]).to(device)
+        signals = random_crops(train, batch, config, generator)
+        targets = torch.from_numpy(train.targets[batch])
         data_seconds += time.perf_counter() - fetching
-        signals = augment(signals, strengths, generator).to(device)
-        done = epoch * steps + step
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(settings, done / (settings.epochs * steps))
-        loss = lesson.loss(signals, targets, batch, bfloat16)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
-        optimizer.step()
-        update_average(*values, min(settings.ema_decay, (1 + done) / (10 + done)))
-        losses.append(loss.item())
+        signals = augment(signals, generator, lead_gain=config.lead_gain, noise=config.noise, wander=config.wander)
+        learning_rate = state.schedule.get_last_lr()[0]
+        losses.append(train_step(state, signals.to(device), targets.to(device), batch, config, bfloat16))
         if not math.isfinite(losses[-1]):
             raise FloatingPointError(f"the loss became {losses[-1]} in epoch {epoch + 1}: lower --learning-rate")
         if step % 20 == 0:
-            rate = (step + 1) * settings.batch_size / (time.perf_counter() - began)
+            rate = (step + 1) * config.batch_size / (time.perf_counter() - began)
             bar.set_postfix(loss=f"{np.mean(losses[-100:]):.4f}", records_per_s=f"{rate:.0f}")
     seconds = time.perf_counter() - began
     return {
         "epoch": epoch + 1,
         "loss": float(np.mean(losses)),
-        "learning_rate": optimizer.param_groups[0]["lr"],
+        "learning_rate": learning_rate,
         "seconds": round(seconds, 2),
-        "records_per_s": round(len(losses) * settings.batch_size / seconds, 1),
+        "records_per_s": round(len(losses) * config.batch_size / seconds, 1),
         "data_share": round(data_seconds / seconds, 4),
     }
 
 
+def random_crops(
+    train: PTBXLDataset, batch: np.ndarray, config: TrainingConfig, generator: torch.Generator
+) -> torch.Tensor:
+    """A random window of each recording, ``(len(batch), 12, window)``."""
+    window = round(config.window_s * SAMPLING_RATE)
+    starts = torch.randint(train.samples - window + 1, (len(batch),), generator=generator).tolist()
+    return torch.from_numpy(train.signals(batch, starts, window))
+
+
+def train_step(
+    state: TrainingState,
+    signals: torch.Tensor,
+    targets: torch.Tensor,
+    batch: np.ndarray,
+    config: TrainingConfig,
+    bfloat16: bool,
+) -> float:
+    """One step of optimiser, schedule and moving average; returns the loss."""
+    loss = state.objective.loss(signals, targets, batch, bfloat16)
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(state.objective.modules.parameters(), config.clip_norm)
+    state.optimizer.step()
+    state.schedule.step()
+    state.average.update_parameters(state.objective.network)
+    return loss.item()
+
+
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
     """The epoch's own source of chance; seeds torch's global one too, which dropout draws from."""
-    state = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
-    torch.manual_seed(state)
-    return torch.Generator().manual_seed(state)
+    value = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+    torch.manual_seed(value)
+    return torch.Generator().manual_seed(value)
 
 
-def validate(network: nn.Module, valid: PTBXLDataset, settings: Training) -> tuple[float, float]:
-    """Macro AUROC and AUPRC on the labelled recordings of a split."""
+def validate(network: nn.Module, valid: PTBXLDataset, config: TrainingConfig) -> tuple[float, float]:
+    """Macro AUROC and AUPRC on the labelled recordings of a split; NaN if no class has both outcomes there."""
     labelled = np.flatnonzero(valid.labelled)
-    probabilities = predict_split(network, valid, labelled, settings.window_s, settings.stride_s)
+    if not len(labelled):
+        return math.nan, math.nan
+    probabilities = predict_split(network, valid, labelled, config.window_s, config.stride_s)
     return macro_auroc_and_auprc(probabilities, valid.targets[labelled])
 
 
+def best_epoch(history: list[dict]) -> int:
+    """Number, from 0, of the last epoch with the highest fold-9 AUROC; the last one if there is no AUROC at all."""
+    scores = np.array([row["val_auroc"] for row in history])
+    if np.isnan(scores).all():
+        return len(scores) - 1
+    return int(np.flatnonzero(scores == np.nanmax(scores))[-1])
+
+
+def stopped_improving(history: list[dict], patience: int) -> bool:
+    """Whether the best fold-9 AUROC is ``patience`` or more epochs old."""
+    return bool(history) and len(history) - 1 - best_epoch(history) >= patience
+
+
 def describe(
-    network: nn.Module, train: PTBXLDataset, valid: PTBXLDataset, settings: Training, row: dict, revision: str
+    network: nn.Module, train: PTBXLDataset, valid: PTBXLDataset, config: TrainingConfig, row: dict, revision: str
 ) -> Checkpoint:
     """The checkpoint of a network after the epoch whose log row is given."""
     return Checkpoint(
-        task=settings.task,
+        task=config.task,
         classes=train.classes,
-        model=settings.model,
-        model_arguments=dict(settings.model_arguments),
+        model=config.model,
+        model_arguments=dict(config.model_arguments),
         weights={name: value.detach().cpu().clone() for name, value in network.state_dict().items()},
-        input_scale=train.input_scale,
-        window_s=settings.window_s,
-        stride_s=settings.stride_s,
-        training=dict(vars(settings)),
-        seed=settings.seed,
+        window_s=config.window_s,
+        stride_s=config.stride_s,
+        training=asdict(config),
+        seed=config.seed,
         epoch=row["epoch"],
         metrics=dict(row),
-        data_sha256={**train.fold_sha256, **valid.fold_sha256},
+        **data_origin(train, valid),
         synthetic=train.is_synthetic,
         revision=revision,
         machine=machine_facts(),
     )
 
 
-def stopped_improving(history: list[dict], patience: int) -> bool:
-    """Whether the best fold-9 AUROC is ``patience`` or more epochs old."""
-    if not history:
-        return False
-    scores = [row["val_auroc"] for row in history]
-    return len(scores) - 1 - int(np.argmax(scores)) >= patience
+def print_epoch(row: dict, epochs: int) -> None:
+    """One line on the epoch just finished."""
+    left = (epochs - row["epoch"]) * row["seconds"]
+    print(
+        f"epoch {row['epoch']}/{epochs}  loss {row['loss']:.4f}  fold-9 AUROC {row['val_auroc']:.4f}  "
+        f"AUPRC {row['val_auprc']:.4f}  {row['records_per_s']:.0f} records/s  at most {left / 60:.0f} min left",
+        flush=True,
+    )
 
 
 def peak_memory_mb() -> float:
@@ -226,17 +308,3 @@ def as_csv(history: list[dict]) -> str:
     writer.writeheader()
     writer.writerows(history)
     return text.getvalue()
-
-
-def _restore(run: Run, lesson: Objective, average: nn.Module, optimizer, settings: Training) -> list[dict]:
-    state = load_plain(run.last)
-    if state["settings"] != vars(settings):
-        differing = [key for key, value in vars(settings).items() if state["settings"].get(key) != value]
-        raise CheckpointError(
-            f"{run.last} was trained with another {', '.join(differing) or 'configuration'}: "
-            "resume with the same flags, or start afresh without --resume"
-        )
-    lesson.modules.load_state_dict(state["network"])
-    average.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
-    return state["history"]

@@ -1,41 +1,52 @@
-"""Learning rate, optimiser and moving average of the weights."""
+"""Optimiser, learning-rate schedule and moving average of the weights."""
 
 import math
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from config import Training
-
-
-def learning_rate(settings: Training, progress: float) -> float:
-    """Cosine warm-up from 4 % of the peak, then cosine to zero; progress in [0, 1) (Smith and Topin 2019)."""
-    if progress < settings.warm_up:
-        rise = 0.5 - 0.5 * math.cos(math.pi * progress / settings.warm_up)
-        return settings.learning_rate * (0.04 + 0.96 * rise)
-    return settings.learning_rate * (
-        0.5 + 0.5 * math.cos(math.pi * (progress - settings.warm_up) / (1 - settings.warm_up))
-    )
+from config import TrainingConfig
 
 
-def make_optimizer(modules: nn.Module, settings: Training) -> torch.optim.Optimizer:
+def make_optimizer(modules: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
     """AdamW; biases and normalisation scales are not decayed."""
     matrices = [p for p in modules.parameters() if p.ndim > 1]
     vectors = [p for p in modules.parameters() if p.ndim <= 1]
     return torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
-        lr=settings.learning_rate,
+        [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
+        lr=config.learning_rate,
         fused=True,
     )
 
 
-def paired_values(average: nn.Module, network: nn.Module) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """The floating-point weights and BatchNorm statistics of two equal networks, in the same order."""
-    slow, fast = average.state_dict().values(), network.state_dict().values()
-    pairs = [(a, b) for a, b in zip(slow, fast, strict=True) if a.is_floating_point()]
-    return [a for a, _ in pairs], [b for _, b in pairs]
+def make_schedule(optimizer: torch.optim.Optimizer, config: TrainingConfig, steps: int) -> LambdaLR:
+    """One cycle over ``steps`` steps (Smith and Topin 2019): cosine from 4 % of the peak up to it, cosine to zero.
+
+    Not OneCycleLR: that one cannot do without a warm-up, and peaks a step early.
+    """
+
+    def share_of_peak(step: int) -> float:
+        progress = step / steps
+        if progress < config.warm_up:
+            return 0.04 + 0.96 * (0.5 - 0.5 * math.cos(math.pi * progress / config.warm_up))
+        return 0.5 + 0.5 * math.cos(math.pi * (progress - config.warm_up) / (1 - config.warm_up))
+
+    return LambdaLR(optimizer, share_of_peak)
 
 
-def update_average(slow: list[torch.Tensor], fast: list[torch.Tensor], decay: float) -> None:
-    """Move the average's values towards the network's by ``1 - decay``, in place."""
-    torch._foreach_lerp_(slow, fast, 1 - decay)
+def make_average(network: nn.Module, decay: float) -> AveragedModel:
+    """Exponential moving average of weights and BatchNorm statistics, in evaluation mode.
+
+    In step n = 0, 1, ... the decay is ``min(decay, (1 + n) / (10 + n))``, so the first weights
+    are soon forgotten.
+    """
+
+    def update(averages: list[torch.Tensor], values: list[torch.Tensor], averaged: torch.Tensor) -> None:
+        ramped = min(decay, int(averaged) / (9 + int(averaged)))
+        get_ema_multi_avg_fn(ramped)(averages, values, averaged)
+
+    average = AveragedModel(network, multi_avg_fn=update, use_buffers=True).eval()
+    average.update_parameters(network)  # the first call copies, and counts
+    return average

@@ -1,4 +1,9 @@
+"""Training from the command line to the checkpoint, on generated data."""
+
 import csv
+import math
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -6,23 +11,26 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from config import MULTILABEL, PROJECT
+from config import BINARY_RECIPES, MULTILABEL_RECIPE, PROJECT, TINY
 from models import ARCHITECTURES, create_model
-from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint, load_plain, save_atomically, save_checkpoint
+from models.checkpoint import CheckpointError, load_checkpoint, load_plain, save_atomically, save_checkpoint
+from ptbxl.index import read_index
 from training import loop
 from training.cli import train_command
-from training.loop import stopped_improving, validate
+from training.loop import Run, best_epoch, stopped_improving, validate
 from training.objective import AuxiliaryHead, statement_targets
-from training.schedule import learning_rate, make_optimizer, paired_values, update_average
+from training.promotion import checkpoint_name, next_command, promote
+from training.schedule import make_average, make_optimizer, make_schedule
 
 FAST = ["--epochs", "3", "--quiet", "--threads", "1", "--deterministic"]
 
 
-def weights(path):
-    return load_checkpoint(path).weights
+def train(*arguments):
+    return train_command({"multilabel": MULTILABEL_RECIPE}, "", [str(argument) for argument in arguments])
 
 
 def same(first, second):
@@ -31,22 +39,17 @@ def same(first, second):
 
 @pytest.fixture(scope="module")
 def uninterrupted(demo_data, tmp_path_factory):
+    """--out of a finished run of three epochs."""
     out = tmp_path_factory.mktemp("uninterrupted")
-    assert (
-        train_command(
-            {"multilabel": MULTILABEL}, "", ["--data", str(demo_data), "--out", str(out), "--name", "run", *FAST]
-        )
-        == 0
-    )
+    assert train("--data", demo_data, "--out", out, "--name", "run", *FAST) == 0
     return out
 
 
-def test_a_run_repeats_exactly_and_another_seed_does_not(uninterrupted, demo_data, tmp_path):
-    for name, seed, expected in (("again", "0", True), ("other", "1", False)):
-        arguments = ["--data", str(demo_data), "--out", str(tmp_path), "--name", name, "--seed", seed, *FAST]
-        assert train_command({"multilabel": MULTILABEL}, "", arguments) == 0
-        last = load_plain(tmp_path / "runs" / name / "last.pth")["network"]
-        assert same(load_plain(uninterrupted / "runs" / "run" / "last.pth")["network"], last) is expected
+@pytest.mark.parametrize(("seed", "expected"), [(0, True), (1, False)])
+def test_a_run_repeats_exactly_and_another_seed_does_not(uninterrupted, demo_data, tmp_path, seed, expected):
+    assert train("--data", demo_data, "--out", tmp_path, "--name", "run", "--seed", seed, *FAST) == 0
+    networks = [load_plain(out / "runs" / "run" / "last.pth")["network"] for out in (uninterrupted, tmp_path)]
+    assert same(*networks) is expected
 
 
 @pytest.mark.parametrize("epochs_before_kill", [0, 1, 2])
@@ -61,10 +64,12 @@ def test_a_killed_run_resumes_to_the_same_weights(uninterrupted, demo_data, tmp_
     process.wait()
     assert epochs_done(log) < 3
     subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
-    assert same(weights(uninterrupted / "multilabel_best.pth"), weights(tmp_path / "multilabel_best.pth"))
-    final = [load_plain(out / "runs" / "run" / "last.pth") for out in (uninterrupted, tmp_path)]
-    assert same(final[0]["network"], final[1]["network"]) and same(final[0]["average"], final[1]["average"])
-    assert [row["loss"] for row in final[0]["history"]] == [row["loss"] for row in final[1]["history"]]
+    best = [load_checkpoint(out / "multilabel_best.pth") for out in (uninterrupted, tmp_path)]
+    assert same(best[0].weights, best[1].weights)
+    last = [load_plain(out / "runs" / "run" / "last.pth") for out in (uninterrupted, tmp_path)]
+    assert same(last[0]["network"], last[1]["network"]) and same(last[0]["average"], last[1]["average"])
+    for name in ("loss", "learning_rate"):
+        assert [row[name] for row in last[0]["history"]] == [row[name] for row in last[1]["history"]]
 
 
 def epochs_done(log):
@@ -72,33 +77,66 @@ def epochs_done(log):
 
 
 def test_ctrl_c_leaves_a_usable_run(demo_data, tmp_path, monkeypatch, capsys):
-    measure = validate
     calls = []
 
     def interrupt_the_second(*arguments):
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return measure(*arguments)
+        return validate(*arguments)
 
     monkeypatch.setattr(loop, "validate", interrupt_the_second)
-    arguments = ["--data", str(demo_data), "--out", str(tmp_path), "--name", "run", *FAST]
-    assert train_command({"multilabel": MULTILABEL}, "", arguments) == 130
+    arguments = ["--data", demo_data, "--out", tmp_path, "--name", "run", *FAST]
+    assert train(*arguments) == 130
     assert "--resume" in capsys.readouterr().out
     assert load_checkpoint(tmp_path / "runs" / "run" / "best.pth").epoch == 1
     monkeypatch.undo()
-    assert train_command({"multilabel": MULTILABEL}, "", [*arguments, "--resume"]) == 0
+    assert train(*arguments, "--resume") == 0
     assert epochs_done(tmp_path / "runs" / "run" / "log.csv") == 3
 
 
-def test_a_finished_run_is_not_overwritten_unasked(uninterrupted, demo_data, capsys):
-    arguments = ["--data", str(demo_data), "--out", str(uninterrupted), "--name", "run", *FAST]
-    before = (uninterrupted / "runs" / "run" / "last.pth").read_bytes()
-    assert train_command({"multilabel": MULTILABEL}, "", arguments) == 1
+@pytest.fixture
+def finished(uninterrupted, tmp_path):
+    """A copy of the finished run that the test may damage."""
+    return shutil.copytree(uninterrupted, tmp_path / "finished")
+
+
+def test_a_finished_run_is_not_overwritten_unasked(finished, demo_data, capsys):
+    last = finished / "runs" / "run" / "last.pth"
+    before = last.read_bytes()
+    arguments = ["--data", demo_data, "--out", finished, "--name", "run", *FAST]
+    assert train(*arguments) == 1
     assert "--restart" in capsys.readouterr().err
-    assert train_command({"multilabel": MULTILABEL}, "", [*arguments, "--resume", "--noise", "0.3"]) == 1
+    assert train(*arguments, "--resume", "--noise", "0.3") == 1
     assert "another noise" in capsys.readouterr().err
-    assert (uninterrupted / "runs" / "run" / "last.pth").read_bytes() == before
+    assert last.read_bytes() == before
+
+
+@pytest.mark.parametrize("fold", [1, 9])
+def test_a_run_is_not_resumed_with_other_data(finished, own_data, capsys, fold):
+    table = pd.read_csv(own_data / "ptbxl_database.csv")
+    table.loc[table.index[table["strat_fold"] == fold][0], "scp_codes"] = "{'LVH': 100.0}"
+    table.to_csv(own_data / "ptbxl_database.csv", index=False)
+    before = (finished / "multilabel_best.pth").read_bytes()
+    assert train("--data", own_data, "--out", finished, "--name", "run", "--resume", *FAST) == 1
+    error = capsys.readouterr().err
+    assert f"fold {fold} differs" in error and "--data" in error
+    assert (finished / "multilabel_best.pth").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"input_scale": 0.5}, "input scale of 0.5 mV"),
+        ({"input_scale": None, "data_sha256": None}, "of an earlier version: start afresh with --restart"),
+    ],
+)
+def test_a_run_of_another_scale_or_of_unknown_data_is_not_resumed(finished, demo_data, capsys, change, sentence):
+    last = finished / "runs" / "run" / "last.pth"
+    content = load_plain(last) | change
+    save_atomically(last, {name: value for name, value in content.items() if value is not None})
+    assert train("--data", demo_data, "--out", finished, "--name", "run", "--resume", *FAST) == 1
+    assert sentence in capsys.readouterr().err
 
 
 def test_the_log_records_speed_memory_and_progress(uninterrupted):
@@ -106,8 +144,7 @@ def test_the_log_records_speed_memory_and_progress(uninterrupted):
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
-    assert float(rows[-1]["records_per_s"]) > 0
-    assert 100 < float(rows[-1]["peak_memory_mb"]) < 2_500
+    assert all(float(row[name]) > 0 for row in rows for name in ("records_per_s", "learning_rate", "peak_memory_mb"))
     assert (uninterrupted / "runs" / "run" / "curves.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -115,7 +152,7 @@ def test_a_checkpoint_says_where_it_came_from(uninterrupted):
     checkpoint = load_checkpoint(uninterrupted / "multilabel_best.pth")
     assert checkpoint.synthetic and checkpoint.task == "multilabel"
     assert set(checkpoint.data_sha256) == set(range(1, 10))
-    assert checkpoint.training["learning_rate"] == MULTILABEL.learning_rate
+    assert checkpoint.training["learning_rate"] == MULTILABEL_RECIPE.learning_rate
     assert 0 < checkpoint.input_scale < 2
     assert {"processor", "instruction_set", "threads"} <= set(checkpoint.machine)
     with (uninterrupted / "runs" / "run" / "log.csv").open() as file:
@@ -123,62 +160,169 @@ def test_a_checkpoint_says_where_it_came_from(uninterrupted):
     assert checkpoint.metrics["val_auroc"] == pytest.approx(best)
 
 
-def test_a_shipped_checkpoint_is_kept_without_promote(demo_data, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("training.cli.DEFAULT_OUT", tmp_path)
-    shipped = tmp_path / "multilabel_best.pth"
-    shipped.write_bytes(b"shipped")
-    arguments = ["--data", str(demo_data), "--name", "run", "--epochs", "1", "--quiet", "--threads", "1"]
-    assert train_command({"multilabel": MULTILABEL}, "", arguments) == 0
+# --------------------------------------------------------------------------- where the best checkpoint goes
+
+
+@pytest.fixture
+def shipped(finished, monkeypatch):
+    """The finished run in the project's artifacts/, beside a shipped checkpoint."""
+    directory = finished.rename(finished.parent / "artifacts")
+    (directory / "multilabel_best.pth").write_bytes(b"shipped")
+    monkeypatch.setattr("training.cli.DEFAULT_OUT", directory)
+    monkeypatch.setattr("training.promotion.DEFAULT_OUT", directory)
+    monkeypatch.chdir(directory.parent)
+    (directory.parent / "link").symlink_to(directory, target_is_directory=True)
+    return directory / "multilabel_best.pth"
+
+
+@pytest.mark.parametrize(
+    "out", [None, "artifacts", "./artifacts", "artifacts/", "artifacts/../artifacts", "link", "link/", "ABSOLUTE"]
+)
+def test_a_shipped_checkpoint_is_kept_without_promote_however_out_is_spelt(shipped, demo_data, capsys, out):
+    spelt = [] if out is None else ["--out", str(shipped.parent) if out == "ABSOLUTE" else out]
+    arguments = ["--data", demo_data, *spelt, "--name", "run", "--resume", *FAST]
+    assert train(*arguments) == 0
     printed = capsys.readouterr().out
-    assert shipped.read_bytes() == b"shipped"
-    assert str(tmp_path / "runs" / "run" / "best.pth") in printed.splitlines()[-1]
-    assert train_command({"multilabel": MULTILABEL}, "", [*arguments, "--restart", "--promote"]) == 0
-    assert load_checkpoint(shipped).epoch == 1
+    assert shipped.read_bytes() == b"shipped" and "--promote" in printed
+    words = shlex.split(printed.splitlines()[-1])
+    checkpoint, out = words[words.index("--checkpoint") + 1], words[words.index("--out") + 1]
+    assert load_checkpoint(checkpoint).epoch >= 1 and load_checkpoint(f"{out}/best.pth").epoch >= 1
+    assert train(*arguments, "--promote") == 0
+    assert load_checkpoint(shipped).epoch >= 1
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "name"),
+    [
+        ("multilabel", TINY, "multilabel_tiny.pth"),
+        ("multilabel", "resnet1d", "resnet_baseline.pth"),
+        ("multilabel", "plain_cnn", "plain_cnn_baseline.pth"),
+        ("mi_vs_norm", "hmt_ecgnet", "mi_best.pth"),
+        ("norm_vs_abnormal", "hmt_ecgnet", "abnormal_best.pth"),
+    ],
+)
+def test_every_kind_of_shipped_checkpoint_is_kept_and_other_directories_are_not(shipped, tmp_path, task, model, name):
+    config = replace({"multilabel": MULTILABEL_RECIPE, **BINARY_RECIPES}[task], model=model)
+    assert checkpoint_name(config) == name
+    run, kept, out = Run(shipped.parent / "runs" / "run"), shipped.with_name(name), tmp_path / "elsewhere"
+    kept.write_bytes(b"shipped")
+    out.mkdir()
+    (out / name).write_bytes(b"mine")
+    assert promote(config, run, shipped.parent, replace_shipped=False) is None
+    assert kept.read_bytes() == b"shipped"
+    assert promote(config, run, out, replace_shipped=False) == out / name
+    assert promote(config, run, shipped.parent, replace_shipped=True) == kept
+    assert load_checkpoint(out / name).epoch == load_checkpoint(kept).epoch >= 1
+
+
+def test_a_kept_binary_network_is_still_compared_with_the_multilabel_one(shipped):
+    command = next_command(
+        BINARY_RECIPES["mi_vs_norm"], Run(shipped.parent / "runs" / "a run"), shipped.parent, None, None
+    )
+    words = shlex.split(command)
+    assert words[words.index("--multilabel") + 1] == str(shipped)
+    assert words[words.index("--checkpoint") + 1] == str(shipped.parent / "runs" / "a run" / "best.pth")
 
 
 def test_the_baseline_goes_through_the_same_loop(demo_data, tmp_path):
-    arguments = ["--data", str(demo_data), "--out", str(tmp_path), "--model", "resnet1d", "--epochs", "1"]
-    assert train_command({"multilabel": MULTILABEL}, "", [*arguments, "--quiet", "--threads", "1"]) == 0
-    assert load_checkpoint(tmp_path / "resnet_baseline.pth").model == "resnet1d"
+    arguments = ["--data", demo_data, "--out", tmp_path, "--model", "resnet1d", "--epochs", "1", "--loss", "asymmetric"]
+    assert train(*arguments, "--quiet", "--threads", "1") == 0
+    checkpoint = load_checkpoint(tmp_path / "resnet_baseline.pth")
+    assert checkpoint.model == "resnet1d" and checkpoint.training["loss"] == "asymmetric"
     assert not (tmp_path / "multilabel_best.pth").exists()
 
 
+# --------------------------------------------------------------------------- what can go wrong
+
+
 def test_a_diverging_run_stops_with_advice(demo_data, tmp_path, capsys):
-    arguments = ["--data", str(demo_data), "--out", str(tmp_path), "--learning-rate", "1e38", "--quiet"]
-    assert train_command({"multilabel": MULTILABEL}, "", arguments) == 1
+    assert train("--data", demo_data, "--out", tmp_path, "--learning-rate", "1e38", "--quiet") == 1
     assert "--learning-rate" in capsys.readouterr().err
 
 
-def test_the_learning_rate_rises_and_falls():
-    rates = [learning_rate(MULTILABEL, progress) for progress in np.linspace(0, 1, 101)[:-1]]
-    assert max(rates) == pytest.approx(MULTILABEL.learning_rate, rel=1e-2)
-    peak = int(np.argmax(rates))
-    assert peak == pytest.approx(100 * MULTILABEL.warm_up, abs=1)
-    assert rates[:peak] == sorted(rates[:peak]) and rates[peak:] == sorted(rates[peak:], reverse=True)
-    assert rates[-1] < 0.01 * MULTILABEL.learning_rate
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("epochs", 0), ("batch-size", 0), ("window-s", 20), ("warm-up", 1), ("noise", -1), ("stride-s", 0)],
+)
+def test_a_value_that_cannot_be_trained_with_is_refused(tmp_path, capsys, flag, value):
+    with pytest.raises(SystemExit):
+        train("--out", tmp_path, f"--{flag}", value)
+    assert f"{flag.replace('-', '_')} is {value}" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
-def test_early_stopping_counts_epochs_since_the_best():
-    history = [{"val_auroc": score} for score in (0.8, 0.9, 0.89, 0.88)]
-    assert not stopped_improving(history, 3)
-    assert stopped_improving(history, 2)
+@pytest.mark.parametrize(("missing", "sentence"), [("HYP", "left out of its AUROC: HYP"), ("all", "there is no AUROC")])
+def test_classes_without_positives_in_fold_9_do_not_cost_the_run(own_data, tmp_path, capsys, missing, sentence):
+    index, table = read_index(own_data), pd.read_csv(own_data / "ptbxl_database.csv")
+    rows = index.folds == 9
+    if missing == "HYP":
+        rows &= index.superclasses[:, 4] > 0
+    table.loc[rows, "scp_codes"] = "{'NORM': 100.0}"
+    table.to_csv(own_data / "ptbxl_database.csv", index=False)
+    assert train("--data", own_data, "--out", tmp_path, "--name", "run", "--patience", "1", *FAST) == 0
+    assert sentence in capsys.readouterr().out
+    checkpoint = load_checkpoint(tmp_path / "multilabel_best.pth")
+    assert math.isnan(checkpoint.metrics["val_auroc"]) is (missing == "all")
+    assert missing == "HYP" or checkpoint.epoch == 3
+
+
+@pytest.mark.parametrize(
+    ("scores", "best", "stopped"),
+    [
+        ([0.8, 0.9, 0.89, 0.88], 1, True),
+        ([0.8, 0.9, 0.89], 1, False),
+        ([0.8, 0.9, 0.7, 0.9], 3, False),
+        ([math.nan] * 4, 3, False),
+    ],
+)
+def test_the_best_epoch_is_the_last_of_the_highest_and_patience_counts_from_it(scores, best, stopped):
+    history = [{"val_auroc": score} for score in scores]
+    assert best_epoch(history) == best and stopped_improving(history, 2) is stopped
     assert not stopped_improving([], 1)
 
 
-def test_the_average_carries_weights_and_batch_statistics():
-    slow, fast = create_model("hmt_ecgnet"), create_model("hmt_ecgnet")
-    fast.train()(torch.randn(16, 12, 250) * 3 + 1)
-    before = {name: value.clone() for name, value in slow.state_dict().items()}
-    update_average(*paired_values(slow, fast), 0.9)
-    for name, value in slow.state_dict().items():
+# --------------------------------------------------------------------------- schedule and moving average
+
+
+@pytest.mark.parametrize("warm_up", [0.0, 0.15])
+def test_the_learning_rate_follows_the_closed_form(warm_up):
+    config, steps = replace(MULTILABEL_RECIPE, warm_up=warm_up), 100
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.learning_rate)
+    schedule = make_schedule(optimizer, config, steps)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    x = np.arange(steps) / steps
+    falling = 0.5 + 0.5 * np.cos(np.pi * (x - warm_up) / (1 - warm_up))
+    rising = 0.04 + 0.96 * (0.5 - 0.5 * np.cos(np.pi * x / warm_up)) if warm_up else falling
+    np.testing.assert_allclose(rates, config.learning_rate * np.where(x < warm_up, rising, falling), rtol=1e-12)
+
+
+def test_the_average_of_weights_and_batch_statistics_follows_the_closed_form():
+    torch.manual_seed(0)
+    network = create_model("hmt_ecgnet").train()
+    average = make_average(network, decay=0.3)
+    expected = {name: value.clone() for name, value in network.state_dict().items()}
+    for step in range(5):
+        network(torch.randn(16, 12, 250) * 3 + 1)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter += 0.1
+        average.update_parameters(network)
+        decay = min(0.3, (1 + step) / (10 + step))
+        expected = {name: decay * expected[name] + (1 - decay) * value for name, value in network.state_dict().items()}
+    assert not average.module.training
+    for name, value in average.module.state_dict().items():
         if value.is_floating_point():
-            torch.testing.assert_close(value, 0.9 * before[name] + 0.1 * fast.state_dict()[name])
-    assert (slow.stem[1].running_mean != before["stem.1.running_mean"]).any()
+            torch.testing.assert_close(value, expected[name])
+    assert (average.module.stem[1].running_mean != network.stem[1].running_mean).any()
 
 
 def test_only_matrices_are_decayed():
     network = create_model("hmt_ecgnet")
-    decayed, spared = make_optimizer(network, replace(MULTILABEL, weight_decay=0.1)).param_groups
+    decayed, spared = make_optimizer(network, replace(MULTILABEL_RECIPE, weight_decay=0.1)).param_groups
     assert decayed["weight_decay"] == 0.1 and spared["weight_decay"] == 0
     assert all(p.ndim > 1 for p in decayed["params"]) and all(p.ndim == 1 for p in spared["params"])
 
@@ -199,22 +343,51 @@ class Malicious:
         return (exec, ("raise SystemExit('executed')",))
 
 
-@pytest.mark.parametrize("kind", ["truncated", "text", "code", "other", "leads", "weights"])
-def test_what_is_not_a_checkpoint_is_refused_and_never_executed(uninterrupted, tmp_path, kind):
-    path, whole = tmp_path / "bad.pth", uninterrupted / "multilabel_best.pth"
-    content = load_plain(whole)
+def without_head(content):
+    weights = {name: value for name, value in content["weights"].items() if not name.startswith("head")}
+    return {**content, "weights": weights}
+
+
+DAMAGE = {
+    "of another project": (lambda content: {"state_dict": content["weights"]}, "it lacks classes"),
+    "a list": (lambda content: [1], "it holds a list"),
+    "a state to resume from": (lambda content: {"network": {}, "optimizer": {}}, "best.pth"),
+    "a later version's": (lambda content: {**content, "colour": 1}, "it also holds colour"),
+    "an unknown architecture": (lambda content: {**content, "model": "transformer"}, "'transformer', not one of"),
+    "an unknown task": (lambda content: {**content, "task": "beats"}, "its task is 'beats'"),
+    "other classes": (lambda content: {**content, "classes": ["MI"]}, "its classes are MI"),
+    "another lead order": (lambda content: {**content, "leads": content["leads"][::-1]}, "its leads are V6"),
+    "no head": (without_head, "its weights lack the last layer, head.weight, head.bias"),
+    "wrong sizes": (
+        lambda content: {**content, "model_arguments": {"classes": 5, "heart_channels": 8}},
+        "its weights do not fit its architecture, hmt_ecgnet",
+    ),
+    "unknown arguments": (lambda content: {**content, "model_arguments": {"depth": 3}}, "do not fit its architecture"),
+    "a wrong type": (lambda content: {**content, "leads": 5}, "wrong type"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_what_is_not_our_checkpoint_is_refused_in_one_sentence(uninterrupted, tmp_path, kind):
+    damage, sentence = DAMAGE[kind]
+    path = tmp_path / "bad.pth"
+    save_atomically(path, damage(load_plain(uninterrupted / "multilabel_best.pth")))
+    with pytest.raises(CheckpointError) as refused:
+        load_checkpoint(path)
+    message = str(refused.value)
+    assert message.startswith(f"{path} is not a checkpoint of this project: ") and sentence in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("kind", ["truncated", "text", "code"])
+def test_a_damaged_file_is_refused_and_never_executed(uninterrupted, tmp_path, kind):
+    path = tmp_path / "bad.pth"
     if kind == "truncated":
-        path.write_bytes(whole.read_bytes()[:5000])
+        path.write_bytes((uninterrupted / "multilabel_best.pth").read_bytes()[:5000])
     elif kind == "text":
         path.write_text("hello")
-    elif kind == "code":
-        torch.save({"weights": Malicious()}, path)
-    elif kind == "other":
-        torch.save({"a": 1}, path)
-    elif kind == "leads":
-        save_atomically(path, {**content, "leads": content["leads"][::-1]})
     else:
-        save_atomically(path, {**content, "weights": {}})
+        torch.save({"weights": Malicious()}, path)
     with pytest.raises(CheckpointError, match="bad.pth"):
         load_checkpoint(path)
 
@@ -222,6 +395,12 @@ def test_what_is_not_a_checkpoint_is_refused_and_never_executed(uninterrupted, t
 def test_a_missing_checkpoint_says_what_to_do(tmp_path):
     with pytest.raises(CheckpointError, match="train_multilabel.py"):
         load_checkpoint(tmp_path / "absent.pth")
+
+
+def test_settings_of_earlier_checkpoints_are_found_by_their_present_names(uninterrupted, tmp_path):
+    content = load_plain(uninterrupted / "multilabel_best.pth")
+    save_atomically(tmp_path / "earlier.pth", {**content, "training": {"statements": 2.0, "epochs": 7}})
+    assert load_checkpoint(tmp_path / "earlier.pth").training == {"auxiliary_weight": 2.0, "epochs": 7}
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
@@ -233,24 +412,12 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["file.pth"]
 
 
-def test_the_description_of_a_checkpoint_is_complete():
-    assert {
-        "weights",
-        "model",
-        "model_arguments",
-        "classes",
-        "sampling_rate",
-        "input_scale",
-        "training",
-        "seed",
-    } <= set(Checkpoint.__dataclass_fields__)
+# --------------------------------------------------------------------------- the auxiliary task
 
 
-def test_the_auxiliary_head_learns_statements_and_does_not_ship(demo_data, tmp_path):
-    arguments = ["--data", str(demo_data), "--out", str(tmp_path), "--name", "run", *FAST]
-    assert train_command({"multilabel": MULTILABEL}, "", [*arguments, "--statements", "3"]) == 0
-    checkpoint = load_checkpoint(tmp_path / "multilabel_best.pth")
-    assert checkpoint.training["statements"] == 3
+def test_the_auxiliary_head_does_not_ship(uninterrupted):
+    checkpoint = load_checkpoint(uninterrupted / "multilabel_best.pth")
+    assert checkpoint.training["auxiliary_weight"] == MULTILABEL_RECIPE.auxiliary_weight > 0
     assert checkpoint.weights.keys() == create_model("hmt_ecgnet").state_dict().keys()
 
 
