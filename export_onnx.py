@@ -24,7 +24,7 @@ from torch.export import Dim
 from config import CHECKPOINT_NAMES, DEFAULT_OUT, LEADS, SAMPLING_RATE
 from ecg.windows import MINIMUM_WINDOW_S
 from files import replacing, sha256, write_text
-from inference.backends import InferenceError
+from inference import InferenceError
 from inference.diagnoser import Diagnoser
 from inference.manifest import MANIFEST, self_test_recording
 from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint

@@ -5,10 +5,14 @@
     python predict.py data.csv --sampling-rate 500 --units mV
 
 Every format of docs/formats.md. A file that cannot be read never stops the rest: it is listed with its
-reason in the "error" column, and the exit status is 2.
+reason in the "error" column, and the exit status is 2. A table goes on only with the networks, thresholds,
+sampling rate and units it was begun with.
 """
 
 import argparse
+import hashlib
+import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,18 +23,12 @@ from tqdm import tqdm
 from config import DEFAULT_OUT, RESEARCH_ONLY, SUPERCLASSES
 from ecg.readers import read_recording
 from ecg.recording import RecordingError
-from files import replacing
-from inference.backends import BACKENDS, InferenceError
+from inference import InferenceError
+from inference.backends import BACKENDS
 from inference.diagnoser import Diagnoser, Diagnosis
+from inference.results_table import ResultsTable, journal_path
 
-SAVE_EVERY = 200  # files, so that little is lost when a long run is stopped
 SIGNAL_FILES = (".dat", ".mat", ".flac")  # belong to the header of the same name
-WRITERS = {
-    ".csv": lambda table, path: table.to_csv(path, index=False),
-    ".parquet": lambda table, path: table.to_parquet(path, index=False),
-    ".json": lambda table, path: table.to_json(path, orient="records", indent=1),
-}
-READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".json": lambda path: pd.read_json(path, orient="records")}
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -41,7 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--backend", default="onnx", choices=BACKENDS, help="(default: %(default)s)")
     parser.add_argument("--sampling-rate", type=float, help="Hz, for files that do not say")
     parser.add_argument("--units", help="uV, mV or V, for files that do not say")
-    parser.add_argument("--restart", action="store_true", help="diagnose again what is in --out already")
+    parser.add_argument("--restart", action="store_true", help="forget what is in --out already and diagnose all again")
     return parser
 
 
@@ -68,10 +66,32 @@ def _header_of(path: Path) -> Path:
     return header if path.suffix.lower() in SIGNAL_FILES and header.is_file() else path
 
 
+def settings_of(diagnoser: Diagnoser, arguments) -> dict[str, str]:
+    """Whatever decides a row's content besides the file itself."""
+    thresholds = {name: digest for name, digest in diagnoser.files.items() if name.endswith(".json")}
+    networks = {name: digest for name, digest in diagnoser.files.items() if name not in thresholds}
+    return {
+        "backend": arguments.backend,
+        "networks": _digest(networks),
+        "thresholds": _digest(thresholds),
+        "sampling_rate": "from file" if arguments.sampling_rate is None else f"{arguments.sampling_rate} Hz",
+        "units": arguments.units or "from file",
+    }
+
+
+def _digest(files: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def file_name(path: Path) -> str:
+    """A path as it stands in the results; a name that is not UTF-8 with its odd bytes spelt out."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def row_of(path: Path, diagnosis: Diagnosis) -> dict:
     """One line of the results."""
     return {
-        "file": str(path),
+        "file": file_name(path),
         "error": None,
         "predicted_classes": " ".join(diagnosis.predicted_classes) or "none",
         **{f"p_{name}": round(diagnosis.probabilities[name], 4) for name in SUPERCLASSES},
@@ -91,69 +111,54 @@ def diagnose_file(diagnoser: Diagnoser, path: Path, sampling_rate: float | None,
     try:
         return row_of(path, diagnoser.diagnose(read_recording(path, sampling_rate, units)))
     except (RecordingError, OSError) as error:
-        return {
-            "file": str(path),
-            "error": str(error),
-            "model": diagnoser.networks["multilabel"].checkpoint_sha256[:12],
-        }
+        model = diagnoser.networks["multilabel"].checkpoint_sha256[:12]
+        return {"file": file_name(path), "error": str(error), "model": model}
 
 
-def earlier_rows(out: Path, model: str) -> list[dict]:
-    """What a stopped run has left, of the same network and without errors."""
-    if not out.is_file():
-        return []
-    table = READERS[out.suffix.lower()](out)
-    if not {"file", "error", "model"} <= set(table):
-        raise ValueError(f"{out} is not a results file of predict.py: choose another --out")
-    done = table[table["error"].isna() & (table["model"].astype(str) == model)]
-    return done.astype(object).where(done.notna(), None).to_dict("records")
-
-
-def save(rows: list[dict], out: Path) -> None:
-    """Write the results whole, in the format of the file's name."""
-    with replacing(out) as unfinished:
-        WRITERS[out.suffix.lower()](pd.DataFrame(rows), unfinished)
+def diagnose_files(diagnoser: Diagnoser, files: list[Path], arguments) -> Iterator[dict]:
+    """One line after another, with a progress bar."""
+    for path in tqdm(files, desc="diagnosing", unit="ECG", disable=len(files) < 2):
+        yield diagnose_file(diagnoser, path, arguments.sampling_rate, arguments.units)
 
 
 def predict(arguments) -> int:
     """Diagnose everything; returns the exit status."""
-    out = Path(arguments.out) if arguments.out else None
-    if out and out.suffix.lower() not in WRITERS:
-        raise ValueError(f"--out {out} must end in {', '.join(WRITERS)}")
     files = find_files(arguments.inputs)
     diagnoser = Diagnoser.load(arguments.artifacts, arguments.backend)
-    model = diagnoser.networks["multilabel"].checkpoint_sha256[:12]
-    rows = earlier_rows(out, model) if out and not arguments.restart else []
-    done = {row["file"] for row in rows}
-    todo = [path for path in files if str(path) not in done and path != out]
-    if done:
-        print(
-            f"{len(files) - len(todo):,} of {len(files):,} files are in {out} already; --restart diagnoses them again"
-        )
-    try:
-        for number, path in enumerate(tqdm(todo, desc="diagnosing", unit="ECG", disable=len(todo) < 2), 1):
-            rows.append(diagnose_file(diagnoser, path, arguments.sampling_rate, arguments.units))
-            if out and number % SAVE_EVERY == 0:
-                save(rows, out)
-    finally:
-        if out and rows:
-            save(rows, out)
-    return report(rows, out)
+    if not arguments.out:
+        rows = list(diagnose_files(diagnoser, files, arguments))
+        print_rows(rows)
+        return report(rows)
+    out = Path(arguments.out)
+    own_files = {out.resolve(), journal_path(out).resolve()}
+    files = [path for path in files if path.resolve() not in own_files]
+    with ResultsTable(out, settings_of(diagnoser, arguments), arguments.restart) as table:
+        todo = [path for path in files if file_name(path) not in table.rows]
+        if len(todo) < len(files):
+            done = len(files) - len(todo)
+            print(f"{done:,} of {len(files):,} files are in {out} already; --restart diagnoses them again")
+        for row in diagnose_files(diagnoser, todo, arguments):
+            table.add(row)
+    rows = list(table.rows.values())
+    failed = sum(bool(row["error"]) for row in rows)
+    print(f"{len(rows) - failed:,} ECGs diagnosed, {failed:,} failed; written: {out}")
+    return report(rows)
 
 
-def report(rows: list[dict], out: Path | None) -> int:
-    """Say what was done; returns 2 if a file failed."""
+def print_rows(rows: list[dict]) -> None:
+    """The main columns as a table, then the warnings."""
+    shown = [row for row in rows if not row["error"]]
+    columns = ["file", "predicted_classes", *(f"p_{name}" for name in SUPERCLASSES), "p_mi_vs_norm", "uncertain"]
+    if shown:
+        print(pd.DataFrame(shown)[columns].to_string(index=False))
+    for row in shown:
+        if row["warnings"]:
+            print(f"{row['file']}: {row['warnings']}")
+
+
+def report(rows: list[dict]) -> int:
+    """Say what failed; returns the exit status, 2 if a file failed."""
     failed = [row for row in rows if row["error"]]
-    if out is None:
-        shown = [row for row in rows if not row["error"]]
-        columns = ["file", "predicted_classes", *(f"p_{name}" for name in SUPERCLASSES), "p_mi_vs_norm", "uncertain"]
-        if shown:
-            print(pd.DataFrame(shown)[columns].to_string(index=False))
-        for row in shown:
-            if row["warnings"]:
-                print(f"{row['file']}: {row['warnings']}")
-    else:
-        print(f"{len(rows) - len(failed):,} ECGs diagnosed, {len(failed):,} failed; written: {out}")
     for row in failed:
         print(f"failed: {row['file']}: {row['error']}", file=sys.stderr)
     print(RESEARCH_ONLY)

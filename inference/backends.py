@@ -10,21 +10,18 @@ import onnxruntime
 
 from config import CHECKPOINT_NAMES, LEADS, SAMPLING_RATE, TASK_CLASSES
 from files import sha256
-from models.checkpoint import CheckpointError, load_checkpoint, logits_function
+from inference import InferenceError
 
 BACKENDS = ("onnx", "pytorch")
 WINDOWS_AT_A_TIME = 32
-
-
-class InferenceError(RuntimeError):
-    """The networks cannot be used; the message says which file is wrong and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
     """One trained network, whatever runs it.
 
-    logits_of: float32 ``(n, 12, samples)`` in units of ``input_scale`` mV to logits ``(n, classes)``.
+    input_scale: mV. window_s, stride_s: s. synthetic: trained on generated data.
+    logits_of: float32 ``(n, 12, samples)`` in units of ``input_scale`` to logits ``(n, classes)``.
     """
 
     task: str
@@ -38,18 +35,20 @@ class Network:
     logits_of: Callable[[np.ndarray], np.ndarray]
 
 
-def onnx_name(task: str) -> str:
-    """The file of a task's exported network."""
-    return str(Path(CHECKPOINT_NAMES[task]).with_suffix(".onnx"))
+def network_name(task: str, backend: str) -> str:
+    """The file that a backend reads a task's network from."""
+    name = CHECKPOINT_NAMES[task]
+    return str(Path(name).with_suffix(".onnx")) if backend == "onnx" else name
 
 
 def load_network(path: Path, backend: str, threads: int) -> Network:
-    """One network by ONNX Runtime or by PyTorch. Raises InferenceError."""
+    """One network by ONNX Runtime or by PyTorch, with as many threads as it may use. Raises InferenceError."""
     if backend not in BACKENDS:
         raise ValueError(f"unknown backend {backend!r}: one of {', '.join(BACKENDS)}")
     if not path.is_file():
-        raise InferenceError(f"no network at {path}: run python export_onnx.py")
-    return _load_onnx(path, threads) if backend == "onnx" else _load_pytorch(path)
+        make = "python export_onnx.py" if backend == "onnx" else "python train_multilabel.py"
+        raise InferenceError(f"no network at {path}: run {make}")
+    return _load_onnx(path, threads) if backend == "onnx" else _load_pytorch(path, threads)
 
 
 def _load_onnx(path: Path, threads: int) -> Network:
@@ -65,15 +64,15 @@ def _load_onnx(path: Path, threads: int) -> Network:
         if tuple(facts["classes"]) != TASK_CLASSES[facts["task"]]:
             raise ValueError("its classes are not this project's")
         return Network(
-            facts["task"],
-            facts["model"],
-            tuple(facts["classes"]),
-            facts["input_scale"],
-            facts["window_s"],
-            facts["stride_s"],
-            facts["checkpoint_sha256"],
-            facts["synthetic"],
-            lambda windows: run_in_batches(session, windows),
+            task=facts["task"],
+            model=facts["model"],
+            classes=tuple(facts["classes"]),
+            input_scale=facts["input_scale"],
+            window_s=facts["window_s"],
+            stride_s=facts["stride_s"],
+            checkpoint_sha256=facts["checkpoint_sha256"],
+            synthetic=facts["synthetic"],
+            logits_of=lambda windows: run_in_batches(session, windows),
         )
     except Exception as error:  # onnxruntime raises types of its own for whatever a damaged file provokes
         raise InferenceError(f"{path} cannot be read as a network: {error}; run python export_onnx.py") from error
@@ -85,20 +84,42 @@ def run_in_batches(session: onnxruntime.InferenceSession, windows: np.ndarray) -
     return np.concatenate([session.run(None, {"signals": batch})[0] for batch in batches])
 
 
-def _load_pytorch(path: Path) -> Network:
+def _load_pytorch(path: Path, threads: int) -> Network:
+    from models.checkpoint import CheckpointError, load_checkpoint, logits_function  # PyTorch takes seconds to import
 
     try:
         checkpoint = load_checkpoint(path)
     except CheckpointError as error:
         raise InferenceError(str(error)) from error
     return Network(
-        checkpoint.task,
-        checkpoint.model,
-        tuple(checkpoint.classes),
-        checkpoint.input_scale,
-        checkpoint.window_s,
-        checkpoint.stride_s,
-        sha256(path),
-        checkpoint.synthetic,
-        logits_function(checkpoint.network()),
+        task=checkpoint.task,
+        model=checkpoint.model,
+        classes=tuple(checkpoint.classes),
+        input_scale=checkpoint.input_scale,
+        window_s=checkpoint.window_s,
+        stride_s=checkpoint.stride_s,
+        checkpoint_sha256=sha256(path),
+        synthetic=checkpoint.synthetic,
+        logits_of=with_torch_threads(logits_function(checkpoint.network()), threads),
     )
+
+
+def with_torch_threads(
+    logits_of: Callable[[np.ndarray], np.ndarray], threads: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """The same function, run with this many PyTorch threads.
+
+    PyTorch has no limit of its own for each network, only one for the thread that calls it, so the limit is set for
+    the call and the caller's own is put back. Threads that first use PyTorch during a call start with its limit.
+    """
+    import torch  # takes seconds to import
+
+    def limited(windows: np.ndarray) -> np.ndarray:
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            return logits_of(windows)
+        finally:
+            torch.set_num_threads(before)
+
+    return limited

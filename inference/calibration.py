@@ -1,99 +1,65 @@
-"""Fit calibration and decision thresholds: what `inference.decisions` applies.
+"""Fit calibration and decision thresholds, which `inference.decisions` applies.
 
 Temperature, Platt and beta calibration are one family, ``logit q = a log p - b log(1 - p) + c`` with
 a, b >= 0 (Kull et al. 2017): a = b, c = 0 is a temperature (Guo et al. 2017), a = b is Platt's sigmoid
-(1999). Isotonic regression is a staircase with straight edges (Zadrozny and Elkan 2002).
+(1999). Isotonic regression is piecewise linear here (Zadrozny and Elkan 2002).
 """
 
 from dataclasses import replace
 
 import numpy as np
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
 
 from config import TASK_CLASSES
-from inference.decisions import SMALLEST, Decisions, apply_calibrator, log_odds_parts, sigmoid
+from inference.decisions import SMALLEST, Decisions, apply_calibrator, log_odds_parts
 
 KINDS = ("identity", "temperature", "platt", "beta", "isotonic")
-PARTS = 5  # of fold 9, by patient, for choosing a calibrator and for cross-fitted figures
-COVERAGE = 0.8  # of fold 9 answered without "uncertain"
+PARTS = 5  # of fold 9, by patient, for choosing a calibrator and for cross-fitting
+COVERAGE = 0.8  # share of fold 9 that the margin leaves certain
+WEAK_PENALTY = 1e3  # C of scikit-learn: keeps coefficients finite where a class is separable, changes nothing else
 
 
 def fit_calibrator(kind: str, probabilities: np.ndarray, targets: np.ndarray) -> dict:
-    """Fit one class: probabilities and targets ``(n,)`` to a plain, JSON-ready calibrator."""
-    if kind == "identity":
-        return {"kind": kind, "a": 1.0, "b": 1.0, "c": 0.0}
+    """Fit one class: probabilities and targets ``(n,)`` to a JSON-ready calibrator.
+
+    Without both outcomes among the targets there is nothing to fit, and the probabilities stay as they are.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"unknown calibrator {kind!r}: one of {', '.join(KINDS)}")
+    if kind == "identity" or len(np.unique(targets)) < 2:
+        return {"kind": "identity", "a": 1.0, "b": 1.0, "c": 0.0}
     if kind == "isotonic":
-        return {"kind": kind, **_fit_isotonic(probabilities, targets)}
+        curve = IsotonicRegression().fit(np.asarray(probabilities, np.float64), targets)
+        return {"kind": kind, "x": curve.X_thresholds_.tolist(), "y": curve.y_thresholds_.tolist()}
     positive, negative = log_odds_parts(probabilities)
     ones = np.ones_like(positive)
     if kind == "temperature":
-        (slope,) = _fit_logistic((positive + negative)[:, None], targets, bounded=1)
+        (slope,) = _fit_logistic([positive + negative], targets, slopes=1)
         return {"kind": kind, "a": slope, "b": slope, "c": 0.0}
     if kind == "platt":
-        slope, offset = _fit_logistic(np.stack([positive + negative, ones], 1), targets, bounded=1)
+        slope, offset = _fit_logistic([positive + negative, ones], targets, slopes=1)
         return {"kind": kind, "a": slope, "b": slope, "c": offset}
-    if kind == "beta":
-        a, b, c = _fit_logistic(np.stack([positive, negative, ones], 1), targets, bounded=2)
-        return {"kind": kind, "a": a, "b": b, "c": c}
-    raise ValueError(f"unknown calibrator {kind!r}: one of {', '.join(KINDS)}")
+    a, b, c = _fit_logistic([positive, negative, ones], targets, slopes=2)
+    return {"kind": kind, "a": a, "b": b, "c": c}
 
 
-def _fit_logistic(features: np.ndarray, targets: np.ndarray, bounded: int) -> list[float]:
-    """Maximum likelihood by damped Newton steps; the first ``bounded`` coefficients stay at or above 0.
+def _fit_logistic(features: list[np.ndarray], targets: np.ndarray, slopes: int) -> list[float]:
+    """Maximum likelihood coefficients, of which the first ``slopes`` are at or above 0.
 
-    A coefficient that would turn negative is fixed at 0 and the others are fitted again, the
-    active-set rule of Kull et al. (2017), so the calibrator stays monotone.
+    A slope that would be negative is fixed at 0 and the others are fitted again (Kull et al. 2017), so that the
+    calibrator is monotone.
     """
-    coefficients = np.zeros(features.shape[1])
-    free = list(range(len(coefficients)))
+    free = list(range(len(features)))
     while free:
-        fitted = _newton(features[:, free], targets)
-        below = [(value, k) for value, k in zip(fitted, free, strict=True) if k < bounded and value < 0]
-        if not below:
-            coefficients[free] = fitted
-            break
-        free.remove(min(below)[1])
-    return [float(value) for value in coefficients]
-
-
-def _newton(features: np.ndarray, targets: np.ndarray, ridge: float = 1e-3, steps: int = 50) -> np.ndarray:
-    def loss(w):
-        z = features @ w
-        return np.logaddexp(0, z).sum() - targets @ z + 0.5 * ridge * w @ w
-
-    coefficients = np.zeros(features.shape[1])
-    for _ in range(steps):
-        p = sigmoid(features @ coefficients)
-        gradient = features.T @ (p - targets) + ridge * coefficients
-        curvature = (features * (p * (1 - p))[:, None]).T @ features + ridge * np.eye(len(coefficients))
-        step = np.linalg.solve(curvature, gradient)
-        size, before = 1.0, loss(coefficients)
-        while size > 1e-6 and loss(coefficients - size * step) > before:
-            size /= 2
-        coefficients = coefficients - size * step
-        if np.abs(size * step).max() < 1e-9:
-            break
-    return coefficients
-
-
-def _fit_isotonic(probabilities: np.ndarray, targets: np.ndarray) -> dict:
-    """Pool adjacent violators over distinct scores; the knots are each pool's first and last score."""
-    scores, number = np.unique(np.asarray(probabilities, np.float64), return_inverse=True)
-    weights = np.bincount(number).astype(float)
-    means = np.bincount(number, targets) / weights
-    pools: list[list[float]] = []  # mean, weight, number of scores
-    for mean, weight in zip(means, weights, strict=True):
-        pools.append([mean, weight, 1])
-        while len(pools) > 1 and pools[-2][0] >= pools[-1][0]:
-            mean2, weight2, n2 = pools.pop()
-            mean1, weight1, n1 = pools.pop()
-            total = weight1 + weight2
-            pools.append([(mean1 * weight1 + mean2 * weight2) / total, total, n1 + n2])
-    x, y, first = [], [], 0
-    for mean, _, n in pools:
-        x += [float(scores[first]), float(scores[first + n - 1])]
-        y += [float(mean)] * 2
-        first += n
-    return {"x": x, "y": y}
+        model = LogisticRegression(C=WEAK_PENALTY, fit_intercept=False, solver="newton-cholesky", tol=1e-8)
+        model.fit(np.stack([features[k] for k in free], axis=1), targets)
+        fitted = dict(zip(free, map(float, model.coef_[0]), strict=True))
+        negative = [k for k in free if k < slopes and fitted[k] < 0]
+        if not negative:
+            return [fitted.get(k, 0.0) for k in range(len(features))]
+        free.remove(min(negative, key=fitted.get))
+    return [0.0] * len(features)
 
 
 def choose_threshold(
@@ -153,7 +119,16 @@ def fit_decisions(
         )
         for k in columns
     )
-    decisions = Decisions(task, score, TASK_CLASSES[task], criterion, sensitivity_floor, calibrators, thresholds, 0.0)
+    decisions = Decisions(
+        task=task,
+        score=score,
+        classes=TASK_CLASSES[task],
+        criterion=criterion,
+        sensitivity_floor=sensitivity_floor,
+        calibrators=calibrators,
+        thresholds=thresholds,
+        margin=0.0,
+    )
     margin = float(np.quantile(decisions.clearance(decisions.calibrate(probabilities)), 1 - COVERAGE))
     return replace(decisions, margin=max(margin, SMALLEST))
 
@@ -176,7 +151,7 @@ def calibration_losses(probabilities: np.ndarray, targets: np.ndarray, patient_i
 def cross_fit(
     probabilities: np.ndarray, targets: np.ndarray, patient_ids: np.ndarray, task: str, **choices
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each recording judged by a fit that never saw it.
+    """Calibrate and decide each recording by a fit that never saw it.
 
     Returns calibrated probabilities and decisions ``(n, classes)``, and ``(n,)`` how far each recording
     is from being uncertain: its clearance over the margin, under 1 if uncertain.

@@ -21,7 +21,7 @@ class ThresholdsError(ValueError):
 
 
 def multilabel_score(probabilities: np.ndarray, task: str) -> np.ndarray:
-    """What the multi-label network's probabilities ``(n, 5)`` say to a binary question, ``(n, 1)`` in (0, 1).
+    """The multi-label network's score ``(n, 1)`` in (0, 1) for a binary task, from its probabilities ``(n, 5)``.
 
     mi_vs_norm: the logistic function of logit MI - logit NORM; norm_vs_abnormal: 1 - p(NORM).
     """
@@ -47,10 +47,12 @@ def log_odds_parts(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def log_odds(probabilities: np.ndarray) -> np.ndarray:
+    """The logit of probabilities, which are kept off 0 and 1; same shape."""
     return sum(log_odds_parts(probabilities))
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
+    """The logistic function, without overflow; same shape."""
     return 0.5 * (1 + np.tanh(0.5 * x))
 
 
@@ -58,8 +60,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 class Decisions:
     """What turns the probabilities of one checkpoint into calibrated ones and into yes or no.
 
-    score: whose probabilities these are, the "multilabel" network's or a "binary" one's; a binary
-    task may be answered by either, see `multilabel_score`.
+    score: whose probabilities these are, the "multilabel" network's (see `multilabel_score`) or a "binary" one's.
     calibrators and thresholds hold one entry a class, in the order of ``classes``.
     margin: in log odds; a recording is uncertain if any class is nearer than this to its threshold.
     """
@@ -122,14 +123,14 @@ def load_decisions(path: Path | str, task: str, checkpoints: dict[str, str]) -> 
         content = json.loads(path.read_text(encoding="utf-8"))
         classes = tuple(content["classes"])
         decisions = Decisions(
-            content["task"],
-            content["score"],
-            classes,
-            content["criterion"],
-            content["sensitivity_floor"],
-            tuple(content["calibrators"][name] for name in classes),
-            tuple(float(content["thresholds"][name]) for name in classes),
-            float(content["margin"]),
+            task=content["task"],
+            score=content["score"],
+            classes=classes,
+            criterion=content["criterion"],
+            sensitivity_floor=content["sensitivity_floor"],
+            calibrators=tuple(content["calibrators"][name] for name in classes),
+            thresholds=tuple(float(content["thresholds"][name]) for name in classes),
+            margin=float(content["margin"]),
         )
         fold, tuned_for = content["fold"], content["checkpoint_sha256"]
         decisions.decide(decisions.calibrate(np.full((1, len(classes)), 0.5)))

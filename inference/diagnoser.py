@@ -1,34 +1,38 @@
-"""From a recording to a diagnosis: what the server, the page and batch scoring call.
+"""From a recording to a diagnosis: what the server, the page and predict.py call.
 
     diagnoser = Diagnoser.load("artifacts")
     diagnosis = diagnoser.diagnose(read_recording("ecg.hea"))
     diagnosis.probabilities["MI"], diagnosis.predicted_classes, diagnosis.mi_vs_norm.positive
 
-Runs on ONNX Runtime; ``backend="pytorch"`` runs the checkpoints themselves. Everything loaded is checked
-first: files against manifest.json, thresholds against their checkpoints, the probabilities of a stored ECG
-against those noted when the networks were exported.
+Runs on ONNX Runtime; ``backend="pytorch"`` runs the checkpoints themselves. Either way everything loaded is checked
+first: thresholds and exported networks against manifest.json, thresholds against their checkpoints, the probabilities
+of a stored ECG against those noted when the networks were exported.
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from config import BINARY, CHECKPOINT_NAMES, DEFAULT_OUT, LEADS, SUPERCLASSES, TASK_CLASSES
+from config import BINARY, DEFAULT_OUT, LEADS, SUPERCLASSES, TASK_CLASSES
 from ecg.preprocessing import FULL_DURATION_S, model_input, scale_signal
 from ecg.quality import Quality, assess
 from ecg.recording import Recording, RecordingError
 from ecg.windows import predict_probabilities
-from inference.backends import InferenceError, Network, load_network, onnx_name
+from files import sha256
+from inference import InferenceError
+from inference.backends import Network, load_network, network_name
 from inference.decisions import POOR_QUALITY, Decisions, ThresholdsError, load_decisions, multilabel_score
 from inference.manifest import SELF_TEST_ECG, SELF_TEST_TOLERANCE, self_test_recording, verify_files
 
 
 @dataclass(frozen=True)
 class BinaryResult:
-    """Yes or no to a binary question: calibrated probability, threshold, and whether it is near it."""
+    """One recording's result in a binary task.
+
+    probability: calibrated. positive: it is at or above the threshold. uncertain: it is too near to the threshold.
+    """
 
     probability: float
     threshold: float
@@ -38,15 +42,15 @@ class BinaryResult:
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """What the networks make of one recording.
+    """What the networks find in one recording.
 
     probabilities, thresholds: class to calibrated probability and decision threshold.
     predicted_classes: those at or above their threshold, in the order of ``config.SUPERCLASSES``.
-    uncertain_because: why not to rely on the verdict; empty if there is no such reason.
-    quality: what is wrong with the recording; None if it was not asked for.
-    warnings: everything a reader should know, in plain words.
-    model: checksums of the networks behind the answer.
-    milliseconds: what preprocessing, networks and quality took.
+    uncertain_because: reasons not to rely on the prediction; empty if there are none.
+    quality: what is wrong with the recording; None if it was not assessed.
+    warnings: sentences for whoever reads the diagnosis.
+    model: task to the SHA-256 of the checkpoint that was used.
+    milliseconds: time for preprocessing, networks and quality.
     """
 
     probabilities: dict[str, float]
@@ -69,122 +73,111 @@ class Diagnosis:
 class Diagnoser:
     """The shipped networks with their calibration and thresholds; safe to share between threads.
 
-    networks: task to network; a binary task whose thresholds name the multi-label score needs none.
+    networks: task to network; a binary task that the multi-label network decides has none.
     decisions: task to what turns its probabilities into decisions.
+    files: name to SHA-256 of the networks and thresholds in use, which together determine every result.
     """
 
     networks: dict[str, Network]
     decisions: dict[str, Decisions]
+    files: dict[str, str]
 
     @classmethod
     def load(cls, artifacts: Path | str = DEFAULT_OUT, backend: str = "onnx", threads: int = 1) -> "Diagnoser":
-        """Load and verify everything in a directory.
+        """Load everything in a directory and verify it.
 
-        backend: "onnx" or "pytorch". threads: a network may use.
+        backend: "onnx" or "pytorch". threads: how many a network may use, see `inference.backends`.
         Raises InferenceError if a file is missing, damaged, exchanged, or belongs to another.
         """
         directory = Path(artifacts)
-        if backend != "onnx":
-            return cls.unverified(directory, backend, threads)
-        manifest = verify_files(directory)
+        manifest = verify_files(directory, backend)
         diagnoser = cls.unverified(directory, backend, threads)
         diagnoser.self_test(manifest["self_test"], directory)
         return diagnoser
 
     @classmethod
     def unverified(cls, directory: Path, backend: str, threads: int = 1) -> "Diagnoser":
-        """As `load`, without the manifest's checks: for checkpoints, and for the export that writes the manifest."""
-        networks = {}
-        for task, name in CHECKPOINT_NAMES.items():
-            path = directory / (onnx_name(task) if backend == "onnx" else name)
+        """As `load`, without manifest and self-test: for the export, which writes the manifest."""
+        networks, paths = {}, {}
+        for task in TASK_CLASSES:
+            path = directory / network_name(task, backend)
             if task == "multilabel" or path.is_file():
-                networks[task] = load_network(path, backend, threads)
+                networks[task], paths[task] = load_network(path, backend, threads), path
                 if networks[task].task != task:
-                    raise InferenceError(f"{path} answers task {networks[task].task}, not {task}: export again")
+                    raise InferenceError(f"{path} was trained for task {networks[task].task}, not {task}: export again")
         try:
             decisions = {task: decisions_of(directory, task, networks) for task in TASK_CLASSES}
         except ThresholdsError as error:
             raise InferenceError(str(error)) from error
-        needed = {task: n for task, n in networks.items() if task == "multilabel" or decisions[task].score == "binary"}
-        return cls(needed, decisions)
+        needed = [task for task in networks if task == "multilabel" or decisions[task].score == "binary"]
+        files = [*(paths[task] for task in needed), *(thresholds_path(directory, task) for task in TASK_CLASSES)]
+        return cls(
+            networks={task: networks[task] for task in needed},
+            decisions=decisions,
+            files={path.name: sha256(path) for path in files},
+        )
 
     def diagnose(self, recording: Recording, quality: bool = True) -> Diagnosis:
-        """Diagnose one recording. Raises RecordingError if it cannot be judged, saying why."""
-        answer = self.diagnose_many([recording], quality)[0]
-        if isinstance(answer, RecordingError):
-            raise answer
-        return answer
-
-    def diagnose_many(
-        self, recordings: Sequence[Recording], quality: bool = True
-    ) -> list["Diagnosis | RecordingError"]:
-        """Diagnose recordings of any lengths and rates; each gets its diagnosis or the error that says why not."""
-        answers: list[Diagnosis | RecordingError] = []
-        for recording in recordings:
-            began = time.perf_counter()
-            try:
-                answer = self._answer(recording, assess(recording) if quality else None)
-                answers.append(replace(answer, milliseconds=round(1000 * (time.perf_counter() - began), 2)))
-            except RecordingError as error:
-                answers.append(error)
-        return answers
+        """Diagnose one recording. Raises RecordingError if that is impossible, saying why."""
+        began = time.perf_counter()
+        diagnosis = self._diagnosis(recording, assess(recording) if quality else None)
+        return replace(diagnosis, milliseconds=round(1000 * (time.perf_counter() - began), 2))
 
     def probabilities(self, recording: Recording) -> dict[str, np.ndarray]:
         """Uncalibrated probabilities of every task, ``(classes,)`` each."""
         require_leads(recording)
         signal = model_input(recording, 1.0)  # mV; resampled once for all networks
-        scores = {}
+        probabilities = {}
         for task, network in self.networks.items():
             scaled = scale_signal(signal, network.input_scale)[None]
-            scores[task] = predict_probabilities(network.logits_of, scaled, network.window_s, network.stride_s)
+            probabilities[task] = predict_probabilities(network.logits_of, scaled, network.window_s, network.stride_s)
         for task in BINARY:
-            if task not in scores:
-                scores[task] = multilabel_score(scores["multilabel"], task)
-        return {task: score[0] for task, score in scores.items()}
-
-    def _answer(self, recording: Recording, quality: Quality | None) -> Diagnosis:
-        scores = self.probabilities(recording)
-        calibrated = {task: self.decisions[task].calibrate(scores[task][None]) for task in TASK_CLASSES}
-        multilabel = self.decisions["multilabel"]
-        positive = multilabel.decide(calibrated["multilabel"])[0]
-        reasons = []
-        if multilabel.uncertain(calibrated["multilabel"])[0]:
-            near = nearest_class(multilabel, calibrated["multilabel"])
-            reasons.append(f"the probability of {near} is too close to its threshold to decide either way")
-        if quality is not None and quality.severity in POOR_QUALITY:
-            reasons.append("the recording's quality is poor")
-        return Diagnosis(
-            {name: float(p) for name, p in zip(SUPERCLASSES, calibrated["multilabel"][0], strict=True)},
-            dict(zip(SUPERCLASSES, multilabel.thresholds, strict=True)),
-            tuple(name for name, yes in zip(SUPERCLASSES, positive, strict=True) if yes),
-            binary_result(self.decisions["mi_vs_norm"], calibrated["mi_vs_norm"]),
-            binary_result(self.decisions["norm_vs_abnormal"], calibrated["norm_vs_abnormal"]),
-            tuple(reasons),
-            quality,
-            warnings_of(recording, quality),
-            {task: network.checkpoint_sha256 for task, network in self.networks.items()},
-            0.0,
-        )
+            if task not in probabilities:
+                probabilities[task] = multilabel_score(probabilities["multilabel"], task)
+        return {task: of_task[0] for task, of_task in probabilities.items()}
 
     def self_test(self, expected: dict[str, float], directory: Path) -> None:
-        """Raise InferenceError unless the stored ECG gets the answer noted at export."""
-        answer = self.diagnose(self_test_recording(directory), quality=False)
+        """Raise InferenceError unless the stored ECG gets the probabilities noted at export."""
+        diagnosis = self.diagnose(self_test_recording(directory), quality=False)
         for name, probability in expected.items():
-            given = answer.probabilities.get(name)
-            given = getattr(answer, name).probability if given is None else given
+            given = diagnosis.probabilities.get(name)
+            given = getattr(diagnosis, name).probability if given is None else given
             if not abs(given - probability) <= SELF_TEST_TOLERANCE:
                 raise InferenceError(
                     f"self-test failed: {name} is {given:.4f} instead of {probability:.4f} for {SELF_TEST_ECG}; "
                     "the files or the runtime are not what was exported: run python export_onnx.py"
                 )
 
+    def _diagnosis(self, recording: Recording, quality: Quality | None) -> Diagnosis:
+        probabilities = self.probabilities(recording)
+        calibrated = {task: self.decisions[task].calibrate(probabilities[task][None]) for task in TASK_CLASSES}
+        multilabel = self.decisions["multilabel"]
+        positive = multilabel.decide(calibrated["multilabel"])[0]
+        return Diagnosis(
+            probabilities={name: float(p) for name, p in zip(SUPERCLASSES, calibrated["multilabel"][0], strict=True)},
+            thresholds=dict(zip(SUPERCLASSES, multilabel.thresholds, strict=True)),
+            predicted_classes=tuple(name for name, yes in zip(SUPERCLASSES, positive, strict=True) if yes),
+            mi_vs_norm=binary_result(self.decisions["mi_vs_norm"], calibrated["mi_vs_norm"]),
+            norm_vs_abnormal=binary_result(self.decisions["norm_vs_abnormal"], calibrated["norm_vs_abnormal"]),
+            uncertain_because=reasons_for_doubt(multilabel, calibrated["multilabel"], quality),
+            quality=quality,
+            warnings=warnings_of(recording, quality),
+            model={task: network.checkpoint_sha256 for task, network in self.networks.items()},
+            milliseconds=0.0,
+        )
+
+
+def thresholds_path(directory: Path, task: str) -> Path:
+    """Where a task's calibration and thresholds lie."""
+    return directory / f"{task}_thresholds.json"
+
 
 def decisions_of(directory: Path, task: str, networks: dict[str, Network]) -> Decisions:
-    """Calibration and thresholds of a task, verified against the networks at hand. Raises ThresholdsError."""
+    """Calibration and thresholds of a task, verified against the loaded networks. Raises ThresholdsError."""
     checkpoints = {"multilabel": networks["multilabel"].checkpoint_sha256}
     if task in networks and task != "multilabel":
         checkpoints["binary"] = networks[task].checkpoint_sha256
-    return load_decisions(directory / f"{task}_thresholds.json", task, checkpoints)
+    return load_decisions(thresholds_path(directory, task), task, checkpoints)
 
 
 def require_leads(recording: Recording) -> None:
@@ -198,13 +191,27 @@ def require_leads(recording: Recording) -> None:
 
 
 def binary_result(decisions: Decisions, calibrated: np.ndarray) -> BinaryResult:
-    """The verdict on one recording; calibrated ``(1, 1)``."""
+    """One recording's result in a binary task; calibrated ``(1, 1)``."""
     return BinaryResult(
-        float(calibrated[0, 0]),
-        decisions.thresholds[0],
-        bool(decisions.decide(calibrated)[0, 0]),
-        bool(decisions.uncertain(calibrated)[0]),
+        probability=float(calibrated[0, 0]),
+        threshold=decisions.thresholds[0],
+        positive=bool(decisions.decide(calibrated)[0, 0]),
+        uncertain=bool(decisions.uncertain(calibrated)[0]),
     )
+
+
+def reasons_for_doubt(decisions: Decisions, calibrated: np.ndarray, quality: Quality | None) -> tuple[str, ...]:
+    """Why one recording's verdict is uncertain, by the rule of `inference.decisions.is_uncertain`.
+
+    calibrated: ``(1, classes)``. Empty if it is certain.
+    """
+    reasons = []
+    if decisions.uncertain(calibrated)[0]:
+        near = nearest_class(decisions, calibrated)
+        reasons.append(f"the probability of {near} is too close to its threshold to decide either way")
+    if quality is not None and quality.severity in POOR_QUALITY:
+        reasons.append("the recording's quality is poor")
+    return tuple(reasons)
 
 
 def nearest_class(decisions: Decisions, calibrated: np.ndarray) -> str:
@@ -217,11 +224,11 @@ def nearest_class(decisions: Decisions, calibrated: np.ndarray) -> str:
 
 
 def warnings_of(recording: Recording, quality: Quality | None) -> tuple[str, ...]:
-    """What a reader of the diagnosis should know: what the reader did, too short a recording, poor quality."""
+    """Notes of the file's reader, too short a recording, poor quality: one sentence each."""
     warnings = list(recording.notes)
     if recording.duration < FULL_DURATION_S - 0.05:
         warnings.append(
-            f"The recording lasts {recording.duration:.1f} s; the networks were judged on {FULL_DURATION_S:g} s."
+            f"The recording lasts {recording.duration:.1f} s; the networks were evaluated on {FULL_DURATION_S:g} s."
         )
     if quality is not None:
         warnings += [flag.sentence for flag in quality.flags]

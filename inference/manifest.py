@@ -1,4 +1,4 @@
-"""manifest.json: the checksums of the exported files and the probabilities of a stored ECG."""
+"""manifest.json: the checksums of the files that inference reads and the probabilities of a stored ECG."""
 
 import json
 from pathlib import Path
@@ -7,47 +7,62 @@ from config import DEFAULT_OUT, TASK_CLASSES
 from ecg.readers import read_recording
 from ecg.recording import Recording, RecordingError
 from files import sha256
-from inference.backends import InferenceError, onnx_name
+from inference import InferenceError
+from inference.backends import network_name
 
 MANIFEST = "manifest.json"
+EXPORT_AGAIN = "run python export_onnx.py"
 SELF_TEST_ECG = "examples/normal.hea"
 SELF_TEST_TOLERANCE = 1e-3
 
 
-def verify_files(directory: Path) -> dict:
-    """Check that the manifest lists every file serving reads, and each of them; returns it. Raises InferenceError."""
+def read_manifest(directory: Path) -> dict:
+    """The manifest: ``files``, name to SHA-256, and ``self_test``, name to probability. Raises InferenceError."""
     path = directory / MANIFEST
-    again = "run python export_onnx.py"
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        files = dict(manifest["files"])
-        self_test = dict(manifest["self_test"] or {})
+        manifest = {"files": dict(manifest["files"]), "self_test": dict(manifest["self_test"] or {})}
     except FileNotFoundError as error:
-        raise InferenceError(f"no {MANIFEST} in {directory}: {again}") from error
+        raise InferenceError(f"no {MANIFEST} in {directory}: {EXPORT_AGAIN}") from error
     except (ValueError, KeyError, TypeError, OSError) as error:
-        raise InferenceError(f"{path} is damaged ({type(error).__name__}): {again}") from error
-    if not self_test:
-        raise InferenceError(f"{path} has no self-test: {again}")
-    read = [f"{task}_thresholds.json" for task in TASK_CLASSES]
-    read += [
-        name for name in map(onnx_name, TASK_CLASSES) if name == onnx_name("multilabel") or (directory / name).exists()
-    ]
-    unlisted = [name for name in read if name not in files]
+        raise InferenceError(f"{path} is damaged ({type(error).__name__}): {EXPORT_AGAIN}") from error
+    if not manifest["self_test"]:
+        raise InferenceError(f"{path} has no self-test: {EXPORT_AGAIN}")
+    return manifest
+
+
+def verify_files(directory: Path, backend: str) -> dict:
+    """Check the files a backend reads against the manifest, which is returned. Raises InferenceError.
+
+    The thresholds must be listed and be what was listed. So must the networks of ONNX Runtime; checkpoints are not
+    in the manifest, the thresholds name theirs.
+    """
+    manifest = read_manifest(directory)
+    files = manifest["files"]
+    thresholds = [f"{task}_thresholds.json" for task in TASK_CLASSES]
+    networks = [network_name(task, "onnx") for task in TASK_CLASSES]
+    required = list(thresholds)
+    if backend == "onnx":
+        optional = [name for name in networks[1:] if (directory / name).exists()]
+        required += [networks[0], *optional]
+    unlisted = [name for name in required if name not in files]
     if unlisted:
-        raise InferenceError(f"{path} does not list {', '.join(unlisted)}: {again}")
-    for name, digest in files.items():
+        raise InferenceError(f"{directory / MANIFEST} does not list {', '.join(unlisted)}: {EXPORT_AGAIN}")
+    for name in files if backend == "onnx" else thresholds:
         if not (directory / name).is_file():
-            raise InferenceError(f"{directory / name} is missing: {again}")
-        if sha256(directory / name) != digest:
+            raise InferenceError(f"{directory / name} is missing: {EXPORT_AGAIN}")
+        if sha256(directory / name) != files[name]:
             raise InferenceError(
-                f"{directory / name} is not the file that was exported, it was damaged or exchanged: {again}"
+                f"{directory / name} is not the file that was exported, it was damaged or exchanged: {EXPORT_AGAIN}"
             )
     return manifest
 
 
 def self_test_recording(directory: Path | str = DEFAULT_OUT) -> Recording:
-    """The stored generated ECG whose answer is known."""
+    """The stored generated ECG whose probabilities the manifest holds. Raises InferenceError."""
     try:
         return read_recording(Path(directory) / SELF_TEST_ECG)
     except RecordingError as error:
-        raise InferenceError(f"the self-test's ECG cannot be read: {error}; run python make_examples.py") from error
+        raise InferenceError(
+            f"the self-test's ECG cannot be read: {error}; run python -m tools.make_examples"
+        ) from error

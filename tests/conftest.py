@@ -111,3 +111,9 @@ def served(trained, demo_data, tmp_path_factory):
         export_all(out)
 
     return built_once(tmp_path_factory, "served", build)[0]
+
+
+@pytest.fixture
+def own_served(served, tmp_path):
+    """A copy of `served` that the test may damage."""
+    return shutil.copytree(served, tmp_path / "served")

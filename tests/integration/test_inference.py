@@ -1,34 +1,24 @@
-"""The one door to the networks: same answers whatever the file, nothing served that is not what was exported."""
+"""The networks: one recording has one result, and nothing is loaded that is not what was exported."""
 
 import json
-import shutil
 import subprocess
 import sys
-import time
 
 import numpy as np
 import onnx
 import pandas as pd
 import pytest
-import wfdb
-from fastapi.testclient import TestClient
+import torch
 
-import predict
-from api import create_app
-from config import LEADS, PROJECT, SUPERCLASSES
-from dataset import PTBXLDataset
-from ecg.readers import read_recording as read_file
-from ecg.readers import read_uploaded
+from config import DEFAULT_OUT, LEADS, PROJECT, SUPERCLASSES
+from ecg.readers import read_recording, read_uploaded
 from ecg.recording import Recording, RecordingError
 from export_onnx import export_all
 from files import sha256
-from inference.backends import InferenceError
+from inference import InferenceError
+from inference.backends import BACKENDS
 from inference.diagnoser import Diagnoser
-from ptbxl.index import read_index
-from ptbxl.records import read_recording
-from serving.settings import Settings
-
-SHIPPED = PROJECT / "artifacts"
+from tests.support.ecgs import demo_recordings
 
 
 @pytest.fixture(scope="module")
@@ -38,94 +28,64 @@ def diagnoser(served):
 
 @pytest.fixture(scope="module")
 def shipped():
-    return Diagnoser.load(SHIPPED)
-
-
-@pytest.fixture
-def own_served(served, tmp_path):
-    """A copy of the artifacts that the test may damage."""
-    return shutil.copytree(served, tmp_path / "served")
-
-
-def some(directory, count=5):
-    index = read_index(directory)
-    return [read_recording(index, ecg_id, 500) for ecg_id in index.table.index[:count]]
+    return Diagnoser.load(DEFAULT_OUT)
 
 
 def in_order(diagnosis):
     return [*diagnosis.probabilities.values(), diagnosis.mi_vs_norm.probability, diagnosis.norm_vs_abnormal.probability]
 
 
-# --------------------------------------------------------------------------- parity
+def edit(path, change):
+    """Change a JSON file in place."""
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def list_again(directory, *names):
+    """Write the present checksums of files into the manifest, as an export would."""
+    edit(directory / "manifest.json", lambda m: m["files"].update({name: sha256(directory / name) for name in names}))
+
+
+def exchange(a, b):
+    first, second = a.read_bytes(), b.read_bytes()
+    a.write_bytes(second)
+    b.write_bytes(first)
+
+
+# --------------------------------------------------------------------------- results
 
 
 def test_onnx_and_pytorch_agree(served, diagnoser, demo_data):
     pytorch = Diagnoser.load(served, backend="pytorch")
-    for recording in some(demo_data):
+    for recording in demo_recordings(demo_data, 5):
         np.testing.assert_allclose(
             in_order(pytorch.diagnose(recording)), in_order(diagnoser.diagnose(recording)), atol=1e-4
         )
 
 
-def test_inference_needs_no_pytorch_on_onnx():
-    code = "import sys, inference, predict; assert 'torch' not in sys.modules"
+def test_diagnosing_on_onnx_imports_neither_pytorch_nor_scikit_learn():
+    code = (
+        "import sys, inference.decisions, predict; from inference.diagnoser import Diagnoser;"
+        f"Diagnoser.load({str(DEFAULT_OUT)!r}); assert not {{'torch', 'sklearn', 'captum'}} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
 
 
-def as_csv(recording):
-    table = pd.DataFrame(recording.signal.T.astype(float), columns=LEADS)
-    return {"ecg.csv": table.to_csv(index=False).encode()}, {"sampling_rate": recording.sampling_rate, "units": "mV"}
-
-
-def as_npy(recording, path):
-    np.save(path, recording.signal)
-    return {"ecg.npy": path.read_bytes()}, {"sampling_rate": recording.sampling_rate, "units": "mV"}
-
-
-def as_request(recording):
-    leads = {lead: row.tolist() for lead, row in zip(LEADS, recording.signal, strict=True)}
-    return {"sampling_rate": recording.sampling_rate, "units": "mV", "leads": leads}
-
-
-def test_a_recording_gets_one_answer_whatever_way_it_comes(real, shipped, tmp_path):
-    """200 real ECGs of fold 9: evaluation, WFDB, CSV, NPY and the server agree to 1e-4."""
-    split = PTBXLDataset(real, "val", "multilabel", 1.0)
-    with np.load(SHIPPED / "predictions" / "hmt_ecgnet_multilabel_val.npz", allow_pickle=False) as arrays:
-        expected = dict(zip(arrays["ecg_id"].tolist(), arrays["probabilities"], strict=True))
-    decisions = shipped.decisions["multilabel"]
-    with TestClient(create_app(Settings(artifacts=SHIPPED))) as server:
-        while server.get("/ready").status_code != 200:
-            time.sleep(0.2)
-        for number in np.linspace(0, len(split) - 1, 200).astype(int):
-            ecg_id = int(split.ecg_ids[number])
-            path = real.directory / split.metadata["filename_lr"].iloc[number]
-            files = {path.name + end: path.with_name(path.name + end).read_bytes() for end in (".hea", ".dat")}
-            recording = read_uploaded(files)
-            for content, arguments in (
-                (files, {}),
-                as_csv(recording),
-                as_npy(recording, tmp_path / "ecg.npy"),
-            ):
-                answer = shipped.probabilities(read_uploaded(content, **arguments))["multilabel"]
-                np.testing.assert_allclose(answer, expected[ecg_id], atol=1e-4, err_msg=f"{ecg_id} {list(content)}")
-            served = server.post("/predict", json=as_request(recording)).json()
-            calibrated = decisions.calibrate(expected[ecg_id][None].astype(float))[0]
-            np.testing.assert_allclose(list(served["probabilities"].values()), calibrated, atol=1e-4)
-
-
-def test_500_and_100_hz_of_the_same_ecg_agree(real, shipped):
-    differences = []
-    for ecg_id in real.table.index:
-        if not (real.directory / (real.table.at[ecg_id, "filename_hr"] + ".hea")).is_file():
-            continue
-        slow, fast = (shipped.probabilities(read_recording(real, ecg_id, rate))["multilabel"] for rate in (100, 500))
-        differences.append(np.abs(slow - fast))
-    assert len(differences) >= 100
-    assert np.mean(differences) < 0.02
+def test_pytorch_keeps_to_its_threads_and_leaves_those_of_others_alone(served):
+    network = Diagnoser.load(served, backend="pytorch", threads=3).networks["multilabel"]
+    in_use, before = [], torch.get_num_threads()
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(lambda *_: in_use.append(torch.get_num_threads()))
+    try:
+        network.logits_of(np.zeros((1, 12, 250), np.float32))
+    finally:
+        hook.remove()
+    assert set(in_use) == {3} != {before}
+    assert torch.get_num_threads() == before
 
 
 def test_order_of_leads_and_units_change_nothing(diagnoser, demo_data):
-    recording = some(demo_data, 1)[0]
+    recording = demo_recordings(demo_data, 1)[0]
     expected = in_order(diagnoser.diagnose(recording))
     table = pd.DataFrame(recording.signal.T.astype(float), columns=LEADS)
     shuffled = table[["V3", "aVF", "II", "V6", "I", "aVR", "V1", "III", "aVL", "V2", "V5", "V4"]]
@@ -135,41 +95,28 @@ def test_order_of_leads_and_units_change_nothing(diagnoser, demo_data):
         np.testing.assert_allclose(in_order(diagnoser.diagnose(same)), expected, atol=1e-5)
 
 
-def test_many_get_the_answers_each_would_get_alone_and_problems_in_their_place(diagnoser, demo_data):
-    recordings = some(demo_data, 3)
-    short = Recording(recordings[0].signal[:, :1000], 500, np.ones(12, bool))
-    answers = diagnoser.diagnose_many([recordings[0], short, recordings[1]])
-    assert isinstance(answers[1], RecordingError) and "2.0 s" in str(answers[1])
-    for answer, recording in ((answers[0], recordings[0]), (answers[2], recordings[1])):
-        np.testing.assert_allclose(in_order(answer), in_order(diagnoser.diagnose(recording)), atol=1e-6)
-
-
-# --------------------------------------------------------------------------- answers
-
-
 def test_a_diagnosis_is_whole_and_consistent(diagnoser, demo_data):
-    for recording in some(demo_data):
+    for recording in demo_recordings(demo_data, 5):
         diagnosis = diagnoser.diagnose(recording)
         assert tuple(diagnosis.probabilities) == tuple(diagnosis.thresholds) == SUPERCLASSES
         over = [name for name, p in diagnosis.probabilities.items() if p >= diagnosis.thresholds[name]]
         assert list(diagnosis.predicted_classes) == over
-        for answer in (diagnosis.mi_vs_norm, diagnosis.norm_vs_abnormal):
-            assert answer.positive == (answer.probability >= answer.threshold)
+        for binary in (diagnosis.mi_vs_norm, diagnosis.norm_vs_abnormal):
+            assert binary.positive == (binary.probability >= binary.threshold)
         assert diagnosis.uncertain == bool(diagnosis.uncertain_because)
         assert diagnosis.milliseconds > 0 and diagnosis.quality is not None
         assert all(len(digest) == 64 for digest in diagnosis.model.values())
 
 
 def test_a_missing_lead_is_refused_by_name(diagnoser, demo_data):
-    recording = some(demo_data, 1)[0]
-    present = np.ones(12, bool)
-    present[7] = False
+    recording = demo_recordings(demo_data, 1)[0]
+    present = np.arange(12) != LEADS.index("V2")
     with pytest.raises(RecordingError, match="lead V2 is missing"):
         diagnoser.diagnose(Recording(recording.signal, recording.sampling_rate, present))
 
 
 def test_a_short_recording_is_flagged_and_a_very_short_one_refused(diagnoser, demo_data):
-    recording = some(demo_data, 1)[0]
+    recording = demo_recordings(demo_data, 1)[0]
     flagged = diagnoser.diagnose(Recording(recording.signal[:, :3000], 500, recording.present))
     assert any("lasts 6.0 s" in warning for warning in flagged.warnings)
     with pytest.raises(RecordingError, match=r"4\.0 s"):
@@ -186,7 +133,7 @@ def test_our_own_examples_are_named_for_what_they_show(shipped):
     """They were generated to be textbook cases; the shipped network should see them as such."""
 
     for name, superclass in (("normal", "NORM"), ("anterior_infarction", "MI"), ("left_bundle_branch_block", "CD")):
-        diagnosis = shipped.diagnose(read_file(SHIPPED / "examples" / f"{name}.hea"))
+        diagnosis = shipped.diagnose(read_recording(DEFAULT_OUT / "examples" / f"{name}.hea"))
         assert superclass in diagnosis.predicted_classes, name
 
 
@@ -198,39 +145,68 @@ def test_our_own_examples_are_named_for_what_they_show(shipped):
     [
         ("multilabel_best.onnx", lambda data: data[: len(data) // 2]),
         ("mi_best.onnx", lambda data: data[:5000] + bytes([data[5000] ^ 1]) + data[5001:]),
-        ("multilabel_thresholds.json", lambda data: data.replace(b"0.", b"0.0", 1)),
-        ("manifest.json", lambda data: b"{"),
         ("multilabel_best.onnx", lambda data: b""),
     ],
 )
-def test_a_damaged_file_is_never_served(own_served, name, damage):
+def test_a_damaged_network_is_never_served(own_served, name, damage):
     path = own_served / name
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InferenceError, match=name):
         Diagnoser.load(own_served)
 
 
-def test_exchanged_files_are_noticed(own_served):
-    a, b = own_served / "mi_best.onnx", own_served / "abnormal_best.onnx"
-    first, second = a.read_bytes(), b.read_bytes()
-    a.write_bytes(second)
-    b.write_bytes(first)
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("multilabel_thresholds.json", lambda data: data.replace(b"0.", b"0.0", 1)),
+        ("norm_vs_abnormal_thresholds.json", lambda data: data.replace(b"0.", b"0.0", 1)),
+        ("manifest.json", lambda data: b"{"),
+    ],
+)
+def test_a_damaged_text_file_is_never_used(own_served, backend, name, damage):
+    path = own_served / name
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InferenceError, match=name):
+        Diagnoser.load(own_served, backend)
+
+
+def test_exchanged_exports_are_noticed(own_served):
+    exchange(own_served / "mi_best.onnx", own_served / "abnormal_best.onnx")
     with pytest.raises(InferenceError, match="exchanged"):
         Diagnoser.load(own_served)
-    manifest = json.loads((own_served / "manifest.json").read_text())
-    manifest["files"].update({"mi_best.onnx": sha256(a), "abnormal_best.onnx": sha256(b)})
-    (own_served / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(InferenceError, match="answers task"):
+    list_again(own_served, "mi_best.onnx", "abnormal_best.onnx")
+    with pytest.raises(InferenceError, match="trained for task"):
         Diagnoser.load(own_served)
 
 
-@pytest.mark.parametrize("name", ["multilabel_best.onnx", "manifest.json", "mi_vs_norm_thresholds.json"])
-def test_a_missing_file_is_named(own_served, name):
+@pytest.mark.parametrize("name", ["multilabel_best.pth", "mi_best.pth"])
+def test_an_exchanged_checkpoint_is_noticed(own_served, name):
+    path = own_served / name
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "epoch": content["epoch"] + 1}, path)
+    with pytest.raises(InferenceError, match="tuned for another checkpoint"):
+        Diagnoser.load(own_served, "pytorch")
+
+
+@pytest.mark.parametrize(
+    ("backend", "name"),
+    [
+        ("onnx", "multilabel_best.onnx"),
+        ("onnx", "manifest.json"),
+        ("onnx", "mi_vs_norm_thresholds.json"),
+        ("pytorch", "multilabel_best.pth"),
+        ("pytorch", "manifest.json"),
+        ("pytorch", "mi_best.pth"),
+    ],
+)
+def test_a_missing_file_is_named(own_served, backend, name):
     (own_served / name).unlink()
-    with pytest.raises(InferenceError, match=name):
-        Diagnoser.load(own_served)
+    with pytest.raises(InferenceError, match="mi_vs_norm_thresholds" if name == "mi_best.pth" else name):
+        Diagnoser.load(own_served, backend)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
@@ -239,30 +215,29 @@ def test_a_missing_file_is_named(own_served, name):
         ("self_test", {}, "no self-test"),
     ],
 )
-def test_a_manifest_that_vouches_for_nothing_is_refused(own_served, key, value, message):
-    path = own_served / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+def test_an_incomplete_manifest_is_refused(own_served, backend, key, value, message):
+    edit(own_served / "manifest.json", lambda manifest: manifest.update({key: value}))
     with pytest.raises(InferenceError, match=message):
-        Diagnoser.load(own_served)
+        Diagnoser.load(own_served, backend)
 
 
-def test_thresholds_of_another_network_are_refused(own_served):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_thresholds_of_another_network_are_refused(own_served, backend):
     path = own_served / "multilabel_thresholds.json"
-    content = json.loads(path.read_text())
-    path.write_text(json.dumps({**content, "checkpoint_sha256": "0" * 64}))
-    manifest = json.loads((own_served / "manifest.json").read_text())
-    manifest["files"][path.name] = sha256(path)
-    (own_served / "manifest.json").write_text(json.dumps(manifest))
+    edit(path, lambda content: content.update(checkpoint_sha256="0" * 64))
+    list_again(own_served, path.name)
     with pytest.raises(InferenceError, match="another checkpoint"):
-        Diagnoser.load(own_served)
+        Diagnoser.load(own_served, backend)
 
 
-def test_a_wrong_answer_to_the_known_ecg_stops_the_start(own_served):
-    manifest = json.loads((own_served / "manifest.json").read_text())
-    manifest["self_test"]["MI"] += 0.1
-    (own_served / "manifest.json").write_text(json.dumps(manifest))
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_other_probabilities_of_the_stored_ecg_stop_the_start(own_served, backend):
+    edit(own_served / "manifest.json", lambda m: m["self_test"].update(MI=m["self_test"]["MI"] + 0.1))
     with pytest.raises(InferenceError, match="self-test failed: MI"):
-        Diagnoser.load(own_served)
+        Diagnoser.load(own_served, backend)
+
+
+# --------------------------------------------------------------------------- export
 
 
 def test_export_without_thresholds_says_what_to_run(own_served):
@@ -274,7 +249,7 @@ def test_export_without_thresholds_says_what_to_run(own_served):
 def test_the_shipped_onnx_files_belong_to_the_shipped_checkpoints(shipped):
     for task, name in (("multilabel", "multilabel_best.pth"), ("mi_vs_norm", "mi_best.pth")):
         if task in shipped.networks:
-            assert shipped.networks[task].checkpoint_sha256 == sha256(SHIPPED / name)
+            assert shipped.networks[task].checkpoint_sha256 == sha256(DEFAULT_OUT / name)
             assert not shipped.networks[task].synthetic
 
 
@@ -285,72 +260,3 @@ def test_exported_averages_keep_a_last_sample_without_partner(served):
     for node in pools:
         given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         assert (given["ceil_mode"], given["pads"], given["count_include_pad"]) == (0, [0, 0, 0, 1], 0)
-
-
-# --------------------------------------------------------------------------- predict.py
-
-
-@pytest.fixture
-def files(demo_data, tmp_path):
-    """A directory of three good recordings, in two formats, and one that is none."""
-    directory = tmp_path / "ecgs"
-    (directory / "ward").mkdir(parents=True)
-    first, second, third = some(demo_data, 3)
-    for name, recording in (("one", first), ("two", second)):
-        wfdb.wrsamp(
-            name,
-            fs=500,
-            units=["mV"] * 12,
-            sig_name=list(LEADS),
-            p_signal=recording.signal.T.astype(float),
-            fmt=["16"] * 12,
-            write_dir=str(directory / "ward"),
-        )
-    table = pd.DataFrame(third.signal.T.astype(float), columns=[f"{lead} (mV)" for lead in LEADS])
-    table.insert(0, "time (s)", np.arange(len(table)) / 500)
-    table.to_csv(directory / "three.csv", index=False)
-    (directory / "letter.txt").write_text("Dear colleague")
-    return directory
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json"])
-def test_a_directory_is_scored_and_the_bad_file_listed(files, served, tmp_path, suffix, capsys):
-    out = tmp_path / f"results{suffix}"
-    assert predict.main([str(files), "--artifacts", str(served), "--out", str(out)]) == 2
-    table = predict.READERS[suffix](out).set_index("file")
-    assert len(table) == 4
-    letter = table.loc[str(files / "letter.txt")]
-    assert isinstance(letter["error"], str) and letter["error"]
-    good = table.drop(str(files / "letter.txt"))
-    assert good["error"].isna().all() and good["p_MI"].between(0, 1).all()
-    assert "letter.txt" in capsys.readouterr().err
-
-
-def test_a_second_run_goes_on_where_the_first_stopped(files, served, tmp_path, capsys, monkeypatch):
-    out = tmp_path / "results.csv"
-    arguments = ["--artifacts", str(served), "--out", str(out)]
-    assert predict.main([str(files / "ward"), *arguments]) == 0
-    (files / "letter.txt").unlink()
-    seen = []
-    original = predict.diagnose_file
-    monkeypatch.setattr(
-        predict, "diagnose_file", lambda d, path, *rest: (seen.append(path), original(d, path, *rest))[1]
-    )
-    assert predict.main([str(files), *arguments]) == 0
-    assert seen == [files / "three.csv"]
-    assert len(pd.read_csv(out)) == 3
-    assert "2 of 3 files" in capsys.readouterr().out
-
-
-def test_one_file_is_printed(files, served, capsys):
-    assert predict.main([str(files / "ward" / "one.dat"), "--artifacts", str(served)]) == 0
-    printed = capsys.readouterr().out
-    assert "one.hea" in printed and "not for clinical use" in printed
-
-
-def test_wrong_arguments_are_one_sentence(files, served, tmp_path, capsys):
-    assert predict.main([str(files), "--artifacts", str(served), "--out", str(tmp_path / "results.xlsx")]) == 1
-    assert predict.main([str(tmp_path / "nowhere"), "--artifacts", str(served)]) == 1
-    assert predict.main([str(files), "--artifacts", str(tmp_path)]) == 1
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 3 and all(line.startswith("error:") for line in lines)

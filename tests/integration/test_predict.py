@@ -1,0 +1,154 @@
+"""predict.py: every file gets its line, and a table is continued only with what it was begun with."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import wfdb
+
+import predict
+from config import LEADS, PROJECT
+from files import sha256
+from inference.results_table import journal_path, read_rows
+from tests.support.ecgs import demo_recordings
+
+
+@pytest.fixture
+def files(demo_data, tmp_path):
+    """A directory of three good recordings, in two formats, and one file that is none."""
+    directory = tmp_path / "ecgs"
+    (directory / "ward").mkdir(parents=True)
+    first, second, third = demo_recordings(demo_data, 3)
+    for name, recording in (("one", first), ("two", second)):
+        wfdb.wrsamp(
+            name,
+            fs=500,
+            units=["mV"] * 12,
+            sig_name=list(LEADS),
+            p_signal=recording.signal.T.astype(float),
+            fmt=["16"] * 12,
+            write_dir=str(directory / "ward"),
+        )
+    table = pd.DataFrame(third.signal.T.astype(float), columns=[f"{lead} (mV)" for lead in LEADS])
+    table.insert(0, "time (s)", np.arange(len(table)) / 500)
+    table.to_csv(directory / "three.csv", index=False)
+    (directory / "letter.txt").write_text("Dear colleague")
+    return directory
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """The files that were diagnosed, in order."""
+    diagnosed, original = [], predict.diagnose_file
+    monkeypatch.setattr(
+        predict, "diagnose_file", lambda d, path, *rest: (diagnosed.append(path), original(d, path, *rest))[1]
+    )
+    return diagnosed
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json"])
+def test_a_directory_is_diagnosed_and_the_bad_file_listed(files, served, tmp_path, suffix, capsys):
+    out = tmp_path / f"results{suffix}"
+    assert predict.main([str(files), "--artifacts", str(served), "--out", str(out)]) == 2
+    rows = {row["file"]: row for row in read_rows(out)}
+    assert len(rows) == 4
+    assert rows.pop(str(files / "letter.txt"))["error"]
+    assert all(not row["error"] and 0 <= float(row["p_MI"]) <= 1 for row in rows.values())
+    assert "letter.txt" in capsys.readouterr().err
+
+
+def test_a_second_run_goes_on_where_the_first_stopped(files, served, counted, capsys):
+    out = files / "results.csv"  # the table and its journal are no recordings
+    arguments = ["--artifacts", str(served), "--out", str(out)]
+    assert predict.main([str(files / "ward"), *arguments]) == 0
+    (files / "letter.txt").unlink()
+    counted.clear()
+    assert predict.main([str(files), *arguments]) == 0
+    assert counted == [files / "three.csv"]
+    assert len(pd.read_csv(out)) == 3
+    assert "2 of 3 files" in capsys.readouterr().out
+
+
+def test_a_killed_run_loses_and_doubles_nothing(files, served, tmp_path, counted):
+    for number in range(60):
+        shutil.copy(files / "three.csv", files / f"{number}.csv")
+    out = tmp_path / "results.csv"
+    arguments = [str(files), "--artifacts", str(served), "--out", str(out)]
+    process = subprocess.Popen([sys.executable, "predict.py", *arguments], cwd=PROJECT, stderr=subprocess.DEVNULL)
+    journal = journal_path(out)
+    while not journal.exists() or len(journal.read_bytes().splitlines()) < 5:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = len(journal.read_bytes().splitlines()) - 2  # without the settings and a line that may have been cut off
+    assert not out.exists()
+    assert predict.main(arguments) == 2
+    assert len(counted) <= 64 - kept
+    diagnosed = [row["file"] for row in read_rows(out)]
+    assert sorted(diagnosed) == sorted(map(str, predict.find_files([str(files)])))
+
+
+def change_thresholds(served):
+    """Other thresholds with an honest manifest, as after threshold_search.py and export_onnx.py."""
+    path, manifest_path = served / "mi_vs_norm_thresholds.json", served / "manifest.json"
+    content, manifest = json.loads(path.read_text()), json.loads(manifest_path.read_text())
+    content["thresholds"]["MI"] /= 2
+    path.write_text(json.dumps(content))
+    manifest["files"][path.name] = sha256(path)
+    manifest_path.write_text(json.dumps(manifest))
+    return []
+
+
+def change_binary_network(served):
+    """Another binary network, as after train_binary.py, threshold_search.py and export_onnx.py."""
+    path, manifest_path = served / "mi_best.onnx", served / "manifest.json"
+    manifest = json.loads(manifest_path.read_text())
+    path.write_bytes(path.read_bytes() + b"\x1a\x00")  # an unknown empty field: the same network in another file
+    manifest["files"][path.name] = sha256(path)
+    manifest_path.write_text(json.dumps(manifest))
+    return []
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (change_thresholds, "thresholds"),
+        (change_binary_network, "networks"),
+        (lambda _: ["--units", "mV"], "units"),
+        (lambda _: ["--sampling-rate", "500"], "sampling_rate"),
+        (lambda _: ["--backend", "pytorch"], "backend"),
+    ],
+)
+def test_a_table_of_other_settings_is_not_continued(files, own_served, tmp_path, capsys, change, name):
+    out = tmp_path / "results.csv"
+    arguments = ["--artifacts", str(own_served), "--out", str(out)]
+    assert predict.main([str(files / "ward"), *arguments]) == 0
+    before = out.read_bytes()
+    arguments += change(own_served)
+    assert predict.main([str(files / "ward"), *arguments]) == 1
+    message = capsys.readouterr().err
+    assert f"{name} " in message and "--restart" in message
+    assert out.read_bytes() == before
+    assert predict.main([str(files / "three.csv"), *arguments, "--restart"]) == 0 or name in ("units", "sampling_rate")
+    assert [row["file"] for row in read_rows(out)] == [str(files / "three.csv")]
+
+
+def test_one_file_is_printed(files, served, capsys):
+    assert predict.main([str(files / "ward" / "one.dat"), "--artifacts", str(served)]) == 0
+    printed = capsys.readouterr().out
+    assert "one.hea" in printed and "not for clinical use" in printed
+
+
+def test_wrong_arguments_are_one_sentence(files, served, tmp_path, capsys):
+    assert predict.main([str(files), "--artifacts", str(served), "--out", str(tmp_path / "results.xlsx")]) == 1
+    assert predict.main([str(tmp_path / "nowhere"), "--artifacts", str(served)]) == 1
+    assert predict.main([str(files), "--artifacts", str(tmp_path)]) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 3 and all(line.startswith("error:") for line in lines)
