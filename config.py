@@ -20,6 +20,7 @@ SUPERCLASS_NAMES = {
     "HYP": "hypertrophy",
 }
 TASK_CLASSES = {"multilabel": SUPERCLASSES, "mi_vs_norm": ("MI",), "norm_vs_abnormal": ("ABNORMAL",)}
+BINARY_TASKS = ("mi_vs_norm", "norm_vs_abnormal")
 
 SAMPLING_RATE = 100  # Hz, of the model's input
 MICROVOLTS_PER_MILLIVOLT = 1000  # the signal cache holds int16 microvolts
@@ -115,10 +116,8 @@ class TrainingConfig:
 MULTILABEL_RECIPE = TrainingConfig()
 # a few epochs from the multi-label network's weights; from random weights it takes 20 epochs at 3e-3
 BINARY_RECIPES = {
-    task: TrainingConfig(task=task, unlabelled=False, epochs=4, learning_rate=2e-3)
-    for task in ("mi_vs_norm", "norm_vs_abnormal")
+    task: TrainingConfig(task=task, unlabelled=False, epochs=4, learning_rate=2e-3) for task in BINARY_TASKS
 }
-MULTILABEL, BINARY = MULTILABEL_RECIPE, BINARY_RECIPES
 CHECKPOINT_NAMES = {
     "multilabel": "multilabel_best.pth",
     "mi_vs_norm": "mi_best.pth",

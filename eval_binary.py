@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from config import BINARY, SUPERCLASSES, SYNTHETIC_NOTICE, data_directory
+from config import BINARY_TASKS, SUPERCLASSES, SYNTHETIC_NOTICE, data_directory
 from dataset import PTBXLDataset
 from evaluation.bootstrap import metrics_with_intervals, ranking_with_intervals
 from evaluation.cli import MULTILABEL_HELP, add_shared_flags
@@ -35,7 +35,7 @@ MI_LIMIT = (
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_flags(parser)
-    parser.add_argument("--task", default="mi_vs_norm", choices=tuple(BINARY), help="(default: %(default)s)")
+    parser.add_argument("--task", default="mi_vs_norm", choices=BINARY_TASKS, help="(default: %(default)s)")
     parser.add_argument("--split", default="val", choices=("val", "test"), help="(default: %(default)s)")
     parser.add_argument("--thresholds", help="(default: TASK_thresholds.json in --out)")
     parser.add_argument("--multilabel", help=MULTILABEL_HELP)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from config import BINARY, DEFAULT_OUT, LEADS, SUPERCLASSES, TASK_CLASSES
+from config import BINARY_TASKS, DEFAULT_OUT, LEADS, SUPERCLASSES, TASK_CLASSES
 from ecg.preprocessing import FULL_DURATION_S, model_input, scale_signal
 from ecg.quality import Quality, assess
 from ecg.recording import Recording, RecordingError
@@ -131,7 +131,7 @@ class Diagnoser:
         for task, network in self.networks.items():
             scaled = scale_signal(signal, network.input_scale)[None]
             probabilities[task] = predict_probabilities(network.logits_of, scaled, network.window_s, network.stride_s)
-        for task in BINARY:
+        for task in BINARY_TASKS:
             if task not in probabilities:
                 probabilities[task] = multilabel_score(probabilities["multilabel"], task)
         return {task: of_task[0] for task, of_task in probabilities.items()}

@@ -14,7 +14,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from config import BINARY, MULTILABEL, data_directory
+from config import BINARY_RECIPES, MULTILABEL_RECIPE, data_directory
 from ecg.synthetic.writer import write_dataset
 from ptbxl.index import Index, read_index
 from tests.support.built_once import built_once
@@ -76,7 +76,7 @@ def trained(demo_data, tmp_path_factory):
     def build(out):
         shared = ["--data", str(demo_data), "--out", str(out)]
         commands = {
-            "train": lambda: train_command({"multilabel": MULTILABEL}, "", [*shared, *FAST_TRAINING]),
+            "train": lambda: train_command({"multilabel": MULTILABEL_RECIPE}, "", [*shared, *FAST_TRAINING]),
             "thresholds": lambda: threshold_search.main(shared),
             "val": lambda: eval_multilabel.main(shared),
             "test": lambda: eval_multilabel.main([*shared, "--split", "test"]),
@@ -103,9 +103,9 @@ def served(trained, demo_data, tmp_path_factory):
         for name in ("multilabel_best.pth", "multilabel_thresholds.json"):
             shutil.copy(trained[0] / name, out / name)
         shared = ["--data", str(demo_data), "--out", str(out)]
-        for task in BINARY:
+        for task in BINARY_RECIPES:
             arguments = [*shared, "--task", task, "--epochs", "1", "--quiet", "--threads", "1"]
-            assert train_command(BINARY, "", arguments) == 0
+            assert train_command(BINARY_RECIPES, "", arguments) == 0
             assert threshold_search.main([*shared, "--task", task, "--score", "binary"]) == 0
         write_examples(out / "examples")
         export_all(out)

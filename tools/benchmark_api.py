@@ -35,7 +35,7 @@ from ecg.readers import read_uploaded
 from ecg.windows import predict_probabilities
 from files import write_text
 from inference.diagnoser import Diagnoser
-from models.checkpoint import machine_facts
+from models.provenance import machine_facts
 from serving.schemas import recording_from_json
 from tools.server_process import RunningServer, ready_server, resident_mb, unfinished_bodies, worker_processes
 

@@ -10,7 +10,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from PIL import Image
 from torch import nn
 
-from config import DEFAULT_OUT, LEADS, MULTILABEL, SAMPLING_RATE
+from config import DEFAULT_OUT, LEADS, MULTILABEL_RECIPE, SAMPLING_RATE
 from models import count_parameters, create_model
 
 ARCHITECTURE = DEFAULT_OUT / "hmt_ecgnet_architecture.png"
@@ -53,7 +53,8 @@ def stages(network: nn.Module, window_s: float) -> list[Stage]:
 
 def shipped_stages() -> list[Stage]:
     """The stages of the recipe's network."""
-    return stages(create_model(MULTILABEL.model, **MULTILABEL.model_arguments), MULTILABEL.window_s)
+    recipe = MULTILABEL_RECIPE
+    return stages(create_model(recipe.model, **recipe.model_arguments), recipe.window_s)
 
 
 def draw_architecture(parts: list[Stage]) -> Figure:
@@ -68,7 +69,7 @@ def draw_architecture(parts: list[Stage]) -> Figure:
     axes.set_axis_off()
     total = sum(part.parameters for part in parts)
     axes.text(5, 0.75, f"HMT-ECGNet, {total:,} parameters", ha="center", va="center", size=13, weight="bold")
-    samples = round(MULTILABEL.window_s * SAMPLING_RATE)
+    samples = round(MULTILABEL_RECIPE.window_s * SAMPLING_RATE)
     _box(axes, 5, 0, 7.4, f"12 leads × {samples} samples", "mV over one constant, 100 Hz", "#F2F2F2")
     colours = {"stem": "#D9E8F5", "lead_encoder": "#D9E8F5", "head": "#F7DDE9"}
     for number, row in enumerate(rows, 1):

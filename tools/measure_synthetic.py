@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from config import DEFAULT_OUT, MULTILABEL, PROJECT, SUPERCLASSES, data_directory
+from config import DEFAULT_OUT, MULTILABEL_RECIPE, PROJECT, SUPERCLASSES, data_directory
 from dataset import PTBXLDataset
 from ecg.synthetic.writer import write_dataset
 from evaluation.metrics import auroc_and_auprc
@@ -70,7 +70,7 @@ def compare_both_ways(data: Path, work: Path, checkpoint_path: Path, patients: i
     generated = work / "generated"
     count = write_dataset(generated, patients, seed=0)
     arguments = ["--data", str(generated), "--out", str(work), "--threads", str(threads), "--restart"]
-    if train_command({"multilabel": MULTILABEL}, "", arguments):
+    if train_command({"multilabel": MULTILABEL_RECIPE}, "", arguments):
         raise CheckpointError("the network on generated data could not be trained")
     synthetic = load_checkpoint(work / "multilabel_best.pth")
     rows = []

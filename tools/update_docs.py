@@ -13,7 +13,7 @@ import re
 import sys
 from pathlib import Path
 
-from config import BINARY, DEFAULT_OUT, PROJECT
+from config import BINARY_TASKS, DEFAULT_OUT, PROJECT
 from evaluation.tables import by_score_table, comparison_table, metric_cell, metrics_table
 from files import replacing, write_text
 from tools.draw_architecture import ARCHITECTURE, as_text, draw_architecture, drawn_from, shipped_stages
@@ -115,7 +115,7 @@ BINARY_FIGURES = {
 
 def binary_table() -> str:
     """Every figure of both binary tasks, a row a figure."""
-    contents = {task: read_json(f"{task}_metrics_val.json") for task in BINARY}
+    contents = {task: read_json(f"{task}_metrics_val.json") for task in BINARY_TASKS}
     names = [f"{BINARY_NAMES[task]} (n = {content['n']:,})" for task, content in contents.items()]
     lines = [f"| fold 9 | {' | '.join(names)} |", "|---" * (len(contents) + 1) + "|"]
     for key, name in BINARY_FIGURES.items():
@@ -127,7 +127,7 @@ def binary_table() -> str:
 def binary_scores_table() -> str:
     """Each binary question answered by its own network and by the multi-label one."""
     parts = []
-    for task in BINARY:
+    for task in BINARY_TASKS:
         content = read_json(f"{task}_metrics_val.json")
         parts += [f"{BINARY_NAMES[task]}, fold {content['fold']}:", by_score_table(content)]
         if "mi_against_everything" in content:

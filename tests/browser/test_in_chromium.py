@@ -192,7 +192,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(page, address):
 
 def test_the_page_can_be_timed(address, tmp_path):
     # in a process of its own: Playwright runs once in each
-    command = [sys.executable, "benchmark.py", "page", "--rounds", "1", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "tools.benchmark_page", "--rounds", "1", "--out", str(tmp_path)]
     subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
     timings = json.loads((tmp_path / "benchmark_page.json").read_text())["median_s"]
     assert set(timings) == {"first_paint_s", "change_of_ecg_s", "explanation_s"}

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import accuracy_score, average_precision_score, confusion_matrix, roc_auc_score
 
 import threshold_search
-from config import BINARY
+from config import BINARY_RECIPES, BINARY_TASKS
 from dataset import PTBXLDataset
 from eval_binary import main
 from evaluation.predictions import predict_recordings
@@ -17,7 +17,8 @@ from files import sha256
 from inference.decisions import multilabel_score
 from models import create_model
 from models.checkpoint import load_checkpoint
-from training.cli import start_from, train_command
+from training.cli import train_command
+from training.transfer import start_from
 
 QUICK = ["--epochs", "2", "--quiet", "--threads", "1"]
 
@@ -33,15 +34,15 @@ def binary(trained, demo_data, tmp_path_factory):
     """--out after both binary tasks were trained, tuned and evaluated on folds 9 and 10."""
     out = out_with(trained[0], tmp_path_factory.mktemp("binary") / "out")
     shared = ["--data", str(demo_data), "--out", str(out)]
-    for task in BINARY:
-        assert train_command(BINARY, "", [*shared, "--task", task, *QUICK]) == 0
+    for task in BINARY_TASKS:
+        assert train_command(BINARY_RECIPES, "", [*shared, "--task", task, *QUICK]) == 0
         assert threshold_search.main([*shared, "--task", task]) == 0
         assert main([*shared, "--task", task]) == 0
         assert main([*shared, "--task", task, "--split", "test"]) == 0
     return out
 
 
-@pytest.fixture(params=sorted(BINARY))
+@pytest.fixture(params=BINARY_TASKS)
 def task(request):
     return request.param
 
@@ -52,7 +53,7 @@ def metrics(out, task, split="val"):
 
 def test_every_file_of_the_contract_is_there(binary):
     assert {"mi_best.pth", "abnormal_best.pth"} <= {path.name for path in binary.iterdir()}
-    for task in BINARY:
+    for task in BINARY_TASKS:
         for split in ("val", "test"):
             assert (binary / f"{task}_metrics_{split}.json").is_file()
             assert (binary / "predictions" / f"hmt_ecgnet_{task}_{split}.npz").is_file()
@@ -124,7 +125,7 @@ def test_infarction_is_also_judged_against_everything(binary, demo_data):
 
 def test_training_starts_from_the_multilabel_networks_own_answer(trained, task):
     path = trained[0] / "multilabel_best.pth"
-    _, network, input_scale = start_from(path, BINARY[task])
+    _, network, input_scale = start_from(path, BINARY_RECIPES[task])
     assert input_scale == load_checkpoint(path).input_scale
     multilabel = load_checkpoint(path).network()
     signals = torch.randn(5, 12, 250)
@@ -136,13 +137,13 @@ def test_training_starts_from_the_multilabel_networks_own_answer(trained, task):
 
 def test_the_first_and_the_second_way_to_start_differ(trained, demo_data, tmp_path):
     shared = ["--data", str(demo_data), "--out", str(tmp_path), "--epochs", "1", "--quiet", "--threads", "1"]
-    assert train_command(BINARY, "", [*shared, "--init", "none"]) == 0
+    assert train_command(BINARY_RECIPES, "", [*shared, "--init", "none"]) == 0
     assert load_checkpoint(tmp_path / "mi_best.pth").training["init_sha256"] == ""
 
 
 def test_without_a_network_to_start_from_the_way_out_is_named(demo_data, tmp_path, trained, capsys):
     shared = ["--data", str(demo_data), "--out", str(tmp_path), *QUICK]
-    assert train_command(BINARY, "", shared) == 1
+    assert train_command(BINARY_RECIPES, "", shared) == 1
     assert "--init none" in capsys.readouterr().err
     network = create_model("hmt_ecgnet", classes=1)
     assert network(torch.zeros(1, 12, 250)).shape == (1, 1)
@@ -150,7 +151,7 @@ def test_without_a_network_to_start_from_the_way_out_is_named(demo_data, tmp_pat
 
 def test_a_binary_network_is_no_start_for_another(binary, demo_data, tmp_path, capsys):
     shared = ["--data", str(demo_data), "--out", str(tmp_path), *QUICK]
-    assert train_command(BINARY, "", [*shared, "--init", str(binary / "mi_best.pth")]) == 1
+    assert train_command(BINARY_RECIPES, "", [*shared, "--init", str(binary / "mi_best.pth")]) == 1
     assert "--init takes a multi-label network" in capsys.readouterr().err
 
 

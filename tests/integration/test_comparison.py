@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import eval_multilabel
-from config import DEFAULT_OUT, MULTILABEL, SUPERCLASSES
+from config import DEFAULT_OUT, MULTILABEL_RECIPE, SUPERCLASSES
 from dataset import PTBXLDataset
 from evaluation.bootstrap import paired_difference
 from evaluation.comparison import ComparedNetwork, compare_networks, multiply_accumulates
@@ -38,7 +38,7 @@ def compared(trained, demo_data, tmp_path_factory):
     """--out after three seeds, a baseline, their comparison on both folds and the error analysis."""
     out = tmp_path_factory.mktemp("compared")
     shared = ["--data", str(demo_data), "--out", str(out)]
-    recipe = {"multilabel": MULTILABEL}
+    recipe = {"multilabel": MULTILABEL_RECIPE}
     assert train_command(recipe, "", [*shared, "--seeds", "4", *QUICK]) == 0
     assert train_command(recipe, "", [*shared, "--model", "plain_cnn", *QUICK]) == 0
     networks = [out / "multilabel_best.pth", out / "plain_cnn_baseline.pth"]
@@ -59,7 +59,7 @@ def test_finished_seeds_are_not_trained_again(compared, demo_data):
     runs = sorted((compared / "runs").glob("*seed*/log.csv"))
     before = [path.read_text() for path in runs]
     arguments = ["--data", str(demo_data), "--out", str(compared), "--seeds", "4", *QUICK]
-    assert train_command({"multilabel": MULTILABEL}, "", arguments) == 0
+    assert train_command({"multilabel": MULTILABEL_RECIPE}, "", arguments) == 0
     assert [path.read_text() for path in runs] == before
 
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import torch
 
-from config import LEADS, MULTILABEL, TINY
+from config import LEADS, MULTILABEL_RECIPE, TINY
 from files import sha256
 from models import create_model
 from models.checkpoint import load_checkpoint
@@ -48,7 +48,7 @@ def test_lead_sets_of_a_missing_checkpoint_end_in_a_sentence(demo_data, tmp_path
 
 def test_the_tiny_sibling_is_trained_by_the_same_command(demo_data, tmp_path):
     arguments = ["--data", str(demo_data), "--out", str(tmp_path), "--model", TINY, "--epochs", "1", "--quiet"]
-    assert train_command({"multilabel": MULTILABEL}, "", [*arguments, "--threads", "1"]) == 0
+    assert train_command({"multilabel": MULTILABEL_RECIPE}, "", [*arguments, "--threads", "1"]) == 0
     checkpoint = load_checkpoint(tmp_path / "multilabel_tiny.pth")
-    assert checkpoint.model == TINY and checkpoint.training["statements"] == MULTILABEL.statements
+    assert checkpoint.model == TINY and checkpoint.training["auxiliary_weight"] == MULTILABEL_RECIPE.auxiliary_weight
     assert all(w.dtype != torch.float16 for w in checkpoint.weights.values())
