@@ -1,5 +1,7 @@
 # make demo          the whole pipeline on a small generated data set
-# make train         the real thing, from data/ptbxl
+# make train         the real thing, from data/ptbxl: networks, thresholds, metrics and ONNX files in trained/
+#                    (OUT=DIR: elsewhere); what ships in artifacts/ stays as it is. `python predict.py --artifacts
+#                    trained FILE` uses the result; running it again goes on where it was stopped
 # make test          lint and all tests, about 8 minutes on two cores
 # make test-fast     the unit tests, in less than a minute
 # make lint          ruff, and the order in which folders may import one another
@@ -30,16 +32,18 @@ demo: .venv/ready
 	$(BIN)/python threshold_search.py --data demo/data --out demo
 	$(BIN)/python eval_multilabel.py --data demo/data --out demo --split test
 
+OUT ?= trained
 train: .venv/ready
-	$(BIN)/python train_multilabel.py --out artifacts --resume
-	$(BIN)/python threshold_search.py
-	$(BIN)/python eval_multilabel.py
+	$(BIN)/python train_multilabel.py --out $(OUT) --resume
+	$(BIN)/python threshold_search.py --out $(OUT)
+	$(BIN)/python eval_multilabel.py --out $(OUT)
 	for task in mi_vs_norm norm_vs_abnormal; do \
-	  $(BIN)/python train_binary.py --task $$task --out artifacts --resume && \
-	  $(BIN)/python threshold_search.py --task $$task && \
-	  $(BIN)/python eval_binary.py --task $$task || exit 1; \
+	  $(BIN)/python train_binary.py --task $$task --out $(OUT) --resume && \
+	  $(BIN)/python threshold_search.py --task $$task --out $(OUT) && \
+	  $(BIN)/python eval_binary.py --task $$task --out $(OUT) || exit 1; \
 	done
-	$(BIN)/python export_onnx.py
+	$(BIN)/python -m tools.make_examples --out $(OUT)
+	$(BIN)/python export_onnx.py --out $(OUT)
 
 lint: .venv/ready-dev
 	$(BIN)/ruff check .
