@@ -13,7 +13,7 @@ from ecg.beats import MINIMUM_RATE
 from ecg.intervals import measure_intervals
 from ecg.preprocessing import FULL_DURATION_S, MINIMUM_DURATION_S
 from ecg.readers.channels import MAX_SAMPLING_RATE
-from inference.backends import InferenceError
+from inference import InferenceError
 from inference.diagnoser import Diagnoser
 from inference.manifest import MANIFEST, self_test_recording
 from serving.schemas import ModelOut

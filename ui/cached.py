@@ -14,7 +14,7 @@ import streamlit as st
 from config import DEFAULT_OUT, SUPERCLASSES, data_directory
 from ecg.intervals import Intervals, measure_intervals
 from ecg.recording import RecordingError
-from inference.backends import InferenceError
+from inference import InferenceError
 from inference.diagnoser import Diagnoser, Diagnosis
 from ptbxl.index import DatasetError
 from ui.explanation import ClassExplanation, explain_class
