@@ -1,103 +1,33 @@
+"""The data set from its files: splits and tasks, the signal cache, damage, and the command `python dataset.py`."""
+
 import functools
 import json
 import shutil
+import subprocess
+import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-import wfdb
 
-from config import LEADS, SUPERCLASSES, TRAIN_FOLDS
+from config import PROJECT, SUPERCLASSES
 from dataset import PTBXLDataset
-from ecg.preprocessing import model_input
 from files import sha256
 from ptbxl import cache
 from ptbxl.cache import open_cache
-from ptbxl.check import RELEASE_COUNTS
 from ptbxl.command import main
 from ptbxl.index import DatasetError, read_index, task_targets
-from ptbxl.records import read_microvolts, read_recording, record_path
-from tests.support.required import unavailable
+from ptbxl.records import read_record, record_path
 
 
 def cached(directory):
     return open_cache(read_index(directory), progress=False)
 
 
-# --------------------------------------------------------------------------- the release's facts
-
-
-def test_the_real_data_set_has_the_published_counts(real):
-    for folds, expected in RELEASE_COUNTS.items():
-        in_folds = np.isin(real.folds, folds)
-        if folds == (10,) and not in_folds.any():
-            continue
-        labels = real.superclasses[in_folds]
-        assert (len(labels), *labels.sum(0), (~labels.any(1)).sum()) == expected
-
-
-def test_no_real_patient_is_in_two_folds(real):
-    patients = real.table.groupby("patient_id")["strat_fold"]
-    assert patients.nunique().max() == 1
-    assert real.table.loc[np.isin(real.folds, TRAIN_FOLDS), "patient_id"].nunique() == 15_023
-    assert real.table.loc[real.folds == 9, "patient_id"].nunique() == 1_942
-    if (real.folds == 10).any():
-        assert real.table["patient_id"].nunique() == 18_869
-
-
-@pytest.mark.parametrize(("task", "train", "val"), [("mi_vs_norm", 11_973, 1_495), ("norm_vs_abnormal", 17_084, 2_146)])
-def test_binary_tasks_have_their_counts(real, task, train, val):
-    _, belongs = task_targets(real.superclasses, task)
-    assert belongs[np.isin(real.folds, TRAIN_FOLDS)].sum() == train
-    assert belongs[real.folds == 9].sum() == val
-
-
-def test_all_71_statements_come_with_their_likelihood(real):
-    assert real.statements.shape == (len(real.table), 71)
-    first = dict(zip(real.statement_table.index, real.statements[0], strict=True))
-    assert {code: likelihood for code, likelihood in first.items() if not np.isnan(likelihood)} == {
-        "NORM": 100.0,
-        "LVOLT": 0.0,
-        "SR": 0.0,
-    }
-
-
-def test_a_real_item_is_the_file_in_mv_over_the_scale(real):
-    split = PTBXLDataset(real, "val", input_scale=0.25)
-    signal, target = split[3]
-    path = real.directory / real.table.at[split.ecg_ids[3], "filename_lr"]
-    record = wfdb.rdrecord(str(path))
-    names = [name.upper() for name in record.sig_name]
-    expected = np.stack([record.p_signal[:, names.index(lead.upper())] for lead in LEADS]) / 0.25
-    np.testing.assert_allclose(signal.numpy(), expected, atol=1e-5)
-    assert target.dtype == torch.float32
-    np.testing.assert_array_equal(model_input(read_recording(real, split.ecg_ids[3]), 0.25), signal.numpy())
-
-
-def test_the_training_scale_is_the_standard_deviation(real):
-    split = PTBXLDataset(real, "train")
-    chunks = (split.signals(np.arange(first, min(first + 500, len(split)))) for first in range(0, len(split), 500))
-    moments = np.sum([[chunk.size, chunk.sum(dtype=float), np.square(chunk, dtype=float).sum()] for chunk in chunks], 0)
-    mean, square = moments[1:] / moments[0]
-    assert np.sqrt(square - mean**2) == pytest.approx(1, abs=1e-3)
-    assert split.input_scale == pytest.approx(0.2351, abs=1e-4)
-
-
-def test_both_rates_of_a_real_record_give_the_same_input(real):
-    both = [ecg_id for ecg_id in real.table.index[:40] if record_path(real, ecg_id, 500).with_suffix(".dat").is_file()]
-    if not both:
-        unavailable(f"no 500-Hz recordings in {real.directory}")
-    for ecg_id in both[:10]:
-        low, high = (model_input(read_recording(real, ecg_id, rate), 1.0) for rate in (100, 500))
-        assert low.shape == high.shape
-        inner = slice(50, 950)
-        assert np.abs(low - high)[:, inner].mean() < 0.02
-
-
-# --------------------------------------------------------------------------- splits, tasks
+# --- splits, tasks
 
 
 def test_splits_hold_their_folds_and_share_no_patient(demo_data):
@@ -137,7 +67,14 @@ def test_crops_are_pieces_of_the_recording(demo_data):
     assert np.array_equal(crops[1], whole[1, :, 700:950])
 
 
-# --------------------------------------------------------------------------- the cache
+def test_importing_the_dataset_loads_no_library_that_training_does_not_need():
+    unneeded = {"pydicom", "pyedflib", "ecgdatakit", "wfdb", "matplotlib", "requests", "ecg.synthetic"}
+    program = f"import sys, dataset; print({unneeded} & set(sys.modules))"
+    printed = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert printed.stdout.strip() == "set()"
+
+
+# --- the cache
 
 
 def test_the_cache_is_reused_until_a_file_changes(own_data):
@@ -185,14 +122,18 @@ def test_a_cache_that_cannot_be_written_says_where_else_it_may_go(own_data):
         cached(own_data)
 
 
-def test_the_cache_can_live_elsewhere(own_data, tmp_path, monkeypatch):
-    monkeypatch.setenv("PTBXL_CACHE", str(tmp_path / "elsewhere"))
-    cached(own_data)
-    assert not (own_data / "cache").exists()
-    assert len(list((tmp_path / "elsewhere").glob("signals_*"))) == 2
+def test_data_sets_share_a_directory_of_caches_without_deleting_each_others(own_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("PTBXL_CACHE", str(tmp_path / "caches"))
+    other_data = shutil.copytree(own_data, tmp_path / "other" / "data")
+    own, other = cached(own_data).signals.filename, cached(other_data).signals.filename
+    table = pd.read_csv(own_data / "ptbxl_database.csv")
+    table.iloc[:-1].to_csv(own_data / "ptbxl_database.csv", index=False)
+    changed = cached(own_data).signals.filename
+    assert set((tmp_path / "caches").rglob("*.npy")) == {Path(other), Path(changed)}
+    assert changed != own and not (own_data / "cache").exists()
 
 
-# --------------------------------------------------------------------------- damage
+# --- damage
 
 
 def paths_of_fold(directory, fold):
@@ -225,7 +166,7 @@ def test_a_damaged_recording_is_named_and_only_its_split_suffers(own_data, damag
     path = paths_of_fold(own_data, 9)[0]
     damage(path)
     with pytest.raises(DatasetError, match=path.name):
-        read_microvolts(path)
+        read_record(path)
     assert main(["check", "--data", str(own_data)]) == 1
     report = capsys.readouterr().out
     assert path.name in report and "NOT WHOLE" in report and "1 recordings are missing or unreadable" in report
@@ -236,13 +177,31 @@ def test_a_damaged_recording_is_named_and_only_its_split_suffers(own_data, damag
 
 def test_leads_are_ordered_by_name(own_data):
     path = paths_of_fold(own_data, 9)[0]
-    before, _ = read_microvolts(path)
+    before = read_record(path).signal
     lines = path.with_suffix(".hea").read_text().splitlines()
     signals = np.fromfile(path.with_suffix(".dat"), "<i2").reshape(-1, 12)
     path.with_suffix(".dat").write_bytes(np.ascontiguousarray(signals[:, ::-1]).tobytes())
     path.with_suffix(".hea").write_text("\n".join([lines[0], *lines[12:0:-1], *lines[13:]]) + "\n")
-    after, _ = read_microvolts(path)
-    assert np.array_equal(before, after)
+    assert np.array_equal(before, read_record(path).signal)
+
+
+@pytest.mark.parametrize(("length", "filled"), [(20, True), (21, False)])
+def test_missing_samples_are_filled_up_to_200_ms_as_in_an_upload(own_data, length, filled):
+    path = paths_of_fold(own_data, 9)[0]
+    signals = np.fromfile(path.with_suffix(".dat"), "<i2").reshape(-1, 12)
+    signals[100 : 100 + length, 0] = -32768
+    path.with_suffix(".dat").write_bytes(signals.tobytes())
+    header = path.with_suffix(".hea").read_text().splitlines()
+    fields = header[1].split()
+    fields[6] = str(int(signals[:, 0].sum(dtype=int)) & 0xFFFF)
+    path.with_suffix(".hea").write_text("\n".join([header[0], " ".join(fields), *header[2:]]) + "\n")
+    if not filled:
+        with pytest.raises(DatasetError, match="lead I has no samples"):
+            read_record(path)
+        return
+    recording = read_record(path)
+    assert recording.signal[0, 99:121].min() > -10
+    assert recording.notes == ("lead I: 1 gap(s) of up to 200 ms interpolated",)
 
 
 def test_a_missing_fold_is_named(own_data, capsys):
@@ -270,7 +229,7 @@ def test_a_table_that_is_not_ptbxls_is_refused_in_words(own_data, text, capsys):
     assert "not PTB-XL's" in capsys.readouterr().err
 
 
-# --------------------------------------------------------------------------- commands
+# --- commands
 
 
 def test_check_calls_a_whole_data_set_whole(demo_data, capsys):

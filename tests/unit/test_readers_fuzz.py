@@ -1,0 +1,149 @@
+"""Whatever a broken or hostile file holds: it is read or refused, and nothing else happens."""
+
+import io
+import random
+import re
+from functools import cache
+
+import numpy as np
+import pydicom
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ecg.readers import read_uploaded
+from ecg.readers.channels import from_leads
+from ecg.recording import Recording, RecordingError
+from tests.support.ecg_files import DATA, RATE, TRUTH, dicom_ecg, npy, table, upload, wfdb_record, zipped
+
+MUTANTS = 1000
+
+
+def outcome(files: dict[str, bytes], **arguments) -> Recording | None:
+    """A sound recording or a refusal; every other exception passes through."""
+    try:
+        recording = read_uploaded(files, **arguments)
+    except RecordingError as error:
+        assert 0 < len(str(error)) < 2000
+        assert str(error).isprintable()
+        return None
+    assert recording.signal.dtype == np.float32
+    assert np.isfinite(recording.signal).all()
+    assert recording.present.any()
+    assert not recording.signal[~recording.present].any()
+    return recording
+
+
+@cache
+def seeds() -> list[dict[str, bytes]]:
+    """One upload of each format, short where the format is slow to read."""
+    names = ("I", "II", "V1", "V5")
+    whole = [upload(name) for name in ("biosig.csv", "biosig.edf", "ecgdatakit_muse.xml", "truth.npz")]
+    records = [wfdb_record(code, names, 600, 400) for code in ("16", "24", "212", "516")]
+    short = TRUTH[:, :600]
+    dataset = pydicom.dcmread(io.BytesIO(dicom_ecg()))
+    del dataset.WaveformSequence[1:]
+    group = dataset.WaveformSequence[0]
+    group.WaveformData, group.NumberOfWaveformSamples = group.WaveformData[: 600 * 24], 600
+    stream = io.BytesIO()
+    dataset.save_as(stream)
+    aecg = re.sub(
+        r"<digits>([^<]*)</digits>",
+        lambda match: f"<digits>{' '.join(match[1].split()[:600])}</digits>",
+        (DATA / "biosig_aecg.xml").read_text(),
+    )
+    return [
+        *whole,
+        *(dict(record) for record in records),
+        zipped(dict(records[0])),
+        {"x.npy": npy(short)},
+        {"x.dcm": stream.getvalue()},
+        {"x.xml": aecg.encode()},
+        {"x.scp": (DATA / "ecgdatakit.scp").read_bytes()},
+        {"x.csv": table(rows=600, before="# fs: 500\n")},
+    ]
+
+
+TOKENS = [
+    b"",
+    b"0",
+    b"-1",
+    b"1e9",
+    b"999999999",
+    b"nan",
+    b"\0",
+    b"\xff\xff\xff\xff",
+    b"\0\0\0\x80",
+    b"../",
+    b"\n",
+    b"<",
+    b" ",
+]
+
+
+def mutant(generator: random.Random) -> dict[str, bytes]:
+    """A real upload with a few bytes, numbers, stretches or its end changed, headers more often than samples."""
+    files = dict(generator.choice(seeds()))
+    name = generator.choice(sorted(files))
+    content = bytearray(files[name])
+    for _ in range(generator.choice([1, 1, 2, 3, 8])):
+        reach = generator.choice([64, 512, 4096, len(content)])
+        place = generator.randrange(max(1, min(len(content), reach)))
+        how = generator.randrange(6)
+        if how == 0 and content:
+            content[min(place, len(content) - 1)] ^= 1 << generator.randrange(8)
+        elif how == 1:
+            content[place : place + 1] = bytes([generator.randrange(256)])
+        elif how == 2:
+            content[place : place + generator.randrange(1, 9)] = generator.choice(TOKENS)
+        elif how == 3:
+            numbers = list(re.finditer(rb"\d+", bytes(content[:4096])))
+            if numbers:
+                found = generator.choice(numbers)
+                content[found.start() : found.end()] = generator.choice(TOKENS)
+        elif how == 4:
+            source = generator.randrange(max(1, len(content)))
+            content[place:place] = content[source : source + generator.choice([1, 4, 16, 256])]
+        else:
+            end = generator.choice([place, len(content) - 1, len(content) // 2])
+            del content[place : max(place, end) if generator.random() < 0.5 else place + generator.randrange(1, 64)]
+    return files | {name: bytes(content)}
+
+
+def read_mutants(seed: int, count: int) -> int:
+    """How many of ``count`` mutated uploads were still read; anything but a recording or a refusal is raised."""
+    generator = random.Random(seed)
+    read = 0
+    for _ in range(count):
+        arguments = generator.choice([{}, {"sampling_rate": 100, "units": "uV"}, {"sampling_rate": 500, "units": "mV"}])
+        read += outcome(mutant(generator), **arguments) is not None
+    return read
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_mutated_files_are_read_or_refused():
+    assert 0 < read_mutants(seed=0, count=MUTANTS) < MUTANTS
+
+
+@given(
+    st.binary(max_size=300),
+    st.sampled_from([b"", b"PK\3\4", b"\x93NUMPY\1\0", b"0       ", b"<AnnotatedECG>", b"I,II\n"]),
+)
+def test_arbitrary_bytes_are_read_or_refused(content, magic):
+    outcome({"x": magic + content}, sampling_rate=500, units="mV")
+
+
+@given(st.text(alphabet="0123456789 .x:+()/-~mVI\nrd", max_size=200))
+def test_arbitrary_headers_are_read_or_refused(text):
+    outcome({"r.hea": b"r 1 500 600\n" + text.encode(), "r.dat": bytes(1200)})
+
+
+@given(
+    st.dictionaries(st.text(max_size=8), st.lists(st.one_of(st.none(), st.floats(), st.text(max_size=3)), max_size=5))
+)
+def test_arbitrary_leads_are_read_or_refused(leads):
+    try:
+        recording = from_leads(leads | {"I": [0.0] * 5}, RATE, "mV")
+    except RecordingError:
+        return
+    assert np.isfinite(recording.signal).all()

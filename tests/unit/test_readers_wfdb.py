@@ -1,0 +1,189 @@
+"""WFDB records: formats, missing samples, checksums, and headers that are unsafe or lie."""
+
+import io
+
+import numpy as np
+import pytest
+import scipy.io
+import soundfile
+import wfdb
+
+from config import LEADS
+from ecg.readers import read_recording, read_uploaded, wfdb_records
+from ecg.recording import RecordingError
+from tests.support.ecg_files import (
+    RATE,
+    STORED_LEADS,
+    TRUTH,
+    TRUTH_MV,
+    assert_is_truth,
+    leads_of,
+    refused,
+    wfdb_record,
+    zipped,
+)
+
+
+def signal_file(code: str, counts: np.ndarray) -> bytes:
+    """Counts ``(samples, leads)`` in a WFDB signal format, by its specification rather than by wfdb."""
+    if code == "516":
+        stream = io.BytesIO()
+        soundfile.write(stream, counts.astype(np.int16), 8000, format="FLAC", subtype="PCM_16")
+        return stream.getvalue()
+    if code == "212":
+        low, high = (counts.reshape(-1, 2) & 0xFFF).T
+        return np.stack([low & 0xFF, low >> 8 | high >> 8 << 4, high & 0xFF], axis=1).astype(np.uint8).tobytes()
+    width = {"16": 2, "24": 3, "32": 4}[code]
+    return counts.astype("<i4")[..., None].view(np.uint8)[..., :width].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("code", "gain", "names"),
+    [
+        ("16", 1000, LEADS),
+        ("24", 1000, LEADS),
+        ("32", 1000, LEADS),
+        ("212", 400, LEADS),
+        ("516", 1000, STORED_LEADS),  # FLAC has eight channels at most
+    ],
+)
+def test_wfdb_formats(code, gain, names):
+    counts = np.round(np.stack(list(leads_of(names=names).values()), axis=1) * gain).astype(int)
+    header = f"r {len(names)} 500 5000\n" + "".join(f"r.dat {code} {gain}(0)/mV 16 0 0 0 0 {name}\n" for name in names)
+    assert_is_truth(read_uploaded({"r.hea": header.encode(), "r.dat": signal_file(code, counts)}), 1.1 / gain)
+
+
+def test_16_bit_files_read_as_wfdb_reads_them(tmp_path):
+    header = (
+        "r 5 500/1000(3) 400\n"
+        "a.dat 16 812.5(-7)/mV 16 3 0 0 0 V1\n"
+        "a.dat 16 1e3/mV 16 -9 0 0 0 I\n"
+        "b.dat 16+24 200/uV 16 5 0 0 0 II\n"
+        "b.dat 16+24 1000(0)/mV 16 5 0 0 0 V2\n"
+        "b.dat 16+24 1000 12 0 0 0 0 V3\n"
+    )
+    rng = np.random.default_rng(0)
+    files = {"r.hea": header.encode()}
+    for name, columns, offset in (("a.dat", 2, 0), ("b.dat", 3, 24)):
+        counts = rng.integers(-2000, 2000, (400, columns), dtype=np.int16)
+        counts[rng.integers(0, 400, 5), 0] = -32768
+        files[name] = bytes(offset) + counts.tobytes()
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    theirs = wfdb.rdrecord(str(tmp_path / "r"))
+    ours = wfdb_records.read("r.hea", files)
+    np.testing.assert_array_equal(np.stack(ours.values, axis=1), theirs.p_signal)
+    assert list(ours.names) == theirs.sig_name
+    assert (list(ours.units), ours.sampling_rate) == (theirs.units, theirs.fs)
+
+
+def test_the_mark_of_a_missing_sample_is_a_gap():
+    counts = TRUTH.T.copy()
+    counts[50:60, 6] = -32768
+    recording = read_uploaded(dict(wfdb_record()) | {"truth.dat": counts.tobytes()})
+    assert any(note.startswith("lead V1: 1 gap(s) of up to 20 ms") for note in recording.notes)
+    np.testing.assert_allclose(recording.signal[:6], TRUTH_MV[:6], atol=1e-6)
+
+
+def test_a_header_without_gains_is_refused(tmp_path):
+    refused({"r.hea": b"r 1 500 5000\nr.dat 16\n", "r.dat": bytes(10000)}, "no gain above zero")
+    broken = tmp_path / "r.hea"
+    broken.write_bytes(b"r 1 500 5000\nr.dat 16 1e/mV 16 0 0 0 0 I\n")
+    with pytest.raises(RecordingError, match="damaged"):
+        read_recording(broken)
+
+
+def test_a_pair_may_be_an_archive_or_a_header_beside_its_signals(tmp_path):
+    record = wfdb_record()
+    assert_is_truth(read_uploaded(zipped({f"folder/{name}": content for name, content in record.items()})), 1e-6)
+    for name, content in record.items():
+        (tmp_path / name).write_bytes(content)
+    assert_is_truth(read_recording(tmp_path / "truth.hea"), 1e-6)
+    assert_is_truth(read_recording([str(tmp_path / name) for name in record]), 1e-6)
+
+
+def test_matlab_files_of_the_challenges():
+    """As the PhysioNet Challenges 2020 and 2021 keep them: ``val`` in MATLAB v4, format 16 from byte 24 on."""
+    stream = io.BytesIO()
+    scipy.io.savemat(stream, {"val": TRUTH}, format="4")
+    header = "A0001 12 500 5000 12-May-2020 12:33:59\n" + "".join(
+        f"A0001.mat 16+24 1000/mV 16 0 {TRUTH[row, 0]} 0 0 {lead}\n" for row, lead in enumerate(LEADS)
+    )
+    header += "#Age: 74\n#Sex: Male\n#Dx: 59118001\n"
+    assert_is_truth(read_uploaded({"A0001.hea": header.encode(), "A0001.mat": stream.getvalue()}), 1e-6)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_the_sign_of_micro_survives_in_a_header(encoding):
+    record = dict(wfdb_record())
+    header = record["truth.hea"].decode().replace("1000(0)/mV", "1(0)/µV")
+    assert_is_truth(read_uploaded(record | {"truth.hea": header.encode(encoding)}), 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("truth.dat", "../truth.dat", "only plain names"),
+        ("truth.dat", "/etc/passwd", "only plain names"),
+        ("truth.dat", "http://host/truth.dat", "only plain names"),
+        ("truth.dat", "other.dat", r"truth\.hea needs other\.dat"),
+        ("truth.dat", "~", "only plain names"),
+        (" 5000", " 1000000000", "too much"),
+        (" 5000", " 5001", "cut short"),
+        (" 5000", "", "does not give the sampling rate and the number of samples"),
+        (" 12 500", " 100000 500", "declares 100000 signals"),
+        (" 12 500", " 13 500", "declares 13 signals"),
+        (" 12 500", " 12 0", "sampling rate"),
+        ("1000(0)", "0(0)", "no gain above zero"),
+        ("1000(0)", "-1000(0)", "no gain above zero"),
+        (" 16 1000", " 16x1000000000 1000", "several samples a frame"),
+        (" 16 1000", " 16:7 1000", "skew"),
+        (" 16 1000", " 16+99999999 1000", "cut short"),
+        (" 16 1000", " 311 1000", "format 311 is not read"),
+        (" 16 1000", " 516 1000", "not a FLAC file|damaged"),
+        ("/mV", "/mmHg", "no voltage"),
+    ],
+)
+def test_a_header_that_is_unsafe_or_lies_is_refused(old, new, message):
+    record = wfdb_record()
+    header = record["truth.hea"].decode()
+    assert old in header
+    refused(dict(record) | {"truth.hea": header.replace(old, new).encode()}, message)
+
+
+def test_a_header_beside_other_files_reads_none_of_them(tmp_path):
+    outside = tmp_path / "secret.dat"
+    outside.write_bytes(wfdb_record()["truth.dat"])
+    folder = tmp_path / "upload"
+    folder.mkdir()
+    for name in ("../secret.dat", str(outside), "..\\secret.dat"):
+        (folder / "truth.hea").write_bytes(wfdb_record()["truth.hea"].replace(b"truth.dat", name.encode()))
+        with pytest.raises(RecordingError, match="only plain names"):
+            read_recording(folder / "truth.hea")
+
+
+def test_a_signal_file_cannot_take_the_place_of_the_checked_header():
+    record = wfdb_record()
+    for name in ("record.hea", "record", "0.dat"):
+        header = record["truth.hea"].replace(b"truth.dat", name.encode())
+        assert_is_truth(read_uploaded({"truth.hea": header, name: record["truth.dat"]}), 1e-6)
+
+
+def test_records_of_segments_and_several_records_are_refused():
+    refused({"r.hea": b"r/2 12 500 5000\nr1 2500\nr2 2500\n"}, "several segments")
+    record = wfdb_record()
+    refused(dict(record) | {"copy.hea": record["truth.hea"]}, "one recording at a time")
+
+
+def test_a_signal_file_alone_asks_for_its_header():
+    refused({"truth.dat": wfdb_record()["truth.dat"]}, "needs its .hea")
+
+
+@pytest.mark.parametrize("code", ["16", "24"])
+def test_checksums_are_verified_on_request(code):
+    record = dict(wfdb_record(code))
+    altered = record | {"truth.dat": bytes([record["truth.dat"][0] ^ 1]) + record["truth.dat"][1:]}
+    assert wfdb_records.read("truth.hea", record, verify_checksums=True).sampling_rate == RATE
+    with pytest.raises(RecordingError, match="do not match the header's checksums"):
+        wfdb_records.read("truth.hea", altered, verify_checksums=True)
+    assert_is_truth(read_uploaded(altered), 2e-3)
