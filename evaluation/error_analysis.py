@@ -1,25 +1,28 @@
 """Where and why networks err: seeds, ensembles, shared mistakes, groups of recordings.
 
 Everything here is arithmetic on predictions of one split; arrays are ``(n, classes)`` unless said
-otherwise. Decisions are cross-fitted by patient, so no recording is judged by a threshold it helped to choose.
+otherwise. Decisions are cross-fitted by patient, so no threshold was chosen with the recordings it decides.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import cohen_kappa_score
 
 from config import SUPERCLASSES
-from evaluation.bootstrap import paired_difference, patient_weights, point_and_interval
+from evaluation.bootstrap import equivalence, paired_difference, point_and_interval, value_and_replicate_weights
 from evaluation.metrics import all_metrics
+from evaluation.prediction_files import StoredPredictions
 from inference.calibration import cross_fit
 
-SMALLEST_GROUP = 50  # recordings; below, a group is not judged
+SMALLEST_GROUP = 50  # recordings; below, nothing is said of a group
 SMALLEST_CLASS = 10  # positives and negatives a class needs inside a group
+# A difference in exact match below one ECG in a hundred counts as none: two seeds of the same network differ by as
+# much (standard deviation 0.007 from seed to seed, so 0.010 between two).
+EXACT_MATCH_MARGIN = 0.01
 HEDGES = re.compile(
     r"wahrscheinlich|möglich|moeglich|verdacht|fraglich|auszuschlie|grenzbefund|misstänkt|överväg|trolig|möjlig"
     r"|\bmay\b|possibl|probabl|suggest|cannot|exclude|consider|borderline|uncertain|likely|suspect|\?",
@@ -27,42 +30,7 @@ HEDGES = re.compile(
 )
 
 
-@dataclass(frozen=True, eq=False)
-class NetworkPredictions:
-    """One network's answers on labelled recordings."""
-
-    name: str
-    checkpoint_sha256: str
-    ecg_ids: np.ndarray
-    patient_ids: np.ndarray
-    targets: np.ndarray
-    probabilities: np.ndarray
-    calibrated: np.ndarray
-    positive: np.ndarray
-
-    @property
-    def wrong(self) -> np.ndarray:
-        """Which decisions differ from the annotation."""
-        return self.positive != (self.targets > 0)
-
-
-def load_predictions(path: Path) -> NetworkPredictions:
-    """Read the labelled recordings of a predictions file. Raises ValueError if it is not one."""
-    try:
-        with np.load(path, allow_pickle=False) as saved:
-            if tuple(saved["classes"]) != SUPERCLASSES:
-                raise ValueError(f"its classes are {', '.join(saved['classes'])}")
-            chosen = saved["labelled"]
-            arrays = [saved[key][chosen] for key in ("ecg_id", "patient_id", "targets")]
-            scores = [saved[key][chosen] for key in ("probabilities", "calibrated", "positive")]
-            digest = str(saved["checkpoint_sha256"])
-    except (ValueError, KeyError, OSError) as error:
-        raise ValueError(f"{path} is not a file of multi-label predictions: {error}") from error
-    name = re.sub(r"_multilabel_(val|test)$", "", path.stem)
-    return NetworkPredictions(name, digest, *arrays, scores[0].astype(float), scores[1].astype(float), scores[2])
-
-
-def ensemble(members: list[NetworkPredictions], name: str) -> NetworkPredictions:
+def ensemble(members: list[StoredPredictions], name: str) -> StoredPredictions:
     """Mean probability of several networks, decided anew."""
     first = members[0]
     probabilities = np.mean([member.probabilities for member in members], axis=0)
@@ -73,20 +41,20 @@ def ensemble(members: list[NetworkPredictions], name: str) -> NetworkPredictions
 MACRO_METRICS = ("auroc", "auprc", "f1", "exact_match", "accuracy", "ece")
 
 
-def macro_replicates(predictions: NetworkPredictions) -> dict[str, np.ndarray]:
-    """Each macro figure and then its bootstrap replicates, ``(1 + draws,)``."""
-    weights = np.concatenate([np.ones((1, len(predictions.targets))), patient_weights(predictions.patient_ids)])
+def macro_replicates(predictions: StoredPredictions) -> dict[str, np.ndarray]:
+    """Each macro metric and then its bootstrap replicates, ``(1 + draws,)``."""
+    weights = value_and_replicate_weights(predictions.patient_ids)
     arrays = (predictions.probabilities, predictions.calibrated, predictions.positive, predictions.targets)
     return {key: all_metrics(*arrays, SUPERCLASSES, weights)["macro"][key] for key in MACRO_METRICS}
 
 
-def macro_metrics(predictions: NetworkPredictions) -> dict[str, dict]:
-    """Each macro figure with its interval."""
-    return {key: point_and_interval(figure, key) for key, figure in macro_replicates(predictions).items()}
+def macro_metrics(predictions: StoredPredictions) -> dict[str, dict]:
+    """Each macro metric with its interval."""
+    return {key: point_and_interval(metric, key) for key, metric in macro_replicates(predictions).items()}
 
 
-def seed_spread(seeds: list[NetworkPredictions]) -> dict:
-    """Figures of single seeds, of their ensemble, and the paired difference of ensemble and mean single."""
+def seed_spread(seeds: list[StoredPredictions]) -> dict:
+    """Metrics of single seeds, of their ensemble, and the paired difference of ensemble and mean single."""
     singles = [macro_replicates(seed) for seed in seeds]
     together = macro_replicates(ensemble(seeds, "ensemble"))
     rows = {}
@@ -99,15 +67,17 @@ def seed_spread(seeds: list[NetworkPredictions]) -> dict:
             "ensemble": point_and_interval(together[key], key),
             "ensemble_minus_single": paired_difference(together[key], values.mean(0)),
         }
+        if key == "exact_match":
+            rows[key]["equivalence"] = equivalence(together[key], values.mean(0), EXACT_MATCH_MARGIN)
     return rows
 
 
-def disagreement(networks: list[NetworkPredictions]) -> float:
+def disagreement(networks: list[StoredPredictions]) -> float:
     """Share of decisions on which two of the networks differ, mean over pairs."""
     return float(np.mean([(a.positive != b.positive).mean() for a, b in combinations(networks, 2)]))
 
 
-def stability(seeds: list[NetworkPredictions]) -> dict:
+def stability(seeds: list[StoredPredictions]) -> dict:
     """How often decisions change from seed to seed, and from one ensemble of two seeds to a disjoint one."""
     pairs = list(combinations(seeds, 2))
     twos = {frozenset(seed.name for seed in pair): ensemble(list(pair), "two") for pair in pairs}
@@ -121,7 +91,7 @@ def stability(seeds: list[NetworkPredictions]) -> dict:
     }
 
 
-def squared_error_shares(seeds: list[NetworkPredictions]) -> dict:
+def squared_error_shares(seeds: list[StoredPredictions]) -> dict:
     """Mean squared error of a seed's probabilities = that of the seeds' mean + variance among seeds.
 
     The identity holds per recording and class; the variance is what an ensemble of very many seeds
@@ -137,22 +107,22 @@ def squared_error_shares(seeds: list[NetworkPredictions]) -> dict:
     }
 
 
-def accuracy_against_auroc(networks: list[NetworkPredictions]) -> dict:
+def accuracy_against_auroc(networks: list[StoredPredictions]) -> dict:
     """Paired differences in AUROC and in exact match between the networks of highest and lowest AUROC."""
-    figures = {network.name: macro_replicates(network) for network in networks}
-    best = max(figures, key=lambda name: figures[name]["auroc"][0])
-    worst = min(figures, key=lambda name: figures[name]["auroc"][0])
+    macro = {network.name: macro_replicates(network) for network in networks}
+    best = max(macro, key=lambda name: macro[name]["auroc"][0])
+    worst = min(macro, key=lambda name: macro[name]["auroc"][0])
+    exact_match = (macro[best]["exact_match"], macro[worst]["exact_match"])
     return {
         "best": best,
         "worst": worst,
-        **{
-            f"{key}_difference": paired_difference(figures[best][key], figures[worst][key])
-            for key in ("auroc", "exact_match")
-        },
+        "auroc_difference": paired_difference(macro[best]["auroc"], macro[worst]["auroc"]),
+        "exact_match_difference": paired_difference(*exact_match),
+        "exact_match_equivalence": equivalence(*exact_match, EXACT_MATCH_MARGIN),
     }
 
 
-def shared_errors(networks: list[NetworkPredictions]) -> dict:
+def shared_errors(networks: list[StoredPredictions]) -> dict:
     """How many wrong decisions of one network all the others make too, against what chance would give.
 
     By chance: errors as frequent as they are, in each class, but independent between networks.
@@ -177,7 +147,7 @@ def shared_errors(networks: list[NetworkPredictions]) -> dict:
 
 
 def group_columns(metadata: pd.DataFrame, superclasses: np.ndarray, certainty: np.ndarray) -> dict[str, pd.Series]:
-    """The groupings to judge by: name to a label for each recording, None where it has none.
+    """Groupings of the recordings: name to a label for each recording, None where it has none.
 
     metadata: PTB-XL's columns of the recordings. superclasses: their ``(n, 5)`` labels.
     certainty: ``(n,)`` likelihood in % of the least certain diagnostic statement, 0 where one is unknown.
@@ -190,7 +160,7 @@ def group_columns(metadata: pd.DataFrame, superclasses: np.ndarray, certainty: n
         "superclasses present": pd.Series(
             [str(n) if n < 3 else "3 or more" for n in superclasses.sum(1)], metadata.index
         ),
-        "report in doubt": text.map(lambda words: "hedges" if HEDGES.search(words) else "does not"),
+        "report in doubt": text.map(lambda report: "hedges" if HEDGES.search(report) else "does not"),
         "validated by human": metadata["validated_by_human"].map(by_human),
         "first report by machine": metadata["initial_autogenerated_report"].map({True: "yes", False: "no"}),
         "second opinion": metadata["second_opinion"].map({True: "yes", False: "no"}),
@@ -219,7 +189,7 @@ def least_certainty(statements: np.ndarray, diagnostic: np.ndarray) -> np.ndarra
 
 
 def likelihood_name(percent: float) -> str:
-    """PTB-XL's likelihoods in the three bands that are judged; 0 means that none was given."""
+    """PTB-XL's likelihoods in the three bands used here; 0 means that none was given."""
     if percent == 0:
         return "unknown"
     if percent < 50:
@@ -227,8 +197,8 @@ def likelihood_name(percent: float) -> str:
     return "50-80 %" if percent <= 80 else "100 %"
 
 
-def group_metrics(predictions: NetworkPredictions, chosen: np.ndarray) -> dict:
-    """Figures of a group of recordings with intervals, or why it cannot be judged.
+def group_metrics(predictions: StoredPredictions, chosen: np.ndarray) -> dict:
+    """Metrics of a group of recordings with intervals, or that it is too small for any.
 
     AUROC, AUPRC and calibration error are means over the classes that have enough positives and negatives.
     """
@@ -239,7 +209,7 @@ def group_metrics(predictions: NetworkPredictions, chosen: np.ndarray) -> dict:
     enough = (positives >= SMALLEST_CLASS) & (n - positives >= SMALLEST_CLASS)
     if n < SMALLEST_GROUP or not enough.any():
         return {**facts, "too_small": True}
-    weights = np.concatenate([np.ones((1, n)), patient_weights(predictions.patient_ids[chosen])])
+    weights = value_and_replicate_weights(predictions.patient_ids[chosen])
     any_wrong = predictions.wrong[chosen].any(1)
     arrays = (predictions.probabilities, predictions.calibrated, predictions.positive)
     picked = [array[chosen][:, enough] for array in arrays]
@@ -255,8 +225,8 @@ def group_metrics(predictions: NetworkPredictions, chosen: np.ndarray) -> dict:
     }
 
 
-def all_group_metrics(predictions: NetworkPredictions, columns: dict[str, pd.Series]) -> dict[str, dict[str, dict]]:
-    """`judge_group` for every label of every grouping, in the order of frequency."""
+def all_group_metrics(predictions: StoredPredictions, columns: dict[str, pd.Series]) -> dict[str, dict[str, dict]]:
+    """`group_metrics` for every label of every grouping, in the order of frequency."""
     return {
         name: {
             str(label): group_metrics(predictions, (column == label).to_numpy())
@@ -266,7 +236,7 @@ def all_group_metrics(predictions: NetworkPredictions, columns: dict[str, pd.Ser
     }
 
 
-def missed_by_likelihood(predictions: NetworkPredictions, statements: np.ndarray, superclass_of: np.ndarray) -> dict:
+def missed_by_likelihood(predictions: StoredPredictions, statements: np.ndarray, superclass_of: np.ndarray) -> dict:
     """Of the labels PTB-XL gives, how many the network misses, by the likelihood of the label.
 
     A label's likelihood is that of its most certain statement. statements ``(n, 71)``; superclass_of
@@ -279,7 +249,7 @@ def missed_by_likelihood(predictions: NetworkPredictions, statements: np.ndarray
     rows = {}
     for band in ("unknown", "under 50 %", "50-80 %", "100 %"):
         chosen = present & (np.vectorize(likelihood_name, otypes=[object])(likelihood) == band)
-        weights = np.concatenate([np.ones((1, len(chosen))), patient_weights(predictions.patient_ids)])
+        weights = value_and_replicate_weights(predictions.patient_ids)
         with np.errstate(invalid="ignore", divide="ignore"):
             missed = weights @ (chosen & ~predictions.positive).sum(1) / (weights @ chosen.sum(1))
         small = int(chosen.sum()) < SMALLEST_GROUP
@@ -293,13 +263,13 @@ def missed_by_likelihood(predictions: NetworkPredictions, statements: np.ndarray
 
 def clear_recordings(certainty: np.ndarray, superclasses: np.ndarray, report: pd.Series) -> np.ndarray:
     """ECGs without visible reason for doubt: one superclass, statements certain, a report that does not hedge."""
-    hedged = report.fillna("").astype(str).map(lambda words: bool(HEDGES.search(words))).to_numpy()
+    hedged = report.fillna("").astype(str).map(lambda report: bool(HEDGES.search(report))).to_numpy()
     return (certainty == 100) & (superclasses.sum(1) == 1) & ~hedged
 
 
-def clear_against_doubtful(predictions: NetworkPredictions, clear: np.ndarray) -> dict:
+def clear_against_doubtful(predictions: StoredPredictions, clear: np.ndarray) -> dict:
     """Error rates (any class wrong) of clear and of doubtful ECGs, and how much of all error doubt can explain."""
-    weights = np.concatenate([np.ones((1, len(clear))), patient_weights(predictions.patient_ids)])
+    weights = value_and_replicate_weights(predictions.patient_ids)
     wrong = predictions.wrong.any(1)
     rate_clear = weights @ (wrong & clear) / (weights @ clear)
     rate_doubtful = weights @ (wrong & ~clear) / (weights @ ~clear)
@@ -310,14 +280,14 @@ def clear_against_doubtful(predictions: NetworkPredictions, clear: np.ndarray) -
         "error_rate_clear": point_and_interval(rate_clear),
         "error_rate_doubtful": point_and_interval(rate_doubtful),
         "difference": paired_difference(rate_doubtful, rate_clear),
-        # the share of errors that would vanish if doubtful ECGs were judged as well as clear ones
+        # the share of errors that would vanish if doubtful ECGs had the error rate of clear ones
         "explained_share": point_and_interval((rate - rate_clear) / rate),
         "errors_in_clear": int((wrong & clear).sum()),
         "errors": int(wrong.sum()),
     }
 
 
-def confident_mistakes(predictions: NetworkPredictions, count: int) -> list[tuple[int, int]]:
+def confident_mistakes(predictions: StoredPredictions, count: int) -> list[tuple[int, int]]:
     """Row and class of the wrong decisions furthest from the annotation, one a recording, worst first."""
     distance = np.where(predictions.wrong, np.abs(predictions.calibrated - predictions.targets), -1.0)
     rows = np.argsort(-distance.max(1), kind="stable")[:count]

@@ -1,10 +1,12 @@
-"""ROC, precision-recall, reliability, confusion and comparison figures."""
+"""Figures: ROC, precision-recall, reliability, confusion, comparison of networks, errors by group and by network."""
 
 import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from evaluation.metrics import CALIBRATION_BINS
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")  # Okabe and Ito: safe for the colour-blind
 
 
 def draw_comparison(content: dict) -> Figure:
@@ -24,9 +26,6 @@ def draw_comparison(content: dict) -> Figure:
     if content["synthetic"]:
         axes.set_title("SYNTHETIC DATA")
     return figure
-
-
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")  # Okabe and Ito: safe for the colour-blind
 
 
 def draw_roc(content: dict, predictions: dict) -> Figure:
@@ -89,6 +88,49 @@ def draw_confusion(content: dict, predictions: dict) -> Figure:
     axes.set_xticks([0, 1], [f"says {yes}", f"says {no}"])
     axes.set_yticks([0, 1], [f"labelled {yes}", f"labelled {no}"], rotation=90, va="center")
     axes.set_title(_title(content), fontsize=10)
+    return figure
+
+
+def draw_groups(content: dict) -> Figure:
+    """Error rate of every group that is large enough, with its interval; the line is that of all recordings."""
+    rows = [
+        (f"{name}: {label} ({facts['n']:,})", facts["error_rate"])
+        for name, groups in content["groups"].items()
+        for label, facts in groups.items()
+        if not facts["too_small"]
+    ]
+    figure = Figure(figsize=(7, 0.8 + 0.19 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    for position, (_, rate) in enumerate(rows):
+        low, high = rate["ci95"]
+        axes.plot([low, high], [position, position], color=COLOURS[0], linewidth=1.2)
+        axes.plot(rate["value"], position, "o", color=COLOURS[0], markersize=3.5)
+    everyone = content["clear_and_doubtful"]["errors"] / content["n"]
+    axes.axvline(everyone, color="0.6", linewidth=0.8, zorder=0)
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=7)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set(xlabel="share of ECGs with any class wrong", title="SYNTHETIC DATA" if content["synthetic"] else None)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def draw_agreement(content: dict) -> Figure:
+    """Cohen's kappa between the errors of every two networks: seeds among themselves, and architectures."""
+    kappas = {**content["architectures"]["kappa"], **content.get("seed_errors", {}).get("kappa", {})}
+    names = list(content["metrics"])
+    table = np.full((len(names), len(names)), np.nan)
+    for pair, kappa in kappas.items():
+        a, b = (names.index(name) for name in pair.split(" | "))
+        table[a, b] = table[b, a] = kappa
+    figure = Figure(figsize=(2.2 + 0.55 * len(names), 1.6 + 0.55 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(table, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), kappa in np.ndenumerate(table):
+        if np.isfinite(kappa):
+            axes.text(column, row, f"{kappa:.2f}", ha="center", va="center", color="white" if kappa > 0.6 else "black")
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_title("SYNTHETIC DATA" if content["synthetic"] else "Agreement of errors (kappa)", fontsize=10)
     return figure
 
 
