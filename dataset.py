@@ -28,7 +28,7 @@ class PTBXLDataset(torch.utils.data.Dataset):
 
     split: "train" (folds 1-8), "val" (9) or "test" (10).
     task: "multilabel", "mi_vs_norm" or "norm_vs_abnormal".
-    input_scale: mV; items are divided by it. Leave None to have it measured on this split (training).
+    input_scale: mV; items are divided by it. None: the standard deviation of this split (training).
 
     Item: float32 signal ``(12, 1000)`` at 100 Hz and float32 target ``(classes,)``.
     Attributes (numpy, one row a recording): ecg_ids, patient_ids, targets, statements (likelihoods),
@@ -51,7 +51,7 @@ class PTBXLDataset(torch.utils.data.Dataset):
         self.fold_sha256 = {fold: cache.fold_sha256[fold] for fold in folds}
         self.statement_table = index.statement_table
         self._keep(np.flatnonzero(in_split & belongs))
-        self.input_scale = self._measure_scale() if input_scale is None else input_scale
+        self.input_scale = self._standard_deviation_mv() if input_scale is None else input_scale
 
     def _keep(self, rows: np.ndarray) -> None:
         self.rows = rows
@@ -97,7 +97,7 @@ class PTBXLDataset(torch.utils.data.Dataset):
         )
         return scale_signal(microvolts, self.input_scale * MICROVOLTS_PER_MILLIVOLT)
 
-    def _measure_scale(self) -> float:
+    def _standard_deviation_mv(self) -> float:
         """Standard deviation in mV over all leads and samples of the split."""
         total = squares = 0.0
         for first in range(0, len(self.rows), CHUNK):

@@ -1,6 +1,6 @@
 """From a recording to what the network sees.
 
-Training, evaluation, API, page and batch scoring all come through this file. Amplitude is
+Training, evaluation, API, page and batch prediction all come through this file. Amplitude is
 diagnostic (hypertrophy is defined in mV), so the signal is divided by one constant of the
 training set and never normalised per lead or per recording.
 """
@@ -42,7 +42,7 @@ def model_input(recording: Recording, input_scale: float) -> np.ndarray:
     if recording.duration < MINIMUM_DURATION_S:
         raise RecordingError(
             f"the recording lasts {recording.duration:.1f} s; at least {MINIMUM_DURATION_S:g} s are needed, "
-            f"{FULL_DURATION_S:g} s are what the network was judged on"
+            f"{FULL_DURATION_S:g} s are what the network was evaluated on"
         )
     if not np.isfinite(recording.signal).all():
         bad = [lead for lead, row in zip(LEADS, recording.signal, strict=True) if not np.isfinite(row).all()]

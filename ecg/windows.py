@@ -1,4 +1,4 @@
-"""Windows of a signal, and the mean of the network's probabilities over them."""
+"""Window averaging: windows of a signal, and the mean of the network's probabilities over them."""
 
 from collections.abc import Callable
 

@@ -2,63 +2,84 @@
 
 import numpy as np
 
-from config import SUPERCLASSES, SYNTHETIC_NOTICE, TEST_FOLD, TRAIN_FOLDS
+from config import SUPERCLASSES, SYNTHETIC_NOTICE, TEST_FOLD, TRAIN_FOLDS, VALIDATION_FOLD
 from ptbxl.cache import SignalCache
 from ptbxl.index import Index
 
 # PTB-XL 1.0.3: records, NORM, MI, STTC, CD, HYP, no superclass
 RELEASE_COUNTS = {
     TRAIN_FOLDS: (17418, 7596, 4379, 4186, 3907, 2119, 334),
-    (9,): (2183, 955, 540, 528, 495, 268, 37),
+    (VALIDATION_FOLD,): (2183, 955, 540, 528, 495, 268, 37),
     (TEST_FOLD,): (2198, 963, 550, 521, 496, 262, 40),
 }
+MAX_LISTED = 20
 
 
 def check_dataset(index: Index, cache: SignalCache) -> tuple[str, bool]:
     """A readable report on the data set and whether it is whole."""
-    lines, problems = [f"Data set in {index.directory}"], []
-    if index.is_synthetic:
-        lines.append(SYNTHETIC_NOTICE)
-    lines.append(f"{len(index.table)} recordings of {index.table['patient_id'].nunique()} patients")
-    lines.append("")
-    lines.append(
-        f"{'folds':>14} {'records':>8} " + " ".join(f"{name:>6}" for name in (*SUPERCLASSES, "none")) + "  unreadable"
-    )
+    table, problems = _fold_table(index, cache)
+    crossing = _patients_in_several_folds(index)
+    if crossing:
+        problems.append(f"{len(crossing)} patients are in more than one fold (leakage), e.g. {crossing[:5]}")
+    at_500 = sum((index.directory / f"{name}.dat").is_file() for name in index.table["filename_hr"])
+    lines = [
+        f"Data set in {index.directory}",
+        *([SYNTHETIC_NOTICE] if index.is_synthetic else []),
+        f"{len(index.table)} recordings of {index.table['patient_id'].nunique()} patients",
+        "",
+        *table,
+        "",
+        f"patients in more than one fold: {len(crossing)}",
+        f"recordings also at 500 Hz: {at_500} (nothing in training or evaluation needs them)",
+        *list_unreadable(cache),
+        "",
+    ]
+    if problems:
+        lines += ["NOT WHOLE:", *(f"  - {problem}" for problem in problems)]
+    else:
+        lines.append("Whole: every listed recording is there and matches its checksums.")
+    return "\n".join(lines), not problems
+
+
+def list_unreadable(cache: SignalCache) -> list[str]:
+    """A line for each of the first recordings that could not be read."""
+    lines = [f"  ecg_id {ecg_id}: {reason}" for ecg_id, reason in list(cache.unreadable.items())[:MAX_LISTED]]
+    further = len(cache.unreadable) - len(lines)
+    return [*lines, f"  and {further} more"] if further else lines
+
+
+def _fold_table(index: Index, cache: SignalCache) -> tuple[list[str], list[str]]:
+    """Counts of records and labels by folds beside the release's, and what is wrong with them."""
+    lines = [_row("folds", ("records", *SUPERCLASSES, "none"), "unreadable")]
+    problems = []
     for folds, expected in RELEASE_COUNTS.items():
         name = f"{folds[0]}-{folds[-1]}" if len(folds) > 1 else str(folds[0])
         counts, unreadable = _counts(index, cache, folds)
-        lines.append(f"{name:>14} {counts[0]:>8} " + " ".join(f"{n:>6}" for n in counts[1:]) + f"  {unreadable:>10}")
-        absent = sorted(set(folds) - set(index.folds))
+        lines.append(_row(name, counts, unreadable))
         if not index.is_synthetic:
-            lines.append(f"{'release 1.0.3':>14} {expected[0]:>8} " + " ".join(f"{n:>6}" for n in expected[1:]))
+            lines.append(_row("release 1.0.3", expected))
+        absent = sorted(set(folds) - set(index.folds))
         if absent:
             problems.append(f"fold {', '.join(map(str, absent))} is missing: {_consequence(folds)}")
         elif not index.is_synthetic and counts != expected:
             problems.append(f"folds {name} differ from release 1.0.3 in records or labels")
         if unreadable:
             problems.append(f"folds {name}: {unreadable} recordings are missing or unreadable: {_consequence(folds)}")
-    patient_folds = index.table.groupby("patient_id")["strat_fold"].nunique()
-    crossing = patient_folds[patient_folds > 1].index.tolist()
-    if crossing:
-        problems.append(f"{len(crossing)} patients are in more than one fold (leakage), e.g. {crossing[:5]}")
-    lines.append("")
-    lines.append(f"patients in more than one fold: {len(crossing)}")
-    at_500 = sum((index.directory / f"{name}.dat").is_file() for name in index.table["filename_hr"])
-    lines.append(f"recordings also at 500 Hz: {at_500} (nothing in training or evaluation needs them)")
-    for ecg_id, reason in list(cache.unreadable.items())[:20]:
-        lines.append(f"  ecg_id {ecg_id}: {reason}")
-    if len(cache.unreadable) > 20:
-        lines.append(f"  and {len(cache.unreadable) - 20} more")
-    lines.append("")
-    if problems:
-        lines.append("NOT WHOLE:")
-        lines += [f"  - {problem}" for problem in problems]
-    else:
-        lines.append("Whole: every listed recording is there and matches its checksums.")
-    return "\n".join(lines), not problems
+    return lines, problems
+
+
+def _row(name: str, counts: tuple, unreadable: int | str = "") -> str:
+    records, *labels = counts
+    return f"{name:>14} {records:>8} {' '.join(f'{count:>6}' for count in labels)}  {unreadable:>10}".rstrip()
+
+
+def _patients_in_several_folds(index: Index) -> list[int]:
+    folds = index.table.groupby("patient_id")["strat_fold"].nunique()
+    return folds[folds > 1].index.tolist()
 
 
 def _counts(index: Index, cache: SignalCache, folds: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+    """Records, each superclass, no superclass; and how many are unreadable."""
     in_folds = np.isin(index.folds, folds)
     labels = index.superclasses[in_folds]
     counts = (len(labels), *(int(n) for n in labels.sum(0)), int((~labels.any(1)).sum()))

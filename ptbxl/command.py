@@ -14,7 +14,7 @@ from ecg.synthetic.simulation import synthesise
 from ecg.synthetic.writer import write_dataset
 from ptbxl import download
 from ptbxl.cache import open_cache
-from ptbxl.check import check_dataset
+from ptbxl.check import check_dataset, list_unreadable
 from ptbxl.index import DatasetError, read_index
 
 
@@ -31,8 +31,8 @@ def command_cache(arguments) -> int:
     print(
         f"{len(cache.signals) - len(cache.unreadable)} of {len(cache.signals)} recordings in {cache.signals.filename}"
     )
-    for ecg_id, reason in list(cache.unreadable.items())[:20]:
-        print(f"  left out: ecg_id {ecg_id}: {reason}")
+    if cache.unreadable:
+        print("\n".join(["left out:", *list_unreadable(cache)]))
     return 1 if cache.unreadable else 0
 
 
@@ -64,28 +64,35 @@ def command_download(arguments) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    formatter = argparse.ArgumentDefaultsHelpFormatter
     top = argparse.ArgumentParser(description="PTB-XL on disk: check, cache, generate, download.")
     commands = top.add_subparsers(dest="command", required=True)
-    for name, function, text in (
+
+    def add(name: str, function, description: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name,
+            help=description,
+            description=description,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        sub.set_defaults(function=function)
+        return sub
+
+    for name, function, description in (
         ("check", command_check, "report whether the data set is whole"),
         ("cache", command_cache, "build the signal cache"),
     ):
-        sub = commands.add_parser(name, help=text, description=text, formatter_class=formatter)
+        sub = add(name, function, description)
         sub.add_argument("--data", help="PTB-XL's directory; None: PTBXL_DIR, else data/ptbxl")
-        sub.set_defaults(function=function)
-    sub = commands.add_parser("demo", help="write a small generated data set", formatter_class=formatter)
+    sub = add("demo", command_demo, "write a small generated data set")
     sub.add_argument("directory", help="where to write it")
     sub.add_argument("--patients", type=int, default=400, help="how many generated patients")
     sub.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
-    sub.set_defaults(function=command_demo)
-    sub = commands.add_parser("download", help="fetch PTB-XL 1.0.3 from PhysioNet", formatter_class=formatter)
+    sub = add("download", command_download, "fetch PTB-XL 1.0.3 from PhysioNet")
     sub.add_argument("--rate", choices=("100", "500", "both"), default="100", help="sampling rate in Hz")
     sub.add_argument("--dest", default=str(DEFAULT_DATA), help="where to put it")
     sub.add_argument("--from", dest="archive", help="the release's zip on disk, instead of the network")
     sub.add_argument("--url", default=download.PHYSIONET_URL, help="where the release's files are served")
     sub.add_argument("--connections", type=int, default=8, help="parallel connections")
-    sub.set_defaults(function=command_download)
     return top
 
 
