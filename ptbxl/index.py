@@ -38,6 +38,7 @@ class Index:
 
     @cached_property
     def is_synthetic(self) -> bool:
+        """Whether any recording is a generated one."""
         return bool((self.table["device"] == SYNTHETIC_DEVICE).any())
 
 
@@ -64,7 +65,13 @@ def read_index(directory: Path | str) -> Index:
         superclasses = _superclasses(statements, statement_table)
     except (ValueError, KeyError, SyntaxError) as error:
         raise DatasetError(f"the tables in {directory} are not PTB-XL's: {error}") from error
-    return Index(directory, table, superclasses, statements, statement_table)
+    return Index(
+        directory=directory,
+        table=table,
+        superclasses=superclasses,
+        statements=statements,
+        statement_table=statement_table,
+    )
 
 
 def _likelihoods(codes: pd.Series, statement_codes: pd.Index) -> np.ndarray:

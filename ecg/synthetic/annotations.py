@@ -1,4 +1,4 @@
-"""Annotations of generated recordings in PTB-XL's codes, columns and words."""
+"""Annotations of generated recordings as PTB-XL writes them: statement codes, table columns, report texts."""
 
 import csv
 from functools import cache
@@ -78,15 +78,16 @@ def _rhythm(case: Case, truth: Truth) -> str:
     return "SARRH" if case.respiratory_arrhythmia > 0.08 else "SR"
 
 
-_AXIS_WORDS = {"LAD": "left axis", "ALAD": "marked left axis deviation", "RAD": "right axis",
+_AXIS_TEXTS = {"LAD": "left axis", "ALAD": "marked left axis deviation", "RAD": "right axis",
                "ARAD": "marked right axis deviation", "AXR": "extreme axis"}  # fmt: skip
 
 
 def report_text(codes: dict[str, float], axis: str, stadium: str) -> str:
+    """The text of a report: its statements in English, the axis if abnormal, the stage of an infarction."""
     table = scp_statements()
     statements = [table[code]["description"] for code in codes]
-    if axis in _AXIS_WORDS:
-        statements.append(_AXIS_WORDS[axis])
+    if axis in _AXIS_TEXTS:
+        statements.append(_AXIS_TEXTS[axis])
     if stadium:
         statements.append("stage unknown" if stadium == "unknown" else stadium.replace("Stadium", "stage"))
     return "SYNTHETIC " + ", ".join(statements)

@@ -51,22 +51,22 @@ def with_axis(beat: Beat, axis: float) -> Beat:
     by_area = axis - np.degrees(np.arctan2(avf, i))
 
     def distance(turn: float) -> float:
-        return abs((frontal_axis(replace(beat, qrs=_turn_frontal(beat.qrs, turn))) - axis + 180) % 360 - 180)
+        return abs((frontal_axis(replace(beat, qrs=turn_frontal(beat.qrs, turn))) - axis + 180) % 360 - 180)
 
     # The axis of the peaks is not that of the area, and jumps where one peak overtakes another: so it is searched.
     turn = min(by_area + np.arange(-42, 43, 3), key=distance)
     follow = np.clip(((turn + 180) % 360 - 180) / 2, -25, 25)
-    return replace(beat, qrs=_turn_frontal(beat.qrs, turn), t=_turn_frontal(beat.t[None], follow)[0])
+    return replace(beat, qrs=turn_frontal(beat.qrs, turn), t=turn_frontal(beat.t[None], follow)[0])
 
 
-def _turn_frontal(vectors: np.ndarray, degrees: float) -> np.ndarray:
+def turn_frontal(vectors: np.ndarray, degrees: float) -> np.ndarray:
     """Vectors ``(n, 3)`` turned clockwise in the plane of the limb leads."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     turn = np.linalg.solve(FRONTAL, np.array([[c, -s], [s, c]]) @ FRONTAL)
     return np.column_stack([vectors[:, :2] @ turn.T, vectors[:, 2]])
 
 
-def _turn_horizontal(vectors: np.ndarray, degrees: float) -> np.ndarray:
+def turn_horizontal(vectors: np.ndarray, degrees: float) -> np.ndarray:
     """Vectors ``(n, 3)`` turned about the body's long axis, left towards back."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     x, y, z = vectors.T

@@ -13,7 +13,7 @@ MALE, FEMALE = 0, 1  # PTB-XL's coding
 
 @dataclass(frozen=True)
 class Artefact:
-    """A technical defect: the PTB-XL column it belongs in, the electrodes it reaches and PTB-XL's words for that."""
+    """A technical defect: the PTB-XL column it belongs in, the electrodes it reaches and how PTB-XL writes that."""
 
     column: str
     electrodes: tuple[str, ...]

@@ -72,20 +72,25 @@ _LIMBS, _CHEST = ELECTRODES[:3], ELECTRODES[3:]
 
 
 def draw_artefacts(rng: np.random.Generator) -> tuple[Artefact, ...]:
-    """Artefacts with PTB-XL's frequencies and words; lost electrodes, there 1 in 700, are 1 in 100 here."""
+    """Artefacts as often as in PTB-XL, annotated as there; lost electrodes, there 1 in 700, are 1 in 100 here."""
     artefacts = []
     if rng.random() < 0.07:
         lead = str(rng.choice(_CHEST, p=[0.25, 0.12, 0.12, 0.08, 0.08, 0.35]))
         where = [((lead,), f" , {lead}  "), (_LIMBS, " , I-AVF,  "), (ELECTRODES, " , alles  ")]
-        artefacts.append(Artefact("baseline_drift", *where[rng.choice(3, p=[0.75, 0.15, 0.10])]))
+        artefacts.append(_artefact("baseline_drift", where[rng.choice(3, p=[0.75, 0.15, 0.10])]))
     if rng.random() < 0.15:
         where = [(_LIMBS, " , I-AVF,  "), (("RA",), " , I-AVR,  "), (ELECTRODES, " , alles,  ")]
-        artefacts.append(Artefact("static_noise", *where[rng.choice(3, p=[0.42, 0.38, 0.20])]))
+        artefacts.append(_artefact("static_noise", where[rng.choice(3, p=[0.42, 0.38, 0.20])]))
     if rng.random() < 0.03:
         lead = str(rng.choice(_CHEST))
         where = [(ELECTRODES, "alles"), ((lead,), lead), (_LIMBS, "I-AVF")]
-        artefacts.append(Artefact("burst_noise", *where[rng.choice(3, p=[0.40, 0.40, 0.20])]))
+        artefacts.append(_artefact("burst_noise", where[rng.choice(3, p=[0.40, 0.40, 0.20])]))
     if rng.random() < 0.01:
         lead = str(rng.choice(_CHEST))
-        artefacts.append(Artefact("electrodes_problems", (lead,), lead))
+        artefacts.append(_artefact("electrodes_problems", ((lead,), lead)))
     return tuple(artefacts)
+
+
+def _artefact(column: str, where: tuple[tuple[str, ...], str]) -> Artefact:
+    electrodes, annotation = where
+    return Artefact(column=column, electrodes=electrodes, annotation=annotation)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ecg.synthetic.beat import Beat, _turn_frontal, _turn_horizontal, frontal_axis, qrs_extremes, with_axis
+from ecg.synthetic.beat import Beat, frontal_axis, qrs_extremes, turn_frontal, turn_horizontal, with_axis
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def left_bundle_branch_block(beat: Beat, finding: Finding) -> Beat:
     beat = replace(
         beat,
         qrs_times=np.array([[0.15, 0.15], [0.37, 0.27], [0.66, 0.26], [0.86, 0.14]]),
-        qrs=_turn_frontal(qrs, np.clip(frontal_axis(beat) - 30, -50, 30)),
+        qrs=turn_frontal(qrs, np.clip(frontal_axis(beat) - 30, -50, 30)),
         st=np.array([-0.09, 0.0, -0.14]) * scale,
         t=np.array([-0.28, -0.04, -0.30]) * scale,
     )
@@ -164,7 +164,7 @@ def left_bundle_branch_block(beat: Beat, finding: Finding) -> Beat:
 
 def incomplete_left_bundle_branch_block(beat: Beat, finding: Finding) -> Beat:
     """QRS of 108 to 118 ms, the septal q lost, forces turned back."""
-    qrs = _turn_horizontal(beat.qrs, 12)
+    qrs = turn_horizontal(beat.qrs, 12)
     qrs[0] = -0.5 * qrs[0]
     return _with_qrs_ms(replace(beat, qrs=qrs, t=beat.t * 0.5), 108 + 10 * finding.severity)
 
@@ -262,7 +262,7 @@ def low_voltage(beat: Beat, finding: Finding) -> Beat:
 def paced(beat: Beat, finding: Finding) -> Beat:
     """Ventricular pacing from the right apex: a spike, then the course of a left bundle-branch block upwards."""
     beat = left_bundle_branch_block(beat, finding)
-    beat = replace(beat, qrs=_turn_frontal(beat.qrs, -65 - frontal_axis(beat)), t=beat.t + np.array([0.0, 0.25, 0.0]))
+    beat = replace(beat, qrs=turn_frontal(beat.qrs, -65 - frontal_axis(beat)), t=beat.t + np.array([0.0, 0.25, 0.0]))
     return _with_force(beat, 0.015, 0.015, np.array([0.3, 0.9, -0.2]) * (0.5 + finding.severity))
 
 

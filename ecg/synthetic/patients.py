@@ -142,7 +142,7 @@ def _draw_findings(superclasses: tuple[str, ...], rng: np.random.Generator) -> t
     if not superclasses:
         codes += [[], ["PACE"], ["LVOLT"]][rng.choice(3, p=[0.35, 0.4, 0.25])]
     ceiling = 0.4 if "NORM" in superclasses else 1.0  # what is still called normal is slight
-    return tuple(Finding(code, round(float(rng.uniform(0, ceiling)), 3)) for code in codes)
+    return tuple(Finding(code=code, severity=round(float(rng.uniform(0, ceiling)), 3)) for code in codes)
 
 
 def _draw_conduction(superclasses: tuple[str, ...], codes: Sequence[str], rng: np.random.Generator) -> list[str]:
@@ -182,13 +182,15 @@ def draw_case(patient: Patient, number: int, age: float, rng: np.random.Generato
 
 
 def example_cases() -> dict[str, Case]:
-    """One textbook case for each superclass, for figures."""
+    """One textbook case for each superclass, for drawings."""
+    infarction = Finding(code="AMI", severity=0.8, stage="I")
+    ischaemia = Finding(code="ISCAL", severity=0.7)
+    block = Finding(code="CLBBB", severity=0.6)
+    hypertrophy = (Finding(code="LVH", severity=0.6), Finding(code="ISC_", severity=0.6))
     return {
         "NORM": Case(age=45, sex=MALE, heart_rate=66, axis=50, noise=0.4),
-        "MI": Case(age=61, sex=MALE, heart_rate=78, axis=40, findings=(Finding("AMI", 0.8, "I"),), noise=0.4),
-        "STTC": Case(age=66, sex=FEMALE, heart_rate=74, axis=40, findings=(Finding("ISCAL", 0.7),), noise=0.4),
-        "CD": Case(age=72, sex=MALE, heart_rate=70, axis=20, findings=(Finding("CLBBB", 0.6),), noise=0.4),
-        "HYP": Case(
-            age=68, sex=MALE, heart_rate=68, axis=10, findings=(Finding("LVH", 0.6), Finding("ISC_", 0.6)), noise=0.4
-        ),
+        "MI": Case(age=61, sex=MALE, heart_rate=78, axis=40, findings=(infarction,), noise=0.4),
+        "STTC": Case(age=66, sex=FEMALE, heart_rate=74, axis=40, findings=(ischaemia,), noise=0.4),
+        "CD": Case(age=72, sex=MALE, heart_rate=70, axis=20, findings=(block,), noise=0.4),
+        "HYP": Case(age=68, sex=MALE, heart_rate=68, axis=10, findings=hypertrophy, noise=0.4),
     }

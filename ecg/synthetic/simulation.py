@@ -14,7 +14,6 @@ from ecg.recording import Recording
 from ecg.synthetic.beat import (
     TEMPLATE_MS,
     Beat,
-    _turn_horizontal,
     beat_kernels,
     draw_axis,
     frontal_axis,
@@ -22,6 +21,7 @@ from ecg.synthetic.beat import (
     qrs_extremes,
     template,
     template_slice,
+    turn_horizontal,
     with_axis,
 )
 from ecg.synthetic.case import DURATION, MALE, NATIVE_RATE, Case, Truth
@@ -50,7 +50,7 @@ def normal_beat(case: Case, rng: np.random.Generator) -> Beat:
             [-0.13, -0.09, 0.28],
         ]
     )
-    qrs = _turn_horizontal(qrs, np.clip(rng.normal(0, 11), -22, 22)) * rng.normal(1, 0.12, (4, 1))
+    qrs = turn_horizontal(qrs, np.clip(rng.normal(0, 11), -22, 22)) * rng.normal(1, 0.12, (4, 1))
     t = np.array([0.24, 0.13, -0.25 if male else -0.17]) * (1 + 0.3 * youth) * np.clip(rng.normal(1, 0.28), 0.5, 1.8)
     beat = Beat(
         p_ms=np.clip(rng.normal(108, 8) + 0.1 * (case.age - 50), 88, min(120, pr_ms - 15)),
@@ -62,7 +62,7 @@ def normal_beat(case: Case, rng: np.random.Generator) -> Beat:
         qrs_times=qrs_times,
         qrs=qrs,
         st=np.array([0.03, 0.02, -0.06 if male else -0.02]) * youth,  # early repolarisation of the young
-        t=_turn_horizontal(t[None], rng.normal(0, 12))[0],
+        t=turn_horizontal(t[None], rng.normal(0, 12))[0],
     )
     return with_axis(beat, case.axis if case.axis is not None else draw_axis(case.age, rng))
 
@@ -110,7 +110,10 @@ def synthesise(case: Case, sampling_rate: int, rng: np.random.Generator) -> tupl
     signal, truth = simulate(case, rng)
     if sampling_rate == 100:
         signal = to_100_hz(signal)
-    return Recording(signal.astype(np.float32), sampling_rate, np.ones(len(LEADS), dtype=bool)), truth
+    recording = Recording(
+        signal=signal.astype(np.float32), sampling_rate=sampling_rate, present=np.ones(len(LEADS), dtype=bool)
+    )
+    return recording, truth
 
 
 def to_100_hz(signal: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ from ecg.synthetic.pathology import EFFECTS, infarction
 from ecg.synthetic.patients import Patient, draw_case, draw_patients, example_cases
 from ecg.synthetic.simulation import simulate, to_100_hz
 
-GENERATOR_VERSION = 2  # goes up whenever the bytes change
+GENERATOR_VERSION = 3  # goes up whenever the bytes change
 OLDEST_AGE = 89  # PTB-XL writes 300 above
 
 
@@ -120,7 +120,7 @@ def _plan_visits(people: Sequence[Patient], seed: int) -> list[_Visit]:
         date = (start + step * (k + rng.uniform(0, 0.9))).replace(microsecond=0)
         since = first.setdefault(slot, date)
         age = people[slot].age + (date - since).days // 365
-        visits.append(_Visit(k + 1, people[slot], numbers[slot], date, age))
+        visits.append(_Visit(ecg_id=k + 1, patient=people[slot], number=numbers[slot], date=date, age=age))
         numbers[slot] += 1
     return visits
 
@@ -215,11 +215,11 @@ def _readme(patients: int, seed: int, recordings: int) -> str:
     pictures = "\n\n".join(f"![{name}](examples/{name}.png)" for name in example_cases())
     return f"""# Generated ECGs: not patients' data
 
-A program (`ecg/synthetic.py`, version {GENERATOR_VERSION}) made all {recordings} recordings of {patients} imaginary
+A program (`ecg/synthetic/`, version {GENERATOR_VERSION}) made all {recordings} recordings of {patients} imaginary
 patients here from seed {seed}. No one's heart was recorded. The files have the layout of PTB-XL 1.0.3, so that every
 command can be tried without the real data. Every row says `{SYNTHETIC_DEVICE}` in its `device` column.
 
-Figures measured on this set prove that the software runs. They say nothing about accuracy on people.
+Results on this set prove that the software runs. They say nothing about accuracy on people.
 
 One textbook case of each class, drawn by `python dataset.py demo`:
 
