@@ -75,7 +75,10 @@ def train_parser(recipe: TrainingConfig, tasks: tuple[str, ...], description: st
 def add_multilabel_flags(parser: argparse.ArgumentParser, recipe: TrainingConfig) -> None:
     """What only the multi-label script has."""
     parser.add_argument(
-        "--model", default=recipe.model, choices=sorted(ARCHITECTURES), help="architecture (default: %(default)s)"
+        "--model",
+        default=recipe.model,
+        choices=sorted(ARCHITECTURES),
+        help="architecture, see models/ (default: %(default)s)",
     )
     parser.add_argument(
         "--unlabelled",
@@ -103,7 +106,7 @@ def add_binary_flags(parser: argparse.ArgumentParser, recipe: TrainingConfig, ta
 
 def add_run_flags(parser: argparse.ArgumentParser) -> None:
     """Where files go and how the run proceeds."""
-    parser.add_argument("--data", help="PTB-XL's directory (default: PTBXL_DIR, else data/ptbxl)")
+    parser.add_argument("--data", help="directory of PTB-XL (default: PTBXL_DIR, else data/ptbxl)")
     parser.add_argument("--out", default=str(DEFAULT_OUT), help="where files go (default: artifacts)")
     parser.add_argument(
         "--promote", action="store_true", help="replace a checkpoint in the project's artifacts/, otherwise kept"
@@ -116,7 +119,9 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", type=int, metavar="N", help="train seeds 0 to N-1 one after the other, or resume them; seed 0 ships"
     )
-    parser.add_argument("--threads", type=int, default=0, help="of PyTorch; 0: all cores (default: %(default)s)")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="processor threads of PyTorch; 0: all cores (default: %(default)s)"
+    )
     parser.add_argument(
         "--device",
         default="auto",
