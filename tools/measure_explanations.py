@@ -28,7 +28,7 @@ from ptbxl.index import DatasetError
 from tools.explanations.curves import deletion_and_insertion, present_recordings, why
 from tools.explanations.document import curve_table, document, elevation_table
 from tools.explanations.elevations import ELEVATED_CLASS, known_elevations
-from tools.explanations.figures import draw_curves, draw_elevation, draw_randomisation, figure_paths
+from tools.explanations.figures import draw_curves, draw_elevation, draw_randomisation, figure_links, figure_paths
 from tools.explanations.randomisation import randomisation_check
 
 RANDOMISED_RECORDS = 6
@@ -94,8 +94,7 @@ def write_results(content: dict, checkpoint: Checkpoint, out: Path) -> list[Path
     for path, figure in zip(figures.values(), drawn, strict=True):
         with replacing(path) as unfinished:
             figure.savefig(unfinished, dpi=130)
-    links = {name: Path(os.path.relpath(path, text.parent)).as_posix() for name, path in figures.items()}
-    write_text(text, document(content, links))
+    write_text(text, document(content, figure_links(out, text.parent)))
     return [results, *figures.values(), text]
 
 

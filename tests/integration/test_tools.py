@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from config import DEFAULT_OUT
@@ -11,6 +12,7 @@ from models import create_model
 from models.checkpoint import load_checkpoint, save_checkpoint
 from tools import measure_explanations, measure_quality
 from tools.explanations import curves, elevations
+from tools.update_docs import filled_in, update_documents, update_drawing
 
 NARROW = {"lead_channels": (2, 4), "group_channels": 8, "heart_channels": 16, "heart_kernels": (3,)}
 
@@ -52,3 +54,31 @@ def test_what_is_missing_is_one_sentence(tmp_path, capsys):
     assert "no checkpoint at" in capsys.readouterr().err
     assert measure_quality.main(["--data", str(tmp_path), "--out", str(tmp_path)]) == 1
     assert "ptbxl_database.csv" in capsys.readouterr().err
+
+
+DOCUMENT = "Before\n<!-- table:speed -->\nold\n<!-- end -->\nafter"
+
+
+def test_marked_tables_are_filled_in_and_the_rest_is_left_alone(tmp_path):
+    problems = []
+    text = filled_in(DOCUMENT, {"speed": lambda: "| new |", "other": lambda: 1 / 0}, problems)
+    assert text == DOCUMENT.replace("old", "| new |") and not problems
+    path = tmp_path / "README.md"
+    path.write_text(DOCUMENT)
+    assert update_documents({path: text}, check=True) == ["README.md"] and path.read_text() == DOCUMENT
+    assert update_documents({path: text}, check=False) == ["README.md"] and path.read_text() == text
+    assert update_documents({path: text}, check=True) == []
+
+
+@pytest.mark.parametrize(("tables", "reason"), [({}, "'speed'"), ({"speed": lambda: {}["p50"]}, "'p50'")])
+def test_a_table_that_cannot_be_made_is_named_and_left_alone(tables, reason):
+    problems = []
+    assert filled_in(DOCUMENT, tables, problems) == DOCUMENT
+    assert len(problems) == 1 and problems[0].startswith("table speed") and reason in problems[0]
+
+
+def test_a_stale_drawing_is_noticed_and_renewed(tmp_path):
+    path = tmp_path / "architecture.png"
+    assert update_drawing(path, check=True) == ["architecture.png"] and not path.exists()
+    assert update_drawing(path, check=False) == ["architecture.png"]
+    assert update_drawing(path, check=True) == []
