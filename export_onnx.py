@@ -4,15 +4,14 @@
 
 Each file takes any number of recordings of any length from 2 s and carries what inference needs to know
 (task, classes, input scale, windows, checkpoint). It is compared with PyTorch before it replaces an
-older one. manifest.json lists the SHA-256 of every file that serving reads, and the answer to a stored
-generated ECG, so that a damaged or exchanged file is noticed before it answers anybody.
+older one. manifest.json lists the SHA-256 of every file that inference reads and the probabilities of a
+stored generated ECG, so that a damaged or exchanged file is noticed when it is loaded.
 """
 
 import argparse
 import json
 import sys
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,8 @@ from config import CHECKPOINT_NAMES, DEFAULT_OUT, LEADS, SAMPLING_RATE
 from ecg.windows import MINIMUM_WINDOW_S
 from files import replacing, sha256, write_text
 from inference import InferenceError
+from inference.backends import network_name
+from inference.decisions import thresholds_path
 from inference.diagnoser import Diagnoser
 from inference.manifest import MANIFEST, self_test_recording
 from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint
@@ -33,17 +34,26 @@ TOLERANCE = 1e-4  # of a logit
 SHAPES = ((1, 250), (7, 250), (3, 333), (2, 201), (2, 1000), (16, 200))  # recordings, samples
 
 
-@dataclass(frozen=True)
-class Parity:
-    """Largest difference of a logit between ONNX Runtime and PyTorch."""
-
-    task: str
-    difference: float
-
-
 def export(path: Path, checkpoint: Checkpoint, checkpoint_sha256: str) -> float:
-    """Write one ONNX file; returns the parity. Raises InferenceError if it is worse than 1e-4."""
+    """Write one ONNX file; returns its largest difference of a logit to PyTorch. Raises InferenceError above 1e-4."""
     network = checkpoint.network()
+    model = to_onnx(network)
+    pad_instead_of_ceil(model)
+    onnx.helper.set_model_props(model, {"hmt_ecgnet": json.dumps(facts_of(checkpoint, checkpoint_sha256))})
+    for node in model.graph.node:  # the exporter notes where in our source each node came from
+        del node.metadata_props[:]
+        node.doc_string = ""
+    onnx.checker.check_model(model, full_check=True)
+    with replacing(path) as unfinished:
+        onnx.save_model(model, unfinished)
+        difference = largest_difference(unfinished, network)
+        if difference > TOLERANCE:
+            raise InferenceError(f"{path.name} differs from PyTorch by {difference:.2g}; it was not written")
+    return difference
+
+
+def to_onnx(network: torch.nn.Module) -> onnx.ModelProto:
+    """The network as ONNX: ``signals (recordings, 12, samples)`` to ``logits (recordings, classes)``."""
     shape = {0: Dim("recordings", min=1), 2: Dim("samples", min=round(MINIMUM_WINDOW_S * SAMPLING_RATE))}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter's own future changes
@@ -56,8 +66,12 @@ def export(path: Path, checkpoint: Checkpoint, checkpoint_sha256: str) -> float:
             dynamo=True,
             verbose=False,
         )
-    model = program.model_proto
-    facts = {
+    return program.model_proto
+
+
+def facts_of(checkpoint: Checkpoint, checkpoint_sha256: str) -> dict:
+    """What the file says of itself, for `inference.backends`."""
+    return {
         "task": checkpoint.task,
         "classes": list(checkpoint.classes),
         "leads": list(checkpoint.leads),
@@ -69,18 +83,6 @@ def export(path: Path, checkpoint: Checkpoint, checkpoint_sha256: str) -> float:
         "checkpoint_sha256": checkpoint_sha256,
         "synthetic": checkpoint.synthetic,
     }
-    pad_instead_of_ceil(model)
-    onnx.helper.set_model_props(model, {"hmt_ecgnet": json.dumps(facts)})
-    for node in model.graph.node:  # the exporter notes where in our source each node came from
-        del node.metadata_props[:]
-        node.doc_string = ""
-    onnx.checker.check_model(model, full_check=True)
-    with replacing(path) as unfinished:
-        onnx.save_model(model, unfinished)
-        difference = parity(unfinished, network)
-        if difference > TOLERANCE:
-            raise InferenceError(f"{path.name} differs from PyTorch by {difference:.2g}; it was not written")
-    return difference
 
 
 def pad_instead_of_ceil(model: onnx.ModelProto) -> None:
@@ -97,8 +99,8 @@ def pad_instead_of_ceil(model: onnx.ModelProto) -> None:
                 node.attribute.extend(onnx.helper.make_attribute(name, value) for name, value in given.items())
 
 
-def parity(path: Path, network: torch.nn.Module) -> float:
-    """Largest difference of a logit over several batch sizes and lengths."""
+def largest_difference(path: Path, network: torch.nn.Module) -> float:
+    """Largest difference of a logit between ONNX Runtime and PyTorch, over several batch sizes and lengths."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     rng, worst = np.random.default_rng(0), 0.0
     for recordings, samples in SHAPES:
@@ -109,31 +111,36 @@ def parity(path: Path, network: torch.nn.Module) -> float:
     return worst
 
 
-def export_all(directory: Path) -> list[Parity]:
+def export_all(directory: Path) -> None:
     """Export every shipped network and write the manifest."""
-    results, names = [], []
+    names = []
     for task, name in CHECKPOINT_NAMES.items():
         source = directory / name
         if task != "multilabel" and not source.is_file():
             print(f"no {source}: {task} is left to the multi-label network")
             continue
-        target = source.with_suffix(".onnx")
-        results.append(Parity(task, export(target, load_checkpoint(source), sha256(source))))
+        target = directory / network_name(task, "onnx")
+        difference = export(target, load_checkpoint(source), sha256(source))
         names.append(target.name)
-        print(f"{target}: largest difference of a logit to PyTorch {results[-1].difference:.1e}")
-    names += [f"{task}_thresholds.json" for task in CHECKPOINT_NAMES]
+        print(f"{target}: largest difference of a logit to PyTorch {difference:.1e}")
+    write_manifest(directory, [*names, *(thresholds_path(directory, task).name for task in CHECKPOINT_NAMES)])
+
+
+def write_manifest(directory: Path, names: list[str]) -> None:
+    """Write the checksums of files and the probabilities of the stored ECG. Raises InferenceError if one is missing."""
     missing = [name for name in names if not (directory / name).is_file()]
     if missing:
         raise InferenceError(f"{', '.join(missing)} missing in {directory}: run python threshold_search.py --task TASK")
-    files = {name: sha256(directory / name) for name in names}
-    answer = Diagnoser.unverified(directory, "onnx").diagnose(self_test_recording(directory), quality=False)
-    expected = {
-        **answer.probabilities,
-        "mi_vs_norm": answer.mi_vs_norm.probability,
-        "norm_vs_abnormal": answer.norm_vs_abnormal.probability,
+    diagnosis = Diagnoser.unverified(directory, "onnx").diagnose(self_test_recording(directory), quality=False)
+    manifest = {
+        "files": {name: sha256(directory / name) for name in names},
+        "self_test": {
+            **diagnosis.probabilities,
+            "mi_vs_norm": diagnosis.mi_vs_norm.probability,
+            "norm_vs_abnormal": diagnosis.norm_vs_abnormal.probability,
+        },
     }
-    write_text(directory / MANIFEST, json.dumps({"files": files, "self_test": expected}, indent=1) + "\n")
-    return results
+    write_text(directory / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
 
 def main(argv: list[str] | None = None) -> int:

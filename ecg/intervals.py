@@ -2,27 +2,15 @@
 
 from dataclasses import dataclass
 
-import neurokit2
 import numpy as np
 import scipy.fft
 from scipy.ndimage import uniform_filter1d
 
 from config import LEADS
-from ecg.beats import (
-    AFTER,
-    BAND_RATE,
-    BEFORE,
-    P_WAVE,
-    QRS,
-    Bands,
-    are_reliable,
-    cut_beats,
-    find_beats,
-    mean_heart_rate,
-    require_judgeable,
-    split_bands,
-)
+from ecg.bands import BAND_RATE, Bands, split_bands
+from ecg.beats import AFTER, BEFORE, P_WAVE, QRS, cut_beats, find_beats, require_measurable
 from ecg.electrode_swaps import INDEPENDENT
+from ecg.heart_rate import are_reliable, mean_heart_rate
 from ecg.preprocessing import resample
 from ecg.quality import LEAD_CHECKS
 from ecg.recording import Recording
@@ -68,12 +56,12 @@ def measure_intervals(recording: Recording) -> Intervals:
     implausible or where what it needs is missing; all are None without reliable heartbeats.
     Raises RecordingError as `assess` does.
     """
-    require_judgeable(recording)
+    require_measurable(recording)
     bands = split_bands(np.asarray(recording.signal, np.float32), recording.sampling_rate)
     peaks, contrast = find_beats(bands.qrs)
     beats = cut_beats(bands.heart, peaks)
     if not are_reliable(beats, contrast):
-        return Intervals(*[None] * 8, dict.fromkeys(VALUES, "no reliable heartbeats"))
+        return Intervals(**dict.fromkeys(VALUES), reasons=dict.fromkeys(VALUES, "no reliable heartbeats"))
     heart_rate = mean_heart_rate(peaks)
     average = np.median(beats, axis=1)
     found = _measure_waves(recording, bands, peaks, average) | _measure_axes(average, recording.present)
@@ -84,7 +72,7 @@ def measure_intervals(recording: Recording) -> Intervals:
         found[name] = float(qt * (heart_rate / 60) ** (1 / root)) if isinstance(qt, float) else qt
     reasons = {name: value for name, value in found.items() if isinstance(value, str)}
     values = {name: None if name in reasons else value for name, value in found.items()}
-    return Intervals(heart_rate, **values, reasons=reasons)
+    return Intervals(heart_rate=heart_rate, **values, reasons=reasons)
 
 
 def _measure_waves(
@@ -96,20 +84,20 @@ def _measure_waves(
     if len(leads) < 3:
         return dict.fromkeys(PLAUSIBLE_MS, f"fewer than three of leads {', '.join(DELINEATION_LEADS)} have a signal")
     qrs_onset, qrs_end = qrs_ends(average[[lead for lead in INDEPENDENT if alive[lead]]])
-    qrs = _judged("qrs", np.full(len(leads), qrs_end - qrs_onset))
+    qrs = _agreed("qrs", np.full(len(leads), qrs_end - qrs_onset))
     if isinstance(qrs, str):
         return {"qrs": qrs} | dict.fromkeys(("pr", "qt"), f"the QRS could not be measured: {qrs}")
     signal = resample(recording.signal[leads], recording.sampling_rate, DELINEATION_RATE)
     inside = peaks[(peaks >= BEFORE) & (peaks + AFTER <= bands.heart.shape[1])] * (DELINEATION_RATE // BAND_RATE)
     p_onset, t_end = np.array([_wave_ends(lead, inside) for lead in signal]).T
     return {
-        "pr": _judged("pr", qrs_onset - p_onset, 0.75),
+        "pr": _agreed("pr", qrs_onset - p_onset, 0.75),
         "qrs": qrs,
-        "qt": _judged("qt", t_end - qrs_onset),
+        "qt": _agreed("qt", t_end - qrs_onset),
     }
 
 
-def _judged(name: str, by_lead: np.ndarray, quantile: float = 0.5) -> float | str:
+def _agreed(name: str, by_lead: np.ndarray, quantile: float = 0.5) -> float | str:
     """A quantile of one interval's values in each lead (ms), or why not."""
     by_lead = by_lead[np.isfinite(by_lead)]
     if len(by_lead) < 3:
@@ -143,6 +131,7 @@ def qrs_ends(average: np.ndarray) -> tuple[float, float]:
 
 def _wave_ends(lead: np.ndarray, peaks: np.ndarray) -> list[float]:
     """Onset of P and end of T in ms from the R peak, medians over beats of one lead at 500 Hz."""
+    import neurokit2  # takes seconds to import: the page opens and the server starts without
 
     try:
         with caught_warnings():

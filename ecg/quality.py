@@ -1,6 +1,6 @@
-"""Can this recording be trusted, and if not, why not?
+"""Signal quality: can this recording be trusted, and if not, why not?
 
-    quality = assess(recording)         # a few ms: what is wrong with the recording, in words
+    quality = assess(recording)         # takes a few ms
     quality.usable, [flag.sentence for flag in quality.flags]
 
 Every flag carries the measurement behind it, its unit and its limit. `tools/measure_quality.py` chose the limits on
@@ -12,18 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from config import LEADS, LIMB_LEADS
-from ecg.beats import (
-    MINIMUM_CONTRAST,
-    QRS,
-    Bands,
-    are_reliable,
-    cut_beats,
-    find_beats,
-    mean_heart_rate,
-    require_judgeable,
-    split_bands,
-)
+from ecg.bands import Bands, split_bands
+from ecg.beats import QRS, cut_beats, find_beats, require_measurable
 from ecg.electrode_swaps import measure_right_leg, measure_wiring
+from ecg.heart_rate import MINIMUM_CONTRAST, are_reliable, mean_heart_rate
 from ecg.recording import Recording
 
 EDGE = 20  # samples at either end of a band, left out of noise: there the filter has seen both ends of the recording
@@ -70,17 +62,18 @@ LEAD_CHECKS = {
 }
 LOST = ("flat", "saturated", "detached")  # a lead with one of these says nothing of the heart, at least for a while
 RECORD_CHECKS = {
-    "leads lost": Check("leads", 2, "{value:.0f} leads are lost: record the ECG again.", "unusable"),
+    "leads lost": Check("leads", 2, "{value:.0f} leads are lost: record the ECG again.", severity="unusable"),
     "no heartbeat": Check(
         "times", MINIMUM_CONTRAST, "No regular heartbeats stand out of the recording.",
-        "unusable", low=True,
+        severity="unusable", low=True,
     ),
     "units too large": Check(
-        "mV", 10.0, "The QRS is {value:.3g} mV high: the numbers are probably in another unit than mV.", "unusable"
+        "mV", 10.0, "The QRS is {value:.3g} mV high: the numbers are probably in another unit than mV.",
+        severity="unusable",
     ),
     "units too small": Check(
         "mV", 0.05, "The QRS is only {value:.2g} mV high: the numbers are probably in another unit than mV.",
-        "unusable", low=True,
+        severity="unusable", low=True,
     ),
     "electrodes swapped": Check(
         "log odds", 2.5, "{what} seem to be swapped: check the wires and record again."
@@ -89,7 +82,7 @@ RECORD_CHECKS = {
         "%", 10.0, "Lead {what} is almost empty, as when the right-leg electrode is swapped with one on an arm: "
         "check the wires.", low=True,
     ),
-    "paced?": Check("mV", 0.08, "Sharp spikes before the QRS: the patient may have a pacemaker.", "note"),
+    "paced?": Check("mV", 0.08, "Sharp spikes before the QRS: the patient may have a pacemaker.", severity="note"),
 }  # fmt: skip
 
 
@@ -108,12 +101,12 @@ class Flag:
 
 @dataclass(frozen=True, eq=False)
 class Quality:
-    """What `assess` found.
+    """The quality of one recording.
 
     flags: the gravest first.
-    measured: each of `LEAD_CHECKS` to its values ``(12,)``, NaN where not judged, in the units there.
-    record: each of `RECORD_CHECKS` that could be judged to its value.
-    not_judged: sentences on what could not be looked at.
+    measured: each of `LEAD_CHECKS` to its values ``(12,)`` in its unit, NaN where it cannot be assessed.
+    record: each of `RECORD_CHECKS` that can be assessed to its value.
+    not_judged: sentences on what cannot be assessed.
     heart_rate: mean beats/min, None without reliable beats.
     average_beat: the median beat ``(12, 90)`` in mV at 100 Hz, R peak at sample 40; None without reliable beats.
     """
@@ -136,12 +129,12 @@ class Quality:
 
 
 def assess(recording: Recording) -> Quality:
-    """Everything measured on one recording and what of it is beyond its limit.
+    """Measure the quality of one recording and flag what is beyond its limit.
 
     Raises RecordingError if the recording is shorter than 5 s, sampled below 100 Hz or has samples that are not
     numbers.
     """
-    require_judgeable(recording)
+    require_measurable(recording)
     signal = np.asarray(recording.signal, np.float32)
     bands = split_bands(signal, recording.sampling_rate)
     peaks, contrast = find_beats(bands.qrs)
@@ -153,9 +146,9 @@ def assess(recording: Recording) -> Quality:
     flags = _lead_flags(measured)
     lost = {flag.lead for flag in flags if flag.name in LOST}
     record = {"leads lost": (len(lost), None), "no heartbeat": (contrast, None)}
-    not_judged = []
+    not_assessed = []
     if average is None:
-        not_judged.append("Units and electrode positions: no regular heartbeats were found.")
+        not_assessed.append("Units and electrode positions: no regular heartbeats were found.")
     else:
         record |= _measure_average(average, recording.present, bands.noise, peaks)
         if recording.present[: len(LIMB_LEADS)].all():
@@ -163,9 +156,9 @@ def assess(recording: Recording) -> Quality:
         if recording.present.all() and not lost:
             record |= measure_wiring(average)
         else:
-            not_judged.append("Swapped electrodes: not all twelve leads have a signal.")
+            not_assessed.append("Swapped electrodes: not all twelve leads have a signal.")
     if np.isnan(measured["mains"]).all():
-        not_judged.append(f"Mains hum: it cannot be seen at {recording.sampling_rate:g} Hz.")
+        not_assessed.append(f"Mains hum: it cannot be seen at {recording.sampling_rate:g} Hz.")
     flags += [
         _flag(name, RECORD_CHECKS[name], what, value)
         for name, (value, what) in record.items()
@@ -177,7 +170,7 @@ def assess(recording: Recording) -> Quality:
         flags=tuple(sorted(flags, key=lambda flag: -SEVERITIES.index(flag.severity))),
         measured=measured,
         record={name: float(value) for name, (value, _) in record.items()},
-        not_judged=tuple(not_judged),
+        not_judged=tuple(not_assessed),
         heart_rate=mean_heart_rate(peaks) if reliable else None,
         average_beat=average,
     )
@@ -188,9 +181,15 @@ def _fails(check: Check, value: float | np.ndarray) -> bool | np.ndarray:
 
 
 def _flag(name: str, check: Check, what: str | None, value: float) -> Flag:
-    sentence = check.sentence.format(what=what, value=value)
-    lead = what if what in LEADS else None
-    return Flag(name, lead, float(value), check.unit, check.limit, check.severity, sentence)
+    return Flag(
+        name=name,
+        lead=what if what in LEADS else None,
+        value=float(value),
+        unit=check.unit,
+        limit=check.limit,
+        severity=check.severity,
+        sentence=check.sentence.format(what=what, value=value),
+    )
 
 
 def _lead_flags(measured: dict[str, np.ndarray]) -> list[Flag]:

@@ -101,6 +101,11 @@ def is_uncertain(near_threshold: np.ndarray, severity: np.ndarray) -> np.ndarray
     return np.asarray(near_threshold) | np.isin(severity, POOR_QUALITY)
 
 
+def thresholds_path(directory: Path, task: str) -> Path:
+    """Where a task's calibration and thresholds lie."""
+    return directory / f"{task}_thresholds.json"
+
+
 def save_decisions(path: Path | str, decisions: Decisions, checkpoint_sha256: str, fold: int, facts: dict) -> None:
     """Write ``<task>_thresholds.json``; facts are further entries, such as what the fit reached."""
     content = {**asdict(decisions), "checkpoint_sha256": checkpoint_sha256, "fold": fold, **facts}

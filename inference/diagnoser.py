@@ -23,7 +23,14 @@ from ecg.windows import predict_probabilities
 from files import sha256
 from inference import InferenceError
 from inference.backends import Network, load_network, network_name
-from inference.decisions import POOR_QUALITY, Decisions, ThresholdsError, load_decisions, multilabel_score
+from inference.decisions import (
+    POOR_QUALITY,
+    Decisions,
+    ThresholdsError,
+    load_decisions,
+    multilabel_score,
+    thresholds_path,
+)
 from inference.manifest import SELF_TEST_ECG, SELF_TEST_TOLERANCE, self_test_recording, verify_files
 
 
@@ -165,11 +172,6 @@ class Diagnoser:
             model={task: network.checkpoint_sha256 for task, network in self.networks.items()},
             milliseconds=0.0,
         )
-
-
-def thresholds_path(directory: Path, task: str) -> Path:
-    """Where a task's calibration and thresholds lie."""
-    return directory / f"{task}_thresholds.json"
 
 
 def decisions_of(directory: Path, task: str, networks: dict[str, Network]) -> Decisions:

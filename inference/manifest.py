@@ -9,6 +9,7 @@ from ecg.recording import Recording, RecordingError
 from files import sha256
 from inference import InferenceError
 from inference.backends import network_name
+from inference.decisions import thresholds_path
 
 MANIFEST = "manifest.json"
 EXPORT_AGAIN = "run python export_onnx.py"
@@ -39,16 +40,14 @@ def verify_files(directory: Path, backend: str) -> dict:
     """
     manifest = read_manifest(directory)
     files = manifest["files"]
-    thresholds = [f"{task}_thresholds.json" for task in TASK_CLASSES]
-    networks = [network_name(task, "onnx") for task in TASK_CLASSES]
-    required = list(thresholds)
+    required = [thresholds_path(directory, task).name for task in TASK_CLASSES]
     if backend == "onnx":
-        optional = [name for name in networks[1:] if (directory / name).exists()]
-        required += [networks[0], *optional]
+        multilabel, *binary = (network_name(task, "onnx") for task in TASK_CLASSES)
+        required += [multilabel, *(name for name in binary if (directory / name).exists())]
     unlisted = [name for name in required if name not in files]
     if unlisted:
         raise InferenceError(f"{directory / MANIFEST} does not list {', '.join(unlisted)}: {EXPORT_AGAIN}")
-    for name in files if backend == "onnx" else thresholds:
+    for name in files if backend == "onnx" else required:
         if not (directory / name).is_file():
             raise InferenceError(f"{directory / name} is missing: {EXPORT_AGAIN}")
         if sha256(directory / name) != files[name]:

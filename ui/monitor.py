@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from config import LEADS
-from ecg.beats import BAND_RATE, find_beats, split_bands
+from ecg.bands import BAND_RATE, split_bands
+from ecg.beats import find_beats
 from ecg.preprocessing import MINIMUM_DURATION_S
 from ecg.recording import Recording
 

@@ -1,0 +1,54 @@
+"""Quality and intervals of recordings of PTB-XL without any annotation of noise."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from ecg.electrode_swaps import SWAPS
+from ecg.intervals import measure_intervals
+from ecg.quality import assess
+from ecg.recording import Recording
+from ptbxl.records import read_recording
+from tools.quality.annotations import ANNOTATIONS
+from tools.quality.defects import swapped
+
+
+@pytest.fixture(scope="module")
+def real_recordings(real) -> list[Recording]:
+    """Forty recordings of fold 9 without any annotation of noise."""
+    clean = real.table[list(ANNOTATIONS)].isna().all(axis=1)
+    ids = real.table.index[(real.folds == 9) & clean][::40][:40]
+    return [read_recording(real, ecg_id) for ecg_id in ids]
+
+
+def names(recording: Recording) -> set[str]:
+    return {flag.name for flag in assess(recording).flags}
+
+
+def test_few_real_recordings_are_flagged_and_none_is_called_unusable(real_recordings):
+    results = [assess(recording) for recording in real_recordings]
+    assert sum(result.severity == "caution" for result in results) <= 4
+    assert all(result.usable and result.heart_rate is not None for result in results)
+
+
+@pytest.mark.parametrize(
+    ("swap", "least"), [*zip(SWAPS, [0.8, 0.4, 0.8, 0.8, 0.8, 0.8, 0.6, 0.6, 0.6, 0.5], strict=True)]
+)
+def test_swaps_of_real_electrodes_are_found_and_named(real_recordings, swap, least):
+    sentences = [
+        [flag.sentence for flag in assess(swapped(recording, SWAPS[swap])).flags if flag.name == "electrodes swapped"]
+        for recording in real_recordings
+    ]
+    assert np.mean([any(swap in sentence for sentence in found) for found in sentences]) >= least
+
+
+def test_few_real_electrodes_are_called_swapped(real_recordings):
+    assert sum("electrodes swapped" in names(recording) for recording in real_recordings) <= 2
+
+
+def test_every_value_is_given_or_explained(real_recordings):
+    for recording in real_recordings[:8]:
+        found = measure_intervals(recording)
+        missing = {field.name for field in fields(found) if getattr(found, field.name) is None}
+        assert missing == set(found.reasons)

@@ -1,0 +1,52 @@
+"""Heart rate, intervals and axes of generated recordings, whose true values are known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from config import LEADS
+from ecg.intervals import measure_intervals
+from ecg.synthetic.case import MALE
+from tests.support.ecgs import generated
+
+
+@pytest.mark.parametrize("rate", [100, 500])
+def test_intervals_come_near_the_truth_of_generated_recordings(rate):
+    errors = {name: [] for name in ("heart_rate", "pr", "qrs", "qt", "qrs_axis")}
+    for seed in range(8):
+        recording, truth = generated(seed, rate, heart_rate=55 + 5 * seed, sex=seed % 2, age=30 + 5 * seed)
+        found = measure_intervals(recording)
+        for name, expected in (
+            ("heart_rate", truth.heart_rate),
+            ("pr", truth.pr_ms),
+            ("qrs", truth.qrs_ms),
+            ("qt", truth.qt_ms),
+            ("qrs_axis", truth.axis),
+        ):
+            if getattr(found, name) is not None:
+                errors[name].append(abs(getattr(found, name) - expected))
+    assert all(len(values) >= 6 for values in errors.values())
+    medians = {name: np.median(values) for name, values in errors.items()}
+    assert medians["heart_rate"] < 1 and medians["qrs_axis"] < 12
+    assert medians["pr"] < 20 and medians["qrs"] < 25 and medians["qt"] < 25
+
+
+def test_corrected_qt_follows_its_formulas():
+    found = measure_intervals(generated(heart_rate=90)[0])
+    rr = 60 / found.heart_rate
+    assert found.qtc_bazett == pytest.approx(found.qt / rr**0.5)
+    assert found.qtc_fridericia == pytest.approx(found.qt / rr ** (1 / 3))
+
+
+def test_fibrillation_has_no_pr_interval_but_a_qrs():
+    found = [measure_intervals(generated(seed, rhythm="AFIB", sex=MALE)[0]) for seed in range(6)]
+    assert sum(result.pr is None and "P wave" in result.reasons["pr"] for result in found) >= 5
+    assert sum(result.qrs is not None for result in found) >= 4
+
+
+def test_intervals_need_three_leads_with_a_signal():
+    good = generated()[0]
+    present = np.array([lead in ("I", "aVF", "V1", "V5") for lead in LEADS])
+    found = measure_intervals(replace(good, signal=good.signal * present[:, None].astype(np.float32), present=present))
+    assert found.qrs is None and "three" in found.reasons["qrs"] and found.qrs_axis is not None
