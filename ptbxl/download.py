@@ -172,7 +172,7 @@ class _Run:
     workers: int
     remedy: str
     stop: threading.Event = field(default_factory=threading.Event)
-    unfinished: dict[str, str] = field(default_factory=dict)  # a file's URL: what pooch lets it be written to
+    unfinished: dict[str, str] = field(default_factory=dict)  # temporary file ("": not yet made) by URL
 
     def fetch_checksums(self) -> dict[str, str]:
         """The release's list, always from the source: a list on disk may be damaged and nothing vouches for it."""
@@ -201,8 +201,8 @@ class _Run:
                 if failures:
                     many = "at least " if len(failures) == MAX_FAILED_FILES else ""
                     raise DownloadError(
-                        f"{many}{len(failures)} of {len(self.store.registry)} files could not be had:\n  "
-                        + "\n  ".join(sorted(failures))
+                        f"{many}{len(failures)} of {len(self.store.registry)} files could not be had from "
+                        + "\n  ".join([f"{self.store.base_url}:", *sorted(failures)])
                         + f"\nThe verified ones stay in {self.store.abspath}. {self.remedy}"
                     )
             except BaseException:
@@ -217,7 +217,7 @@ class _Run:
                 return 0, ""
             # Now, not when the replacement has come: it may not come, and nobody shall use an altered file.
             target.unlink()
-        target.parent.mkdir(parents=True, exist_ok=True)  # pooch's threads fall over each other when they do
+        target.parent.mkdir(parents=True, exist_ok=True)  # pooch's own check for it is a race
         try:
             self._fetch(path)
         except _Failed as error:
