@@ -1,0 +1,396 @@
+"""Generated signals: equations, and shapes a cardiologist would recognise, found in the signal itself."""
+
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import neurokit2
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.signal import decimate
+
+from config import LEADS
+from ecg.synthetic.beat import frontal_axis, template
+from ecg.synthetic.case import FEMALE, MALE, Artefact, Case
+from ecg.synthetic.noise import draw_artefacts
+from ecg.synthetic.pathology import EFFECTS, Finding
+from ecg.synthetic.simulation import diseased_beat, normal_beat, simulate, synthesise, to_100_hz
+
+CLEAN = Case(age=55, sex=MALE, heart_rate=70, axis=45, noise=0)
+
+
+def with_findings(*findings, **changes):
+    return replace(CLEAN, findings=findings, **changes)
+
+
+def mean_beat(case, seed=0):
+    """QRS width and lead amplitudes of the mean beat, found in the signal itself (only the R times are given)."""
+    signal, truth = simulate(case, np.random.default_rng(seed))
+    peaks = [p for p in np.round(truth.r_peaks * 500).astype(int) if 200 <= p < signal.shape[1] - 250]
+    beat = np.mean([signal[:, p - 200 : p + 250] for p in peaks], axis=0)
+    speed = np.linalg.norm(np.gradient(beat, axis=1), axis=0)
+    quiet = np.flatnonzero(np.convolve(speed > 0.05 * speed[150:280].max(), np.ones(5), "same") == 0)  # for 10 ms
+    onset, j = quiet[quiet < 200].max() + 2, quiet[quiet > 200].min() - 2
+    beat -= beat[:, onset - 4 : onset].mean(axis=1, keepdims=True)
+    qrs, late = beat[:, onset:j], beat[:, j + 60 : j + 190]
+    by_lead = lambda values: dict(zip(LEADS, values, strict=True))  # noqa: E731
+    return SimpleNamespace(
+        truth=truth,
+        qrs_ms=2 * (j - onset),
+        r=by_lead(qrs.max(axis=1)),
+        s=by_lead(qrs.min(axis=1)),
+        early=by_lead(beat[:, onset : onset + 18].min(axis=1)),  # the first 36 ms, where Q waves are
+        end=by_lead(beat[:, j - 25 : j].mean(axis=1)),  # the last 50 ms of the QRS
+        st=by_lead(beat[:, j + 30]),
+        t=by_lead(late[np.arange(12), np.abs(late).argmax(axis=1)]),
+    )
+
+
+def test_limb_lead_equations_hold_before_rounding():
+    noisy = replace(CLEAN, noise=3, artefacts=(Artefact("static_noise", ("LA", "RA"), "I-AVF"),))
+    signal, _ = simulate(noisy, np.random.default_rng(0))
+    i, ii, iii, avr, avl, avf = signal[:6]
+    for left, right in ((iii, ii - i), (avr, -(i + ii) / 2), (avl, (i - iii) / 2), (avf, (ii + iii) / 2)):
+        np.testing.assert_allclose(left, right, atol=1e-12)
+
+
+def test_100_hz_shows_the_same_heartbeats_as_500_hz():
+    case = Case(age=40, sex=FEMALE, heart_rate=75)
+    high, truth_high = synthesise(case, 500, np.random.default_rng(5))
+    low, truth_low = synthesise(case, 100, np.random.default_rng(5))
+    assert high.signal.shape == (12, 5000) and low.signal.shape == (12, 1000)
+    np.testing.assert_array_equal(truth_high.r_peaks, truth_low.r_peaks)
+    elsewhere = decimate(high.signal.astype(float), 5, ftype="fir", axis=1)
+    assert np.sqrt(np.mean((low.signal - elsewhere)[:, 20:-20] ** 2)) < 0.01
+
+
+def test_decimation_keeps_the_ecg_band_and_stops_aliases():
+    seconds = np.arange(5000) / 500
+    kept, stopped = (to_100_hz(np.sin(2 * np.pi * hertz * seconds)[None])[0, 50:-50] for hertz in (20, 80))
+    assert np.abs(kept).max() == pytest.approx(1, abs=0.05)
+    assert np.abs(stopped).max() < 0.05
+
+
+def test_only_the_two_rates_of_ptb_xl():
+    with pytest.raises(ValueError, match="100 or 500"):
+        synthesise(CLEAN, 250, np.random.default_rng(0))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    age=st.floats(16, 95),
+    sex=st.sampled_from([MALE, FEMALE]),
+    heart_rate=st.floats(30, 200),
+    code=st.sampled_from(sorted(EFFECTS)),
+    severity=st.floats(0, 1),
+    stage=st.sampled_from(["I", "II", "III"]),
+    seed=st.integers(0, 1000),
+)
+def test_any_person_gives_a_possible_signal(age, sex, heart_rate, code, severity, stage, seed):
+    case = Case(age=age, sex=sex, heart_rate=heart_rate, findings=(Finding(code, severity, stage),))
+    recording, truth = synthesise(case, 500, np.random.default_rng(seed))
+    assert np.isfinite(recording.signal).all()
+    assert 0.1 < np.abs(recording.signal).max() < 10
+    assert truth.heart_rate == pytest.approx(heart_rate, rel=0.1)
+    assert 0 < truth.pr_ms < 330 and 70 <= truth.qrs_ms < 175 and truth.qrs_ms < truth.qt_ms < 800
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Finding("XYZ"),
+        lambda: Finding("IMI", severity=1.2),
+        lambda: Finding("IMI", stage="IV"),
+        lambda: replace(CLEAN, heart_rate=0),
+        lambda: replace(CLEAN, rhythm="VT"),
+    ],
+)
+def test_findings_and_cases_are_checked(make):
+    with pytest.raises(ValueError):
+        make()
+
+
+# -- Normal hearts
+
+
+def test_neurokit_measures_what_the_truth_says():
+    # V5, because in II neurokit2 often takes the P wave for the start of the QRS, in PTB-XL's normal recordings too
+    errors = []
+    for k in range(8):
+        case = Case(age=25 + 7 * k, sex=k % 2, heart_rate=58 + 4 * k, axis=45, noise=0.3)
+        recording, truth = synthesise(case, 500, np.random.default_rng(k))
+        v5 = recording.signal[LEADS.index("V5")].astype(float)
+        _, found = neurokit2.ecg_peaks(v5, sampling_rate=500)
+        peaks = found["ECG_R_Peaks"]
+        _, waves = neurokit2.ecg_delineate(v5, found, sampling_rate=500, method="dwt")
+        ms = {name: 2 * np.asarray(times, dtype=float) for name, times in waves.items()}
+        t_peaks = [p for p in waves["ECG_T_Peaks"] if not math.isnan(p)]
+        baseline = np.median(v5)
+        errors.append(
+            {
+                "PR": np.nanmedian(ms["ECG_R_Onsets"] - ms["ECG_P_Onsets"]) - truth.pr_ms,
+                "QRS": np.nanmedian(ms["ECG_R_Offsets"] - ms["ECG_R_Onsets"]) - truth.qrs_ms,
+                "QT": np.nanmedian(ms["ECG_T_Offsets"] - ms["ECG_R_Onsets"]) - truth.qt_ms,
+                "R time": 1000 * np.median([np.abs(truth.r_peaks - p / 500).min() for p in peaks]),
+                "R": np.median(v5[peaks] - baseline) / truth.r_mv[10] - 1,
+                "T": np.median(v5[t_peaks] - baseline) / truth.t_mv[10] - 1,
+                "rate": 60 / np.median(np.diff(peaks) / 500) - truth.heart_rate,
+            }
+        )
+    error = pd.DataFrame(errors).abs().max()  # of the worst case
+    assert (error[["PR", "QRS", "QT", "R time"]] < 20).all(), error
+    assert (error[["R", "T"]] < 0.15).all(), error
+    assert error["rate"] < 2
+
+
+@pytest.mark.parametrize("sex", [MALE, FEMALE])
+def test_normal_hearts_stay_within_normal_limits(sex):
+    truths = [
+        simulate(Case(age=age, sex=sex, heart_rate=68), np.random.default_rng(age))[1] for age in range(20, 88, 3)
+    ]
+    for truth in truths:
+        assert 110 <= truth.pr_ms <= 200 and 70 <= truth.qrs_ms <= 110
+        assert truth.qt_ms / (60 / 68) ** (1 / 3) < (450 if sex == MALE else 460)
+        assert -35 <= truth.axis <= 95
+    assert np.mean([truth.sokolow_mv < 3.5 for truth in truths]) > 0.95
+
+
+def test_women_have_shorter_qrs_and_longer_qt_and_the_axis_turns_left_with_age():
+    def mean(measured, **change):
+        case = Case(**{"age": 50, "sex": MALE, "heart_rate": 70} | change)
+        return np.mean([measured(normal_beat(case, np.random.default_rng(k))) for k in range(20)])
+
+    assert mean(lambda beat: beat.qrs_ms, sex=FEMALE) < mean(lambda beat: beat.qrs_ms) - 3
+    assert mean(lambda beat: beat.qt_ms, sex=FEMALE) > mean(lambda beat: beat.qt_ms) + 5
+    assert mean(frontal_axis, age=80) < mean(frontal_axis, age=25) - 15
+
+
+def test_normal_chest_leads_progress_from_s_to_r():
+    beats = [mean_beat(CLEAN, seed) for seed in range(8)]
+    ratio = [np.median([b.r[lead] / -b.s[lead] for b in beats]) for lead in LEADS[6:]]
+    assert ratio[0] < 0.7 and ratio[5] > 2
+    assert all(later > earlier for earlier, later in zip(ratio[1:3], ratio[2:4], strict=True))
+    for lead in ("I", "II", "V2", "V3", "V4", "V5", "V6"):
+        assert np.median([b.t[lead] for b in beats]) > 0.05
+    assert np.median([b.t["aVR"] for b in beats]) < -0.05
+
+
+def test_breathing_moves_the_rate_of_the_young_only_as_far_as_asked():
+    def spread(swing):
+        _, truth = simulate(replace(CLEAN, respiratory_arrhythmia=swing), np.random.default_rng(1))
+        return np.std(np.diff(truth.r_peaks)) / np.mean(np.diff(truth.r_peaks))
+
+    assert spread(0.0) < 0.005
+    assert 0.05 < spread(0.12) < 0.12
+
+
+# -- Disease
+
+
+@pytest.mark.parametrize(
+    ("code", "lifted", "depressed"),
+    [
+        ("AMI", {"V2": 0.2, "V3": 0.2, "V4": 0.2}, {"III": 0}),
+        ("IMI", {"II": 0.1, "III": 0.1, "aVF": 0.1}, {"aVL": -0.1}),
+        ("LMI", {"I": 0.1, "aVL": 0.1, "V5": 0.1, "V6": 0.1}, {"III": -0.1}),
+    ],
+)
+def test_acute_infarction_lifts_st_over_its_wall_and_depresses_it_opposite(code, lifted, depressed):
+    beat = mean_beat(with_findings(Finding(code, 0.6, "I")))
+    assert all(beat.st[lead] > least_mv for lead, least_mv in lifted.items())
+    assert all(beat.st[lead] < most_mv for lead, most_mv in depressed.items())
+    grosser = mean_beat(with_findings(Finding(code, 1.0, "I")))
+    assert all(grosser.st[lead] > beat.st[lead] for lead in lifted)
+
+
+@pytest.mark.parametrize(
+    ("code", "leads"), [("IMI", ("III", "aVF")), ("ASMI", ("V1", "V2")), ("LMI", ("I", "aVL")), ("AMI", ("V2", "V3"))]
+)
+def test_old_infarction_leaves_q_waves_over_the_wall(code, leads):
+    normal, old = mean_beat(CLEAN), mean_beat(with_findings(Finding(code, 0.8, "III")))
+    for lead in leads:
+        assert old.early[lead] < -0.15
+        assert old.early[lead] < normal.early[lead] - 0.1
+        assert abs(old.st[lead]) < 0.1
+
+
+def test_infarction_ages_from_st_elevation_to_t_inversion():
+    acute, weeks, old = (mean_beat(with_findings(Finding("AMI", 0.7, stage))) for stage in ("I", "II", "III"))
+    assert acute.st["V3"] > weeks.st["V3"] + 0.1 > old.st["V3"]
+    assert weeks.t["V3"] < -0.1 < 0.3 < acute.t["V3"]
+
+
+def test_left_bundle_branch_block():
+    beat = mean_beat(with_findings(Finding("CLBBB", 0.4)))
+    assert beat.qrs_ms > 120
+    assert beat.s["V1"] < -0.7 and beat.r["V1"] < 0.3
+    assert beat.r["V6"] > 0.5 and beat.early["V6"] > -0.02 and beat.early["I"] > -0.02
+    assert beat.t["V6"] < -0.1 and beat.t["V1"] > 0.1 and beat.st["V1"] > 0.05
+
+
+def test_right_bundle_branch_block():
+    beat = mean_beat(with_findings(Finding("CRBBB", 0.4)))
+    assert beat.qrs_ms > 120
+    assert beat.end["V1"] > 0.2 and beat.r["V1"] > 0.4
+    assert beat.end["I"] < -0.1 and beat.end["V6"] < -0.1
+    assert beat.t["V1"] < 0
+
+
+@pytest.mark.parametrize("code", ["CLBBB", "CRBBB"])
+def test_even_the_slightest_complete_block_is_wider_than_120_ms_and_prolongs_qt(code):
+    normal, widths = mean_beat(CLEAN), []
+    for severity in (0, 0.5, 1):
+        beat = mean_beat(with_findings(Finding(code, severity)))
+        assert beat.truth.qt_ms > normal.truth.qt_ms + 10
+        widths.append(beat.qrs_ms)
+    assert 120 < widths[0] < widths[1] < widths[2] < 185
+
+
+def test_incomplete_right_bundle_branch_block_stays_narrow():
+    beat = mean_beat(with_findings(Finding("IRBBB", 0.8)))
+    assert beat.qrs_ms < 122
+    assert beat.end["V1"] > mean_beat(CLEAN).end["V1"] + 0.1
+
+
+@pytest.mark.parametrize(
+    ("code", "low", "high", "positive", "negative"),
+    [("LAFB", -90, -40, "aVL", "III"), ("LPFB", 90, 140, "III", "aVL")],
+)
+def test_fascicular_blocks_turn_the_axis(code, low, high, positive, negative):
+    for severity in (0, 0.5, 1):
+        beat = mean_beat(with_findings(Finding(code, severity)))
+        assert low <= beat.truth.axis <= high and beat.qrs_ms < 122
+        assert beat.r[positive] > -beat.s[positive] and beat.r[negative] < -beat.s[negative]
+
+
+@pytest.mark.parametrize(("code", "least", "gross"), [("LAFB", -47, -72), ("LPFB", 101, 125)])
+def test_fascicular_blocks_reach_their_axis_in_any_heart(code, least, gross):
+    for seed in range(20):
+        case = Case(age=25 + 3 * seed, sex=seed % 2, heart_rate=70)
+        for severity, axis in ((0, least), (1, gross)):
+            finding = Finding(code, severity)
+            beat = diseased_beat(replace(case, findings=(finding,)), np.random.default_rng(seed))
+            assert frontal_axis(beat) == pytest.approx(axis, abs=3)
+
+
+def test_first_degree_av_block_prolongs_pr():
+    def p_to_r_ms(case):
+        signal, truth = simulate(case, np.random.default_rng(0))
+        r_peak = round(truth.r_peaks[2] * 500)
+        window = slice(r_peak - 180, r_peak - 45)  # from 360 to 90 ms before R
+        return 2 * (180 - np.argmax(signal[LEADS.index("II"), window])), truth.pr_ms
+
+    normal_distance, normal_pr = p_to_r_ms(CLEAN)
+    for severity in (0, 0.5, 1):
+        distance, pr = p_to_r_ms(with_findings(Finding("1AVB", severity)))
+        assert 200 < pr <= 312
+        assert distance - normal_distance == pytest.approx(pr - normal_pr, abs=6)
+
+
+@pytest.mark.parametrize("severity", [0.4, 0.7, 1.0])
+def test_left_hypertrophy_meets_sokolow_lyon(severity):
+    beat = mean_beat(with_findings(Finding("LVH", severity)))
+    index = -beat.s["V1"] + max(beat.r["V5"], beat.r["V6"])
+    assert index >= 3.5
+    assert index == pytest.approx(beat.truth.sokolow_mv, rel=0.1)
+
+
+@pytest.mark.parametrize("block", ["LAFB", "LPFB", "CRBBB", "CLBBB"])
+def test_hypertrophy_with_a_block_stays_in_human_bounds(block):
+    for seed in range(20):
+        case = with_findings(Finding("LVH", 1.0), Finding(block, 0.7), voltage=0.6 + 0.04 * seed, axis=None)
+        leads = template(diseased_beat(case, np.random.default_rng(seed)))
+        assert 1.5 < np.abs(leads).max() < 6
+
+
+def test_strain_turns_st_and_t_against_the_hypertrophied_qrs():
+    beat = mean_beat(with_findings(Finding("LVH", 0.7), Finding("ISC_", 0.8)))
+    for lead in ("V5", "V6"):
+        assert beat.r[lead] > 1.5 and beat.st[lead] < -0.05 and beat.t[lead] < -0.1
+
+
+def test_right_hypertrophy_moves_forces_right_and_forward():
+    beat = mean_beat(with_findings(Finding("RVH", 0.7)))
+    assert beat.r["V1"] > -beat.s["V1"] and beat.s["V6"] < -0.3
+    assert beat.truth.axis > 90
+    assert beat.t["V1"] < 0
+
+
+@pytest.mark.parametrize(
+    ("code", "leads"),
+    [("ISCAL", ("V4", "V5")), ("ISCIN", ("III", "aVF")), ("ISCAS", ("V2", "V3")), ("ISC_", ("V5", "V6"))],
+)
+def test_ischaemia_depresses_st_and_inverts_t_over_its_wall(code, leads):
+    normal, ischaemic = mean_beat(CLEAN), mean_beat(with_findings(Finding(code, 0.8)))
+    for lead in leads:
+        assert ischaemic.st[lead] < normal.st[lead] - 0.05  # half a millimetre on paper, the usual criterion
+        assert ischaemic.t[lead] < 0 < normal.t[lead]
+
+
+def test_nonspecific_changes_are_smaller_than_ischaemia():
+    normal, flat = mean_beat(CLEAN), mean_beat(with_findings(Finding("NDT", 0.5)))
+    assert abs(flat.t["V4"]) < 0.5 * normal.t["V4"]
+    assert (
+        mean_beat(with_findings(Finding("ISCAL", 0.8))).st["V4"]
+        < mean_beat(with_findings(Finding("NST_", 0.5))).st["V4"]
+    )
+
+
+def test_pacing_starts_with_a_spike_and_runs_upwards():
+    signal, truth = simulate(with_findings(Finding("PACE", 0.5), rhythm="PACE"), np.random.default_rng(0))
+    assert math.isnan(truth.pr_ms)
+    assert -100 < truth.axis < -45
+    steepest = np.flatnonzero(np.abs(np.diff(signal[1])) > 0.2) / 500
+    before = [np.min(r - steepest[steepest < r]) for r in truth.r_peaks[1:]]
+    assert max(before) < truth.qrs_ms / 1000
+
+
+def test_atrial_fibrillation_is_irregular_without_pr():
+    _, truth = simulate(replace(CLEAN, rhythm="AFIB"), np.random.default_rng(0))
+    assert math.isnan(truth.pr_ms)
+    assert np.std(np.diff(truth.r_peaks)) > 0.1 * np.mean(np.diff(truth.r_peaks))
+
+
+# -- Artefacts
+
+
+def disturbance(artefact, seed=0):
+    """What an artefact adds to the leads: the same recording with it and without."""
+    with_it, _ = simulate(replace(CLEAN, artefacts=(artefact,)), np.random.default_rng(seed))
+    without, _ = simulate(CLEAN, np.random.default_rng(seed))
+    return with_it - without
+
+
+def test_drift_at_one_chest_electrode_stays_in_its_lead_and_is_slow():
+    added = disturbance(Artefact("baseline_drift", ("V6",), "V6"))
+    assert np.ptp(added[11]) > 0.2 and np.abs(added[:11]).max() < 1e-12
+    assert np.abs(np.diff(added[11])).max() < 0.01
+
+
+def test_noise_at_the_left_arm_spares_lead_ii():
+    added = disturbance(Artefact("static_noise", ("LA",), "I-AVF"))
+    assert np.std(added[0]) > 0.02 and np.abs(added[1]).max() < 1e-12
+    assert np.std(added[6]) == pytest.approx(np.std(added[0]) / 3, rel=1e-6)  # through Wilson's terminal
+
+
+def test_bursts_are_short():
+    energy = disturbance(Artefact("burst_noise", ("V2",), "V2"))[8 - 1]
+    active = np.flatnonzero(np.abs(energy) > 0.05)
+    assert len(active) and (active[-1] - active[0]) / 500 <= 2
+
+
+def test_a_lost_electrode_leaves_a_flat_lead():
+    signal, _ = simulate(
+        replace(CLEAN, artefacts=(Artefact("electrodes_problems", ("V3",), "V3"),)), np.random.default_rng(0)
+    )
+    assert np.ptp(signal[8, -1000:]) < 0.02 < np.ptp(signal[7, -1000:])
+
+
+def test_artefact_columns_are_filled_at_ptb_xls_rates():
+    drawn = [draw_artefacts(np.random.default_rng(k)) for k in range(3000)]
+    for column, share in {"baseline_drift": 0.07, "static_noise": 0.15, "burst_noise": 0.03}.items():
+        found = np.mean([any(a.column == column for a in artefacts) for artefacts in drawn])
+        assert found == pytest.approx(share, rel=0.25)
