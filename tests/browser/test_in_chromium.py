@@ -12,21 +12,18 @@ from playwright.sync_api import TimeoutError
 from pypdf import PdfReader
 
 from config import DEFAULT_OUT, LEADS, PROJECT, RESEARCH_ONLY
-from ecg.synthetic.writer import write_dataset
 from tests.support.required import unavailable
-from tools.browser import ANSWER_S, PAPER, PHONE, chromium, serve, settle, show_panel, wait_for_paper, window
+from tools.browser import PAPER, PHONE, WAIT_S, chromium, open_sidebar, serve, settle, wait_for_paper, window
 
 ARTIFACTS = Path(os.environ.get("HMT_ARTIFACTS") or DEFAULT_OUT)
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """The page, served with the shipped networks and a small generated data set."""
+def address(demo_data):
+    """The page, served with the shipped networks and the generated data set."""
     if chromium() is None:
         unavailable("there is no Chromium: apt-get install chromium", "REQUIRE_BROWSER")
-    data = tmp_path_factory.mktemp("generated")
-    write_dataset(data, patients=60, seed=0, progress=False)
-    with serve(ARTIFACTS, data) as address:
+    with serve(ARTIFACTS, demo_data) as address:
         yield address
 
 
@@ -73,13 +70,13 @@ def no_stack_trace(page) -> bool:
     return "Traceback" not in page.inner_text("body") and page.get_by_test_id("stException").count() == 0
 
 
-def test_it_opens_with_an_ecg_an_answer_and_the_disclaimer(page):
+def test_it_opens_with_an_ecg_a_prediction_and_the_disclaimer(page):
     assert page.locator("h2", has_text="Myocardial infarction").is_visible()
     assert page.locator(PAPER).evaluate("image => image.naturalWidth > 0")
     assert page.get_by_text(RESEARCH_ONLY).first.is_visible()
 
 
-def test_a_good_upload_is_read_and_a_bad_one_gets_the_readers_words(page):
+def test_a_good_upload_is_read_and_a_bad_one_gets_the_readers_message(page):
     record = ARTIFACTS / "examples" / "left_bundle_branch_block"
     files = [(record.with_suffix(suffix).name, record.with_suffix(suffix).read_bytes()) for suffix in (".hea", ".dat")]
     upload(page, *files)
@@ -91,7 +88,7 @@ def test_a_good_upload_is_read_and_a_bad_one_gets_the_readers_words(page):
     assert page.locator(PAPER).count() == 0 and no_stack_trace(page)
 
 
-def test_an_upload_without_all_leads_is_drawn_but_not_answered(page):
+def test_an_upload_without_all_leads_is_drawn_but_gets_no_prediction(page):
     rows = [",".join(LEADS[:11])] + [",".join(["0.1"] * 11)] * 1000
     upload(page, ("eleven.csv", "\n".join(rows).encode()))
     page.get_by_text("This file cannot be used").wait_for()
@@ -102,7 +99,7 @@ def test_an_upload_without_all_leads_is_drawn_but_not_answered(page):
     settle(page)
     choose(page.get_by_label("Unit", exact=False).last, page.get_by_role("option", name="mV"))
     wait_for_paper(page, "eleven.csv")
-    assert page.get_by_text("No answer: lead V6 is missing").is_visible() and no_stack_trace(page)
+    assert page.get_by_text("No prediction: lead V6 is missing").is_visible() and no_stack_trace(page)
 
 
 def test_ecgs_and_layouts_are_switched(page):
@@ -117,10 +114,10 @@ def test_ecgs_and_layouts_are_switched(page):
     wait_for_paper(page, "12x1 Cabrera, 25 mm/s, 20 mm/mV")
 
 
-def test_reasons_appear_on_the_paper_and_in_words(page):
+def test_an_explanation_appears_on_the_paper_and_as_a_list(page):
     press(page, "shaded", "MI")
-    wait_for_paper(page, "shaded for MI")
-    page.get_by_text("Leads that speak for MI").wait_for()
+    wait_for_paper(page, "evidence for MI shaded")
+    page.get_by_text("Evidence for MI by lead").wait_for()
     assert page.locator(".bar-row.lead").count() == 6
 
 
@@ -158,8 +155,8 @@ def test_the_report_is_one_page_of_searchable_text(page):
     content = Path(download.value.path()).read_bytes()
     (sheet,) = PdfReader(io.BytesIO(content)).pages
     text = " ".join(sheet.extract_text().split())
-    assert "Answer of the network: Myocardial infarction" in text
-    assert "What speaks for MI" in text and RESEARCH_ONLY in text
+    assert "Prediction: Myocardial infarction" in text
+    assert "Evidence for MI" in text and RESEARCH_ONLY in text
     assert download.value.suggested_filename == "Example__anterior_infarction_report.pdf"
 
 
@@ -169,13 +166,13 @@ def test_every_tab_opens_under_the_disclaimer(page):
         page.locator(proof).first.wait_for()
         assert page.locator(".disclaimer").is_visible() and no_stack_trace(page)
     page.locator(".big").wait_for()
-    assert page.locator(".verdict h2").inner_text() == "Myocardial infarction"
+    assert page.locator(".prediction h2").inner_text() == "Myocardial infarction"
 
 
 def test_a_phone_shows_it_without_scrolling_sideways(page, address):
     size = {"width": PHONE[0], "height": PHONE[1]}
     context = page.context.browser.new_context(viewport=size, color_scheme="dark")
-    context.set_default_timeout(1000 * ANSWER_S)
+    context.set_default_timeout(1000 * WAIT_S)
     phone = context.new_page()
     phone.goto(address)
     wait_for_paper(phone, "anterior infarction")
@@ -184,7 +181,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(page, address):
     assert phone.locator(".bars").first.bounding_box()["width"] <= PHONE[0]
     scroll = phone.locator(".paper-scroll").first
     assert scroll.evaluate("paper => paper.scrollWidth > paper.clientWidth")
-    show_panel(phone)
+    open_sidebar(phone)
     press(phone, "layout", "6x2")
     wait_for_paper(phone, "6x2")
     context.close()
