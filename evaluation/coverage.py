@@ -17,6 +17,11 @@ def quality_severities(recordings: PTBXLDataset) -> np.ndarray:
     return np.array([assess(recordings.recording(number)).severity for number in numbers])
 
 
+def product_uncertain(certainty: np.ndarray, severity: np.ndarray) -> np.ndarray:
+    """Which verdicts the product calls uncertain, bool ``(n,)``; arguments as in `coverage_metrics`."""
+    return is_uncertain(certainty < 1, severity)
+
+
 def coverage_metrics(positive: np.ndarray, certainty: np.ndarray, severity: np.ndarray, targets: np.ndarray) -> dict:
     """Macro F1 and share of recordings right in every class, of certain and of uncertain verdicts.
 
@@ -24,12 +29,11 @@ def coverage_metrics(positive: np.ndarray, certainty: np.ndarray, severity: np.n
     ``verdict_*`` follow the product, where poor quality makes a verdict uncertain too; under ``margin_alone`` it
     does not. The curve ranks recordings by certainty, whatever their quality.
     """
-    near_threshold = certainty < 1
     order = np.argsort(-certainty, kind="stable")
     return {
         "quality": {name: int((severity == name).sum()) for name in SEVERITIES},
-        **_verdict_metrics(positive, targets, is_uncertain(near_threshold, severity)),
-        "margin_alone": _verdict_metrics(positive, targets, near_threshold),
+        **_verdict_metrics(positive, targets, product_uncertain(certainty, severity)),
+        "margin_alone": _verdict_metrics(positive, targets, certainty < 1),
         "curve": [
             {"coverage": share, **_metrics_of_covered(positive, targets, order[: round(share * len(order))])}
             for share in COVERAGES
@@ -48,8 +52,8 @@ def _metrics_of_covered(positive: np.ndarray, targets: np.ndarray, chosen: np.nd
     if not len(positive[chosen]):
         return {"f1": None, "exact_match": None}
     decided, truth = positive[chosen], targets[chosen] > 0
-    scores = f1_score(truth, decided, average=None, zero_division=0) if truth.shape[1] > 1 else f1_score(truth, decided)
+    average = "macro" if truth.shape[1] > 1 else "binary"
     return {
-        "f1": round(float(np.mean(scores)), 4),
+        "f1": round(float(f1_score(truth, decided, average=average, zero_division=0)), 4),
         "exact_match": round(float((decided == truth).all(1).mean()), 4),
     }

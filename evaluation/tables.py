@@ -11,7 +11,6 @@ METRIC_COLUMNS = {
     "brier": "Brier",
     "ece": "ECE",
 }
-TABLE_COLUMNS = METRIC_COLUMNS
 BY_SCORE_COLUMNS = {"auroc": "AUROC", "auprc": "AUPRC", "accuracy": "accuracy", "f1": "F1"}
 
 
@@ -100,40 +99,3 @@ def comparison_table(content: dict) -> str:
             ]
         )
     return markdown_table(header, rows)
-
-
-def releases_table(releases: Iterable) -> str:
-    """Test-set metrics of every `evaluation.releases.Release`, a row a release and task."""
-    keys = ("auroc", "auprc", "f1")
-    rows = [
-        [
-            release.name,
-            content["task"],
-            f"{content['parameters']:,}",
-            f"{content['n']:,}",
-            *(metric_cell(content["macro"][key]) for key in keys),
-            f"`{content['checkpoint_sha256'][:12]}`",
-        ]
-        for release in releases
-        for content in release.metrics.values()
-    ]
-    columns = (METRIC_COLUMNS[key] for key in keys)
-    return markdown_table(["release", "task", "parameters", "N", *columns, "checkpoint"], rows)
-
-
-def coverage_table(coverage: dict) -> str:
-    """F1 and exact match of certain and of uncertain verdicts, then of the most certain shares of recordings."""
-    verdicts = {"verdict given": "verdict_certain", "called uncertain": "verdict_uncertain"}
-    rows = [(name, coverage[key]) for name, key in verdicts.items()]
-    rows += [(f"{name}, by the margin alone", coverage["margin_alone"][key]) for name, key in verdicts.items()]
-    rows += [("most certain by the margin", {"share": row["coverage"], **row}) for row in coverage["curve"]]
-    cells = ([name, f"{row['share']:.1%}", _number(row["f1"]), _percent(row["exact_match"])] for name, row in rows)
-    return markdown_table(["recordings", "share", "macro F1", "every class right"], cells)
-
-
-def _number(value: float | None) -> str | None:
-    return None if value is None else f"{value:.3f}"
-
-
-def _percent(value: float | None) -> str | None:
-    return None if value is None else f"{value:.1%}"

@@ -10,11 +10,12 @@ from sklearn.metrics import accuracy_score, average_precision_score, confusion_m
 import threshold_search
 from config import BINARY_RECIPES, BINARY_TASKS
 from dataset import PTBXLDataset
+from ecg.quality import SEVERITIES
 from eval_binary import main
 from evaluation.predictions import predict_recordings
 from evaluation.results import confusion
 from files import sha256
-from inference.decisions import multilabel_score
+from inference.decisions import load_decisions, multilabel_score
 from models import create_model
 from models.checkpoint import load_checkpoint
 from training.cli import train_command
@@ -68,11 +69,11 @@ def test_the_checkpoint_remembers_what_it_started_from(binary, task):
     assert checkpoint.training["init_sha256"] == sha256(binary / "multilabel_best.pth")
 
 
-def test_the_thresholds_name_the_score_fold_9_prefers(binary, task):
+def test_the_thresholds_say_why_they_name_a_score(binary, task):
     content = json.loads((binary / f"{task}_thresholds.json").read_text())
-    aurocs = content["auroc_by_score"]
-    assert set(aurocs) == {"binary", "multilabel"}
-    assert aurocs[content["score"]] == max(aurocs.values())
+    assert set(content["auroc_by_score"]) == {"binary", "multilabel"}
+    better = content["score_choice"]["binary_minus_multilabel_auroc"]["ci95"][0] > 0
+    assert content["score"] == ("binary" if better else "multilabel")
     checkpoint = {"multilabel": "multilabel_best.pth", "binary": load_name(task)}[content["score"]]
     assert content["checkpoint_sha256"] == sha256(binary / checkpoint)
 
@@ -109,7 +110,7 @@ def test_both_networks_are_reported_and_the_chosen_one_is_the_headline(binary, t
     assert "f1" not in metrics(binary, task, "test")["by_score"]["binary"]  # no thresholds were kept for both
 
 
-def test_infarction_is_also_judged_against_everything(binary, demo_data):
+def test_infarction_is_also_evaluated_against_everything(binary, demo_data):
     everything = metrics(binary, "mi_vs_norm")["mi_against_everything"]
     recordings = PTBXLDataset(demo_data, "val")
     assert everything["n"] == len(recordings)
@@ -123,7 +124,7 @@ def test_infarction_is_also_judged_against_everything(binary, demo_data):
     assert "mi_against_everything" not in metrics(binary, "norm_vs_abnormal")
 
 
-def test_training_starts_from_the_multilabel_networks_own_answer(trained, task):
+def test_training_starts_from_the_multilabel_networks_own_score(trained, task):
     path = trained[0] / "multilabel_best.pth"
     _, network, input_scale = start_from(path, BINARY_RECIPES[task])
     assert input_scale == load_checkpoint(path).input_scale
@@ -155,11 +156,11 @@ def test_a_binary_network_is_no_start_for_another(binary, demo_data, tmp_path, c
     assert "--init takes a multi-label network" in capsys.readouterr().err
 
 
-def test_a_binary_network_alone_is_judged_alone(binary, demo_data, tmp_path, capsys):
+def test_a_binary_network_alone_is_evaluated_alone(binary, demo_data, tmp_path, capsys):
     (tmp_path / "mi_best.pth").write_bytes((binary / "mi_best.pth").read_bytes())
     shared = ["--data", str(demo_data), "--out", str(tmp_path)]
     assert threshold_search.main([*shared, "--task", "mi_vs_norm"]) == 0
-    assert "only the binary network is measured" in capsys.readouterr().out
+    assert "only the binary network is evaluated" in capsys.readouterr().out
     assert json.loads((tmp_path / "mi_vs_norm_thresholds.json").read_text())["score"] == "binary"
     assert main(shared) == 0
     assert set(metrics(tmp_path, "mi_vs_norm")["by_score"]) == {"binary"}
@@ -172,7 +173,11 @@ def test_a_sensitivity_floor_is_kept_where_it_was_fitted(binary, demo_data, tmp_
     floor = ["--criterion", "sensitivity", "--sensitivity-floor", "0.95"]
     assert threshold_search.main([*shared, "--task", "mi_vs_norm", *floor]) == 0
     assert main(shared) == 0
-    assert metrics(tmp_path, "mi_vs_norm")["in_sample"]["sensitivity"]["value"] >= 0.95
+    digests = {"binary": sha256(tmp_path / "mi_best.pth"), "multilabel": sha256(tmp_path / "multilabel_best.pth")}
+    decisions = load_decisions(tmp_path / "mi_vs_norm_thresholds.json", "mi_vs_norm", digests)
+    with np.load(tmp_path / "predictions" / "hmt_ecgnet_mi_vs_norm_val.npz", allow_pickle=False) as arrays:
+        found = decisions.decide(decisions.calibrate(arrays["probabilities"].astype(float)))
+        assert found[arrays["targets"] > 0].mean() >= 0.95
 
 
 def test_the_score_can_be_forced(binary, demo_data, tmp_path):
@@ -196,7 +201,13 @@ def test_confusion_counts_every_recording_once():
 
 
 def test_certain_verdicts_and_the_rest_make_up_everything(binary, task):
-    content = metrics(binary, task)["coverage"]
-    assert content["verdict_certain"]["share"] + content["verdict_uncertain"]["share"] == pytest.approx(1, abs=1e-3)
-    assert content["curve"][0]["coverage"] == 1
-    assert content["curve"][0]["f1"] == pytest.approx(metrics(binary, task)["macro"]["f1"]["value"], abs=1e-3)
+    content = metrics(binary, task)
+    coverage, margin = content["coverage"], content["coverage"]["margin_alone"]
+    for verdicts in (coverage, margin):
+        shares = verdicts["verdict_certain"]["share"] + verdicts["verdict_uncertain"]["share"]
+        assert shares == pytest.approx(1, abs=1e-3)
+    assert coverage["verdict_certain"]["share"] <= margin["verdict_certain"]["share"]
+    assert coverage["curve"][0]["f1"] == pytest.approx(content["macro"]["f1"]["value"], abs=1e-3)
+    with np.load(binary / "predictions" / f"hmt_ecgnet_{task}_val.npz", allow_pickle=False) as arrays:
+        severity = arrays["quality"][arrays["labelled"]]
+    assert coverage["quality"] == {name: (severity == name).sum() for name in SEVERITIES}
