@@ -1,22 +1,22 @@
-"""Which leads and which milliseconds drove an answer.
+"""Which leads and which milliseconds drove a prediction.
 
     checkpoint = load_checkpoint("artifacts/multilabel_best.pth")
     signal = model_input(recording, checkpoint.input_scale)
     why = explain(checkpoint.network(), signal, checkpoint.classes, checkpoint.window_s, checkpoint.stride_s)
     why.ranked_leads("MI")                           # [("V2", 0.31), ("V3", 0.22), ...]
-    draw(recording, shading=why.spans("MI"))         # ecg.paper
+    draw(recording, shading=why.spans("MI"))         # ecg.plotting.draw
 
-What is explained is the answer the product gives: the log odds of the probability averaged over the checkpoint's
-overlapping windows (`ecg.preprocessing.predict_probabilities`), before calibration, which is monotone. The recording
-is cut into cells of one lead and 0.1 s. A cell's importance is in log odds, positive where it speaks for the class.
+What is explained is the log odds of the probability averaged over the checkpoint's overlapping windows
+(`ecg.windows.predict_probabilities`), before calibration, which is monotone. The recording is cut into cells of one
+lead and 0.1 s. A cell's importance is in log odds, positive where it speaks for the class.
 
 integrated_gradients: gradients summed along the straight path from the isoelectric lines to the recording
     (Sundararajan, Taly and Yan, "Axiomatic attribution for deep networks", ICML 2017), by captum. A cell's importance
     is the sum over its samples, so all cells add up to the recording's log odds less those of its isoelectric lines.
 occlusion: how far the log odds fall when the cell alone is replaced by its lead's isoelectric line (Zeiler and Fergus,
-    "Visualizing and understanding convolutional networks", ECCV 2014). It asks for predictions only.
+    "Visualizing and understanding convolutional networks", ECCV 2014). It needs predictions only.
 
-Both take the waves away and leave the rest. Zeros would put a step into every lead with an offset or a wandering
+Both remove the waves and leave the rest. Zeros would put a step into every lead with an offset or a wandering
 baseline, and a straight line between the ends of a raised ST segment would leave the elevation standing.
 docs/explanations.md has the measurements behind the default, and what such maps cannot show.
 """
@@ -76,14 +76,19 @@ class Explanation:
         return [(LEADS[lead], float(shares[lead])) for lead in np.argsort(-shares, kind="stable") if shares[lead] > 0]
 
     def spans(self, name: str) -> list[Span]:
-        """Shading for `ecg.paper.draw`: the cells that speak for a class, as strong as their importance.
+        """Shading for `ecg.plotting.draw.draw`: the cells that speak for a class, as strong as their importance.
 
         The strongest cell has strength 1; cells below a tenth of it are left out.
         """
         strength = self.evidence(name)
         strength = strength / (strength.max() or 1.0)
         return [
-            Span(LEADS[lead], float(self.edges_s[cell]), float(self.edges_s[cell + 1]), float(strength[lead, cell]))
+            Span(
+                lead=LEADS[lead],
+                start_s=float(self.edges_s[cell]),
+                end_s=float(self.edges_s[cell + 1]),
+                strength=float(strength[lead, cell]),
+            )
             for lead, cell in np.argwhere(strength >= LEAST_STRENGTH)
         ]
 
@@ -98,7 +103,7 @@ def explain(
     explained: tuple[str, ...] | None = None,
     method: str = DEFAULT_METHOD,
 ) -> Explanation:
-    """Explain a network's answer to one recording.
+    """Explain a network's probabilities for one recording.
 
     network: in evaluation mode, as from `Checkpoint.network`.
     signal: float32 ``(12, samples)`` at 100 Hz from `ecg.preprocessing.model_input`.
@@ -115,7 +120,7 @@ def explain(
     if signal.ndim != 2 or len(signal) != len(LEADS) or not np.isfinite(signal).all():
         raise ValueError(f"only {len(LEADS)} leads x samples of numbers can be explained; use model_input")
     if unknown := set(explained) - set(classes):
-        raise ValueError(f"the network does not answer {', '.join(sorted(unknown))}; it answers {', '.join(classes)}")
+        raise ValueError(f"the network has no class {', '.join(sorted(unknown))}; it has {', '.join(classes)}")
     if method not in METHODS:
         raise ValueError(f"the method is one of {', '.join(METHODS)}, not {method!r}")
     outputs = [classes.index(name) for name in explained]
@@ -127,11 +132,11 @@ def explain(
     else:
         importance = integrated_gradients(network, signal, windows, outputs)
     return Explanation(
-        explained,
-        expit(_log_odds(logits.astype(np.float64)))[outputs],
-        importance,
-        cell_edges(signal.shape[1]) / SAMPLING_RATE,
-        method,
+        classes=explained,
+        probabilities=expit(_log_odds(logits.astype(np.float64)))[outputs],
+        importance=importance,
+        edges_s=cell_edges(signal.shape[1]) / SAMPLING_RATE,
+        method=method,
     )
 
 
@@ -170,10 +175,10 @@ def integrated_gradients(
 ) -> np.ndarray:
     """Importance ``(outputs, 12, cells)`` from gradients, for the module's first method.
 
-    signal: as for `explain`. windows: where the network's windows lie. outputs: numbers of its logits.
+    signal: as for `explain`. windows: where the network's windows lie. outputs: indices of the logits to explain.
     """
 
-    def answer(recordings: torch.Tensor) -> torch.Tensor:
+    def log_odds(recordings: torch.Tensor) -> torch.Tensor:
         """Log odds ``(batch, classes)`` of the mean probability over the windows of ``(batch, 12, samples)``."""
         logits = network(torch.cat([recordings[..., window] for window in windows]))
         logits = logits.unflatten(0, (len(windows), -1))
@@ -181,7 +186,7 @@ def integrated_gradients(
 
     device = next(network.parameters()).device
     recording, isoelectric = (torch.from_numpy(array)[None].to(device) for array in (signal, isoelectric_line(signal)))
-    gradients = IntegratedGradients(answer)
+    gradients = IntegratedGradients(log_odds)
     attributions = [
         gradients.attribute(
             recording,
@@ -199,8 +204,8 @@ def integrated_gradients(
 def occlusion(network: nn.Module, signal: np.ndarray, windows: list[slice], logits: np.ndarray) -> np.ndarray:
     """Importance ``(classes, 12, cells)`` from predictions, for the module's second method.
 
-    signal: as for `explain`. windows: where the network's windows lie. logits: its answers there, ``(windows,
-    classes)``. Only the windows a cell reaches into are asked again.
+    signal: as for `explain`. windows: where the network's windows lie. logits: the network's there,
+    ``(windows, classes)``. Only the windows a cell reaches into are predicted again.
     """
     logits_of = logits_function(network)
     edges = cell_edges(signal.shape[1])
@@ -213,8 +218,8 @@ def occlusion(network: nn.Module, signal: np.ndarray, windows: list[slice], logi
         batch = np.tile(signal[:, window], (len(LEADS), len(touched), 1, 1))
         for lead in range(len(LEADS)):
             batch[lead, :, lead] = blend(signal[lead], isoelectric[lead], cells[touched])[:, window]
-        answers = logits_of(batch.reshape(-1, *batch.shape[2:]))
-        occluded_logits[:, touched, w] = answers.reshape(len(LEADS), len(touched), -1)
+        occluded = logits_of(batch.reshape(-1, *batch.shape[2:]))
+        occluded_logits[:, touched, w] = occluded.reshape(len(LEADS), len(touched), -1)
     return np.moveaxis(_log_odds(logits.astype(np.float64)) - _log_odds(occluded_logits), -1, 0)
 
 

@@ -9,6 +9,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
+from config import DEFAULT_OUT, TASK_CLASSES
 from inference.calibration import KINDS, choose_threshold, cross_fit, fit_calibrator, fit_decisions, patient_parts
 from inference.decisions import ThresholdsError, apply_calibrator, load_decisions, multilabel_score, save_decisions
 
@@ -28,21 +29,44 @@ def test_calibrators_recover_the_true_probabilities(kind):
     assert np.abs(calibrated - truth).mean() < 0.4 * np.abs(p - truth).mean()
 
 
-def test_platt_is_logistic_regression_on_the_logit():
-    p, targets, _ = overconfident()
-    reference = LogisticRegression(C=1e6).fit(np.log(p / (1 - p))[:, None], targets)
-    fitted = fit_calibrator("platt", p, targets)
-    assert fitted["a"] == pytest.approx(reference.coef_[0, 0], abs=1e-2)
-    assert fitted["c"] == pytest.approx(reference.intercept_[0], abs=1e-2)
-
-
-def test_isotonic_equals_scikit_learns():
+def test_numpy_applies_what_scikit_learn_fitted():
     p, targets, _ = overconfident(500)
-    p = np.round(p, 2)  # with ties
-    reference = IsotonicRegression(out_of_bounds="clip").fit(p, targets)
-    np.testing.assert_allclose(
-        apply_calibrator(fit_calibrator("isotonic", p, targets), p), reference.predict(p), atol=1e-9
-    )
+    p = np.round(p, 2).clip(0.01, 0.99)  # with ties
+    logit = np.log(p / (1 - p))[:, None]
+    platt = LogisticRegression(C=1e6).fit(logit, targets).predict_proba(logit)[:, 1]
+    np.testing.assert_allclose(apply_calibrator(fit_calibrator("platt", p, targets), p), platt, atol=1e-4)
+    isotonic = IsotonicRegression().fit(p, targets).predict(p)
+    np.testing.assert_allclose(apply_calibrator(fit_calibrator("isotonic", p, targets), p), isotonic, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["temperature", "platt", "beta"])
+def test_scores_that_rank_the_wrong_way_round_get_no_negative_slope(kind):
+    p, targets, _ = overconfident()
+    calibrator = fit_calibrator(kind, 1 - p, targets)
+    assert calibrator["a"] == calibrator["b"] == 0
+    if kind != "temperature":  # which has no offset to express how frequent the class is
+        assert apply_calibrator(calibrator, p) == pytest.approx(targets.mean(), abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_class_with_one_outcome_keeps_its_probabilities(kind):
+    p, targets, _ = overconfident(50)
+    calibrator = fit_calibrator(kind, p, np.zeros_like(targets))
+    np.testing.assert_allclose(apply_calibrator(calibrator, p), p, atol=1e-5)
+
+
+@pytest.mark.parametrize("task", TASK_CLASSES)
+def test_fitting_again_on_fold_9_gives_the_shipped_calibration_and_thresholds(task):
+    path = DEFAULT_OUT / f"{task}_thresholds.json"
+    content = json.loads(path.read_text())
+    shipped = load_decisions(path, task, {content["score"]: content["checkpoint_sha256"]})
+    with np.load(DEFAULT_OUT / "predictions" / f"hmt_ecgnet_{task}_val.npz", allow_pickle=False) as arrays:
+        p = arrays["probabilities"].astype(float).reshape(len(arrays["ecg_id"]), -1)
+        targets, patients = arrays["targets"].reshape(p.shape), arrays["patient_id"]
+    fitted = fit_decisions(p, targets, patients, task, score=content["score"])
+    np.testing.assert_allclose(fitted.calibrate(p), shipped.calibrate(p), atol=1e-3)
+    np.testing.assert_allclose(fitted.thresholds, shipped.thresholds, atol=1e-3)
+    assert fitted.margin == pytest.approx(shipped.margin, abs=1e-3)
 
 
 @given(st.sampled_from(KINDS), st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=8, max_size=60))
@@ -96,7 +120,7 @@ def test_a_patient_is_never_on_both_sides_and_parts_are_even():
     assert np.bincount(parts).min() > 120
 
 
-def test_cross_fitting_never_looks_at_the_part_it_judges():
+def test_cross_fitting_never_looks_at_the_part_it_predicts():
     p, targets, patients = two_classes()
     calibrated, positive, certainty = cross_fit(p, targets, patients, "multilabel")
     part = patient_parts(patients) == 2
@@ -109,7 +133,7 @@ def test_cross_fitting_never_looks_at_the_part_it_judges():
     assert not np.array_equal(calibrated[~part], calibrated_after[~part])
 
 
-def test_a_fifth_of_the_recordings_it_was_fitted_on_is_uncertain_and_nearest_to_a_threshold():
+def test_the_fifth_nearest_to_a_threshold_is_uncertain():
     p, targets, patients = two_classes()
     decisions = fit_decisions(p, targets, patients, "multilabel")
     calibrated = decisions.calibrate(p)
@@ -117,7 +141,7 @@ def test_a_fifth_of_the_recordings_it_was_fitted_on_is_uncertain_and_nearest_to_
     assert uncertain.mean() == pytest.approx(0.2, abs=0.01)
     clearance = decisions.clearance(calibrated)
     assert clearance[uncertain].max() <= clearance[~uncertain].min()
-    at_threshold = np.tile(np.array(decisions.thresholds), (1, 1))
+    at_threshold = np.array([decisions.thresholds])
     assert decisions.uncertain(at_threshold).all()
 
 
@@ -151,7 +175,7 @@ def test_thresholds_of_another_checkpoint_task_or_fold_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "null", '{"task": "multilabel"}'])
-def test_a_damaged_file_is_refused_in_words(tmp_path, damage):
+def test_a_damaged_file_is_refused_with_a_reason(tmp_path, damage):
     path = tmp_path / "multilabel_thresholds.json"
     path.write_text(damage)
     with pytest.raises(ThresholdsError, match="not a thresholds file"):
@@ -159,7 +183,7 @@ def test_a_damaged_file_is_refused_in_words(tmp_path, damage):
 
 
 @given(arrays(float, (7, 5), elements=st.floats(1e-5, 1 - 1e-5)))
-def test_the_multilabel_score_of_a_binary_question_is_the_difference_of_its_logits(p):
+def test_the_multilabel_score_of_a_binary_task_is_the_difference_of_its_logits(p):
     mi = multilabel_score(p, "mi_vs_norm")
     norm_logit, mi_logit = (np.log(p[:, k] / (1 - p[:, k])) for k in (0, 1))
     np.testing.assert_allclose(np.log(mi[:, 0] / (1 - mi[:, 0])), mi_logit - norm_logit, rtol=1e-4, atol=1e-4)
