@@ -45,7 +45,8 @@ def macro_replicates(predictions: StoredPredictions) -> dict[str, np.ndarray]:
     """Each macro metric and then its bootstrap replicates, ``(1 + draws,)``."""
     weights = value_and_replicate_weights(predictions.patient_ids)
     arrays = (predictions.probabilities, predictions.calibrated, predictions.positive, predictions.targets)
-    return {key: all_metrics(*arrays, SUPERCLASSES, weights)["macro"][key] for key in MACRO_METRICS}
+    macro = all_metrics(*arrays, SUPERCLASSES, weights)["macro"]
+    return {key: macro[key] for key in MACRO_METRICS}
 
 
 def macro_metrics(predictions: StoredPredictions) -> dict[str, dict]:
