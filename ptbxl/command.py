@@ -18,14 +18,16 @@ from ptbxl.check import check_dataset, list_unreadable
 from ptbxl.index import DatasetError, read_index
 
 
-def command_check(arguments) -> int:
+def command_check(arguments: argparse.Namespace) -> int:
+    """Print whether the data set is whole."""
     index = read_index(data_directory(arguments.data))
     report, whole = check_dataset(index, open_cache(index))
     print(report)
     return 0 if whole else 1
 
 
-def command_cache(arguments) -> int:
+def command_cache(arguments: argparse.Namespace) -> int:
+    """Build the signal cache and print what it left out."""
     index = read_index(data_directory(arguments.data))
     cache = open_cache(index)
     print(
@@ -46,14 +48,16 @@ def draw_examples(directory: Path) -> None:
         save(figure, directory / "examples" / f"{name}.png")
 
 
-def command_demo(arguments) -> int:
+def command_demo(arguments: argparse.Namespace) -> int:
+    """Write a generated data set with a drawing of each class."""
     recordings = write_dataset(Path(arguments.directory), arguments.patients, arguments.seed)
     draw_examples(Path(arguments.directory))
     print(f"{recordings} generated recordings in {arguments.directory}\n{SYNTHETIC_NOTICE}")
     return 0
 
 
-def command_download(arguments) -> int:
+def command_download(arguments: argparse.Namespace) -> int:
+    """Download or unpack the release, then check it and build its cache."""
     destination = Path(arguments.dest)
     if arguments.archive:
         download.extract_release(Path(arguments.archive), destination, arguments.rate)
@@ -64,6 +68,7 @@ def command_download(arguments) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """The parser of ``python dataset.py``."""
     top = argparse.ArgumentParser(description="PTB-XL on disk: check, cache, generate, download.")
     commands = top.add_subparsers(dest="command", required=True)
 
@@ -97,6 +102,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Run one command; 0 if all is well, 1 if the data set is not whole, 2 if the command failed."""
     arguments = make_parser().parse_args(argv)
     try:
         with contextlib.suppress(BrokenPipeError):  # of a reader such as head

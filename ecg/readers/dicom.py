@@ -72,14 +72,18 @@ def _items(dataset: Dataset, keyword: str) -> Sequence:
 
 
 def _rank(group: Dataset) -> tuple[int, int]:
+    """Leads, then samples of a group."""
     named = {_name(channel) for channel in _items(group, "ChannelDefinitionSequence")}
-    samples = header_number(_value(group, "NumberOfWaveformSamples"), int, "the number of samples")
-    return sum(lead_name(name) is not None for name in named), samples
+    return sum(lead_name(name) is not None for name in named), _samples(group)
+
+
+def _samples(group: Dataset) -> int:
+    return header_number(_value(group, "NumberOfWaveformSamples"), int, "the number of samples")
 
 
 def _channels(dataset: Dataset, group: Dataset, index: int, notes: tuple[str, ...]) -> Channels:
     definitions = _items(group, "ChannelDefinitionSequence")
-    count, (_, samples) = len(definitions), _rank(group)
+    count, samples = len(definitions), _samples(group)
     rate = header_number(_value(group, "SamplingFrequency"), float, "the sampling rate")
     check_extent(count, samples, rate)
     declared, kind = _value(group, "NumberOfWaveformChannels"), _value(group, "WaveformSampleInterpretation")

@@ -1,12 +1,9 @@
 """The data set from its files: splits and tasks, the signal cache, damage, and the command `python dataset.py`."""
 
-import functools
-import json
+import os
 import shutil
 import subprocess
 import sys
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +12,7 @@ import pytest
 
 from config import PROJECT, SUPERCLASSES
 from dataset import PTBXLDataset
-from files import sha256
-from ptbxl import cache
+from ptbxl import cache, download
 from ptbxl.cache import open_cache
 from ptbxl.command import main
 from ptbxl.index import DatasetError, read_index, task_targets
@@ -142,34 +138,25 @@ def paths_of_fold(directory, fold):
     return [record_path(index, ecg_id, 100) for ecg_id in ids]
 
 
-def damage_missing(path):
-    path.with_suffix(".dat").unlink()
+DAMAGE = {
+    "missing": lambda path: path.with_suffix(".dat").unlink(),
+    "cut short": lambda path: os.truncate(path.with_suffix(".dat"), 12_000),
+    "altered": lambda path: path.with_suffix(".dat").write_bytes(path.with_suffix(".dat").read_bytes()[::-1]),
+    "no header": lambda path: path.with_suffix(".hea").write_text("not a header"),
+}
 
 
-def damage_truncated(path):
-    data = path.with_suffix(".dat").read_bytes()
-    path.with_suffix(".dat").write_bytes(data[: len(data) // 2])
-
-
-def damage_altered(path):
-    data = bytearray(path.with_suffix(".dat").read_bytes())
-    data[101] ^= 1
-    path.with_suffix(".dat").write_bytes(bytes(data))
-
-
-def damage_header(path):
-    path.with_suffix(".hea").write_text("not a header")
-
-
-@pytest.mark.parametrize("damage", [damage_missing, damage_truncated, damage_altered, damage_header])
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_recording_is_named_and_only_its_split_suffers(own_data, damage, capsys):
     path = paths_of_fold(own_data, 9)[0]
-    damage(path)
+    DAMAGE[damage](path)
     with pytest.raises(DatasetError, match=path.name):
         read_record(path)
     assert main(["check", "--data", str(own_data)]) == 1
     report = capsys.readouterr().out
     assert path.name in report and "NOT WHOLE" in report and "1 recordings are missing or unreadable" in report
+    assert main(["cache", "--data", str(own_data)]) == 1
+    assert "left out" in (printed := capsys.readouterr().out) and path.name in printed
     with pytest.raises(DatasetError, match=rf"lacks 1 of \d+ recordings.*{path.name}"):
         PTBXLDataset(own_data, "val", input_scale=0.2)
     assert len(PTBXLDataset(own_data, "test", input_scale=0.2)) > 0
@@ -223,7 +210,7 @@ def test_a_patient_in_two_folds_is_reported(own_data, capsys):
 
 
 @pytest.mark.parametrize("text", ["", "ecg_id,x\n1,2\n", "ecg_id,patient_id,scp_codes\n1,1,{broken\n"])
-def test_a_table_that_is_not_ptbxls_is_refused_in_words(own_data, text, capsys):
+def test_a_table_that_is_not_ptbxls_is_refused(own_data, text, capsys):
     (own_data / "ptbxl_database.csv").write_text(text)
     assert main(["check", "--data", str(own_data)]) == 2
     assert "not PTB-XL's" in capsys.readouterr().err
@@ -232,19 +219,16 @@ def test_a_table_that_is_not_ptbxls_is_refused_in_words(own_data, text, capsys):
 # --- commands
 
 
-def test_check_calls_a_whole_data_set_whole(demo_data, capsys):
+def test_check_calls_a_whole_data_set_whole_and_says_what_to_do_without_one(demo_data, tmp_path, capsys):
     assert main(["check", "--data", str(demo_data)]) == 0
     report = capsys.readouterr().out
     assert "Whole" in report and "SYNTHETIC" in report
-
-
-def test_a_directory_without_ptbxl_says_what_to_do(tmp_path, capsys):
     assert main(["check", "--data", str(tmp_path)]) == 2
     assert "python dataset.py download" in capsys.readouterr().err
 
 
 def test_demo_writes_a_set_that_loads(tmp_path, capsys):
-    assert main(["demo", str(tmp_path / "set"), "--patients", "20"]) == 0
+    assert main(["demo", str(tmp_path / "set"), "--patients", "10"]) == 0
     assert "SYNTHETIC" in capsys.readouterr().out
     index = read_index(tmp_path / "set")
     assert index.is_synthetic and set(index.folds) == set(range(1, 11))
@@ -254,54 +238,25 @@ def test_demo_writes_a_set_that_loads(tmp_path, capsys):
         assert (tmp_path / "set" / "examples" / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_cache_reports_what_it_left_out(own_data, capsys):
-    damage_missing(paths_of_fold(own_data, 3)[0])
-    assert main(["cache", "--data", str(own_data)]) == 1
-    assert "left out" in capsys.readouterr().out
-    description = next((own_data / "cache").glob("*.json"))
-    assert len(json.loads(description.read_text())["unreadable"]) == 1
-    shutil.rmtree(own_data / "cache")
+@pytest.mark.parametrize(
+    ("arguments", "function", "handed_over"),
+    [
+        (["--url", "http://host/", "--rate", "both"], "fetch_release", ("both", "http://host/", 8)),
+        (["--from", "release.zip"], "extract_release", ("100",)),
+    ],
+)
+def test_download_hands_over_its_arguments_then_checks_and_caches(
+    demo_data, tmp_path, monkeypatch, capsys, arguments, function, handed_over
+):
+    def stand_in(*given):
+        assert given[-len(handed_over) :] == handed_over
+        shutil.copytree(demo_data, tmp_path / "downloaded", ignore=shutil.ignore_patterns("cache"))
+
+    monkeypatch.setattr(download, function, stand_in)
+    assert main(["download", "--dest", str(tmp_path / "downloaded"), *arguments]) == 0
+    assert "Whole" in capsys.readouterr().out and (tmp_path / "downloaded" / "cache").is_dir()
 
 
-@pytest.fixture
-def served_release(demo_data, tmp_path):
-    """A release like PhysioNet's, made of the generated data, and where a local server serves it."""
-    release = shutil.copytree(demo_data, tmp_path / "release", ignore=shutil.ignore_patterns("cache", "README.md"))
-    (release / "LICENSE.txt").write_text("CC BY 4.0")
-    names = sorted(path.relative_to(release).as_posix() for path in release.rglob("*") if path.is_file())
-    (release / "SHA256SUMS.txt").write_text("".join(f"{sha256(release / name)}  {name}\n" for name in names))
-    handler = functools.partial(QuietHandler, directory=str(release))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield release, f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *arguments):
-        pass
-
-
-def test_download_fetches_checks_and_caches(served_release, tmp_path, capsys):
-    release, url = served_release
-    destination = tmp_path / "downloaded"
-    assert main(["download", "--dest", str(destination), "--url", url]) == 0
-    assert "Whole" in capsys.readouterr().out
-    assert (destination / "cache").is_dir() and not (destination / "records500").exists()
-    for path in release.rglob("*_lr.*"):
-        assert (destination / path.relative_to(release)).read_bytes() == path.read_bytes()
-
-
-def test_download_takes_the_zip_with_the_same_checks(served_release, tmp_path, capsys):
-    release, _ = served_release
-    archive = shutil.make_archive(str(tmp_path / "ptb-xl"), "zip", tmp_path, "release")
-    assert main(["download", "--dest", str(tmp_path / "unpacked"), "--from", archive]) == 0
-    altered = next(release.rglob("*_lr.dat"))
-    altered.write_bytes(altered.read_bytes()[:-2] + b"xx")
-    archive = shutil.make_archive(str(tmp_path / "altered"), "zip", tmp_path, "release")
-    capsys.readouterr()
-    assert main(["download", "--dest", str(tmp_path / "refused"), "--from", archive]) == 2
-    assert altered.name in capsys.readouterr().err
-    assert not list((tmp_path / "refused").rglob(altered.name))
+def test_a_download_that_fails_says_why(tmp_path, capsys):
+    assert main(["download", "--dest", str(tmp_path / "new"), "--from", str(tmp_path / "absent.zip")]) == 2
+    assert "absent.zip" in capsys.readouterr().err
