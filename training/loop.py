@@ -124,35 +124,25 @@ def fit(
 
 
 def data_origin(train: PTBXLDataset, valid: PTBXLDataset) -> dict:
-    """What must be the same when a run is resumed: digests of the folds, and the input scale in mV."""
+    """Which data a network is trained on: digests of the folds, and the input scale in mV."""
     return {"data_sha256": {**train.fold_sha256, **valid.fold_sha256}, "input_scale": train.input_scale}
 
 
 def resume_from(run: Run, state: TrainingState, origin: dict) -> list[dict]:
     """Load the state of a run, if it was made with the same settings and data; returns its log."""
     saved = load_plain(run.last)
-    afresh = "or start afresh with --restart"
     if not origin.keys() <= saved.keys():
         raise CheckpointError(
-            f"{run.last} does not say which data it was trained on, it is of an earlier version: start afresh "
-            "with --restart"
+            f"{run.last} is of an earlier version and does not say which data it is of: start afresh with --restart"
         )
     differing = [name for name, value in origin["config"].items() if saved["config"].get(name) != value]
+    digests = saved["data_sha256"]
+    differing += [f"data of fold {n}" for n, digest in origin["data_sha256"].items() if digests.get(n) != digest]
+    differing += ["input scale"] * (saved["input_scale"] != origin["input_scale"])
     if differing:
         raise CheckpointError(
-            f"{run.last} was trained with another {', '.join(differing)}: resume with the same flags, {afresh}"
-        )
-    digests, found = saved["data_sha256"], origin["data_sha256"]
-    folds = [str(fold) for fold in found if digests.get(fold) != found[fold]]
-    if folds:
-        raise CheckpointError(
-            f"{run.last} was trained on other data, fold {', '.join(folds)} differs: resume with the same --data, "
-            f"{afresh}"
-        )
-    if saved["input_scale"] != origin["input_scale"]:
-        raise CheckpointError(
-            f"{run.last} was trained with an input scale of {saved['input_scale']} mV, not {origin['input_scale']} mV: "
-            f"resume with the same --data and --init, {afresh}"
+            f"{run.last} was trained with another {', '.join(differing)}: resume with the same flags and --data, "
+            "or start afresh with --restart"
         )
     state.load_state_dict(saved)
     return saved["history"]

@@ -18,7 +18,7 @@ from config import PROJECT, SUPERCLASSES
 from ecg.preprocessing import model_input
 from ecg.windows import predict_probabilities
 from evaluation.metrics import macro_auroc_and_auprc
-from files import replacing, sha256
+from files import sha256
 from models.checkpoint import load_checkpoint, logits_function
 from ptbxl.index import read_index
 from ptbxl.records import read_recording
@@ -211,15 +211,6 @@ def test_evaluation_and_a_lone_file_give_the_same_probabilities(trained, demo_da
 def test_training_learns_what_the_generated_classes_differ_in(trained):
     best = load_checkpoint(trained[0] / "multilabel_best.pth")
     assert best.metrics["val_auroc"] > 0.65
-
-
-def test_no_file_is_left_half_written(tmp_path):
-    path = tmp_path / "figure.json"
-    path.write_text("old")
-    with pytest.raises(RuntimeError), replacing(path) as unfinished:
-        unfinished.write_text("half")
-        raise RuntimeError
-    assert path.read_text() == "old" and [entry.name for entry in tmp_path.iterdir()] == ["figure.json"]
 
 
 def test_the_readme_names_only_commands_that_exist():

@@ -52,7 +52,7 @@ def test_a_run_repeats_exactly_and_another_seed_does_not(uninterrupted, demo_dat
     assert same(*networks) is expected
 
 
-@pytest.mark.parametrize("epochs_before_kill", [0, 1, 2])
+@pytest.mark.parametrize("epochs_before_kill", [0, 2])
 def test_a_killed_run_resumes_to_the_same_weights(uninterrupted, demo_data, tmp_path, epochs_before_kill):
     command = [sys.executable, "train_multilabel.py", "--data", str(demo_data), "--out", str(tmp_path)]
     command += ["--name", "run", "--resume", *FAST]
@@ -120,15 +120,15 @@ def test_a_run_is_not_resumed_with_other_data(finished, own_data, capsys, fold):
     before = (finished / "multilabel_best.pth").read_bytes()
     assert train("--data", own_data, "--out", finished, "--name", "run", "--resume", *FAST) == 1
     error = capsys.readouterr().err
-    assert f"fold {fold} differs" in error and "--data" in error
+    assert f"another data of fold {fold}:" in error and "--data" in error
     assert (finished / "multilabel_best.pth").read_bytes() == before
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"input_scale": 0.5}, "input scale of 0.5 mV"),
-        ({"input_scale": None, "data_sha256": None}, "of an earlier version: start afresh with --restart"),
+        ({"input_scale": 0.5}, "another input scale"),
+        ({"input_scale": None, "data_sha256": None}, "of an earlier version"),
     ],
 )
 def test_a_run_of_another_scale_or_of_unknown_data_is_not_resumed(finished, demo_data, capsys, change, sentence):
@@ -139,25 +139,23 @@ def test_a_run_of_another_scale_or_of_unknown_data_is_not_resumed(finished, demo
     assert sentence in capsys.readouterr().err
 
 
-def test_the_log_records_speed_memory_and_progress(uninterrupted):
+def test_a_run_logs_its_progress_and_its_checkpoint_says_where_it_came_from(uninterrupted, tmp_path):
     with (uninterrupted / "runs" / "run" / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
-    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"] and float(rows[-1]["loss"]) < float(rows[0]["loss"])
     assert all(float(row[name]) > 0 for row in rows for name in ("records_per_s", "learning_rate", "peak_memory_mb"))
     assert (uninterrupted / "runs" / "run" / "curves.png").read_bytes()[:4] == b"\x89PNG"
-
-
-def test_a_checkpoint_says_where_it_came_from(uninterrupted):
     checkpoint = load_checkpoint(uninterrupted / "multilabel_best.pth")
-    assert checkpoint.synthetic and checkpoint.task == "multilabel"
+    assert checkpoint.metrics["val_auroc"] == pytest.approx(max(float(row["val_auroc"]) for row in rows))
+    assert checkpoint.synthetic and checkpoint.task == "multilabel" and 0 < checkpoint.input_scale < 2
     assert set(checkpoint.data_sha256) == set(range(1, 10))
-    assert checkpoint.training["learning_rate"] == MULTILABEL_RECIPE.learning_rate
-    assert 0 < checkpoint.input_scale < 2
     assert {"processor", "instruction_set", "threads"} <= set(checkpoint.machine)
-    with (uninterrupted / "runs" / "run" / "log.csv").open() as file:
-        best = max(float(row["val_auroc"]) for row in csv.DictReader(file))
-    assert checkpoint.metrics["val_auroc"] == pytest.approx(best)
+    assert checkpoint.training["auxiliary_weight"] == MULTILABEL_RECIPE.auxiliary_weight > 0
+    assert checkpoint.weights.keys() == create_model("hmt_ecgnet").state_dict().keys()  # no auxiliary head
+    save_checkpoint(tmp_path / "copy.pth", checkpoint)
+    copy = load_checkpoint(tmp_path / "copy.pth")
+    assert same(checkpoint.weights, copy.weights)
+    assert copy.training == checkpoint.training and copy.data_sha256 == checkpoint.data_sha256
 
 
 # --------------------------------------------------------------------------- where the best checkpoint goes
@@ -330,14 +328,6 @@ def test_only_matrices_are_decayed():
 # --------------------------------------------------------------------------- checkpoint files
 
 
-def test_a_checkpoint_survives_the_disk(uninterrupted, tmp_path):
-    checkpoint = load_checkpoint(uninterrupted / "multilabel_best.pth")
-    save_checkpoint(tmp_path / "copy.pth", checkpoint)
-    copy = load_checkpoint(tmp_path / "copy.pth")
-    assert same(checkpoint.weights, copy.weights)
-    assert copy.training == checkpoint.training and copy.data_sha256 == checkpoint.data_sha256
-
-
 class Malicious:
     def __reduce__(self):
         return (exec, ("raise SystemExit('executed')",))
@@ -413,12 +403,6 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 
 
 # --------------------------------------------------------------------------- the auxiliary task
-
-
-def test_the_auxiliary_head_does_not_ship(uninterrupted):
-    checkpoint = load_checkpoint(uninterrupted / "multilabel_best.pth")
-    assert checkpoint.training["auxiliary_weight"] == MULTILABEL_RECIPE.auxiliary_weight > 0
-    assert checkpoint.weights.keys() == create_model("hmt_ecgnet").state_dict().keys()
 
 
 @pytest.mark.parametrize("model", sorted(ARCHITECTURES))
