@@ -13,8 +13,10 @@ from matplotlib.text import Text
 from PIL import Image
 
 from config import LEADS, RESEARCH_ONLY, SYNTHETIC_NOTICE
-from ecg.plotting.draw import Span, draw, save
-from ecg.plotting.layout import ARRANGEMENTS, GAINS_MM_MV, SPEEDS_MM_S, Scale, layout, trace_mm
+from ecg.plotting.caliper import measure_rectangle
+from ecg.plotting.draw import draw, save
+from ecg.plotting.interactive import draw_interactive
+from ecg.plotting.layout import ARRANGEMENTS, GAINS_MM_MV, SPEEDS_MM_S, Scale, Span, layout, trace_mm
 from ecg.recording import Recording
 from ecg.synthetic.patients import example_cases
 from ecg.synthetic.simulation import synthesise
@@ -61,6 +63,12 @@ def height_of_ink(image: np.ndarray, x_mm: float, bottom: float, top: float) -> 
     return top - (rows.mean() + 0.5) / 10
 
 
+def shaded_pixels(spans: list[Span], arrangement: str = "3x4") -> np.ndarray:
+    """Where shading changes the drawing of a flat recording."""
+    plain, shaded = (pixels(draw(flat(), arrangement=arrangement, shading=shading)) for shading in ((), spans))
+    return (plain != shaded).any(axis=2)
+
+
 def centres(marked: np.ndarray) -> np.ndarray:
     """The centre of each run of True in a row, in pixels."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], marked.astype(int), [0]])))
@@ -68,7 +76,7 @@ def centres(marked: np.ndarray) -> np.ndarray:
 
 
 def texts(figure: Figure) -> dict[str, list[Text]]:
-    """All words on a page, with their places."""
+    """All texts on a page, with their places."""
     found = {}
     for text in figure.axes[0].texts:
         if text.get_text():
@@ -190,14 +198,14 @@ def test_avr_is_inverted_in_cabrera_order_only(arrangement, row, sign):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "speed", "shown", "words"),
+    ("seconds", "speed", "shown", "time"),
     [(60, 25, 10, "first 10 s of 60 s"), (10, 50, 5, "first 5 s of 10 s"), (10, 12.5, 10, "10 s"), (5, 25, 5, "5 s")],
 )
-def test_what_fits_is_shown_and_the_foot_says_so(seconds, speed, shown, words):
+def test_what_fits_is_shown_and_the_foot_says_so(seconds, speed, shown, time):
     recording = flat(seconds)
     page = layout(recording, Scale(speed))
     assert page.shown_s == max(strip.end_s for strip in page.strips) == shown
-    foot = f"{speed:g} mm/s · 10 mm/mV · no filter · {words}"
+    foot = f"{speed:g} mm/s · 10 mm/mV · no filter · {time}"
     assert foot in texts(draw(recording, Scale(speed)))
 
 
@@ -234,13 +242,9 @@ def test_an_offset_moves_no_trace():
 
 @pytest.mark.parametrize("arrangement", ["3x4", "6x2 Cabrera"])
 def test_shading_lies_on_its_lead_and_milliseconds(arrangement):
-    recording, span = flat(), Span("V2", 6.8, 7.2, 1.0)
-    page = layout(recording, arrangement=arrangement)
-    plain, shaded = (
-        pixels(draw(recording, arrangement=arrangement)),
-        pixels(draw(recording, arrangement=arrangement, shading=[span])),
-    )
-    rows, columns = np.nonzero((plain != shaded).any(axis=2))
+    page = layout(flat(), arrangement=arrangement)
+    changed = shaded_pixels([Span("V2", 6.8, 7.2, 1.0)], arrangement)
+    rows, columns = np.nonzero(changed)
     left, right = columns.min() / 10, (columns.max() + 1) / 10
     bottom, top = 210 - (rows.max() + 1) / 10, 210 - rows.min() / 10
     (strip,) = (strip for strip in page.strips if strip.lead == "V2")
@@ -250,18 +254,15 @@ def test_shading_lies_on_its_lead_and_milliseconds(arrangement):
 
 def test_shading_follows_a_lead_into_the_rhythm_strip_but_not_past_its_own():
     spans = [Span("II", 2, 3, 0.5), Span("V1", 0, 4, 0.5)]  # II ends at 2.5 s and V1 starts at 5 s
-    plain, shaded = pixels(draw(flat())), pixels(draw(flat(), shading=spans))
-    page = layout(flat())
-    changed = (plain != shaded).any(axis=2)
+    page, changed = layout(flat()), shaded_pixels(spans)
     widths = [part(changed, 0, 297, y_mm + 4, y_mm + 4.1)[0].sum() / 250 for y_mm in page.baselines_mm]
     assert widths == pytest.approx([0, 0.5, 0, 1], abs=0.01)
 
 
 def test_a_stronger_span_is_darker_and_one_of_strength_0_unseen():
-    images = [pixels(draw(flat(), shading=[Span("V1", 5, 7, k)])) for k in (0, 0.3, 1)]
-    assert (images[0] == pixels(draw(flat()))).all()
-    unseen, faint, strong = (image[..., 0].sum() for image in images)  # blue takes red away
-    assert strong < faint < unseen
+    assert not shaded_pixels([Span("V1", 5, 7, 0)]).any()
+    strong, faint, plain = (pixels(draw(flat(), shading=[Span("V1", 5, 7, k)]))[..., 0].sum() for k in (1, 0.3, 0))
+    assert strong < faint < plain  # blue takes red away
 
 
 def test_tall_waves_cross_their_neighbours_but_never_leave_the_grid():
@@ -285,11 +286,11 @@ def test_a_tall_first_and_a_deep_last_row_are_not_cut(arrangement):
     assert page.grid.y_mm < heights.min() and heights.max() < page.grid.y_mm + page.grid.height_mm
 
 
-# -- Words ------------------------------------------------------------------------------------------------------------
+# -- Texts ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)
-def test_words_never_overlap_nor_leave_the_page(arrangement):
+def test_texts_never_overlap_nor_leave_the_page(arrangement):
     recording, _ = synthesise(example_cases()["CD"], 100, np.random.default_rng(1))
     caption = "cost $5_000^ and a name far too long for one line " * 8
     figure = draw(
@@ -303,7 +304,7 @@ def test_words_never_overlap_nor_leave_the_page(arrangement):
         assert not any(box.overlaps(other) for other in boxes[:number])
 
 
-# -- Manners ----------------------------------------------------------------------------------------------------------
+# -- Limits -----------------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=30, deadline=None)
@@ -336,22 +337,8 @@ def test_a_smaller_page_keeps_the_scale():
     assert draw(flat(), size_mm=(297, 130)).get_size_inches() * 25.4 == pytest.approx([297, 130])
 
 
-def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "ecg.png"
-    path.write_text("old")
-
-    def full_disk(self, name, **options):
-        name.write_text("half")
-        raise OSError("no space left")
-
-    monkeypatch.setattr(Figure, "savefig", full_disk)
-    with pytest.raises(OSError, match="no space"):
-        save(draw(flat()), path)
-    assert path.read_text() == "old" and [file.name for file in tmp_path.iterdir()] == ["ecg.png"]
-
-
 @pytest.mark.parametrize(
-    ("mistake", "words"),
+    ("mistake", "message"),
     [
         (lambda: Scale(30), "paper speed"),
         (lambda: Scale(25, 7), "gain"),
@@ -364,6 +351,49 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
         (lambda: save(draw(flat()), "ecg.gif"), "saved as"),
     ],
 )
-def test_mistakes_are_explained(mistake, words):
-    with pytest.raises(ValueError, match=words):
+def test_mistakes_are_explained(mistake, message):
+    with pytest.raises(ValueError, match=message):
         mistake()
+
+
+# -- Interactive paper and caliper ------------------------------------------------------------------------------------
+
+
+@given(st.floats(1, 5000), st.floats(0, 10), st.sampled_from(SPEEDS_MM_S), st.sampled_from(GAINS_MM_MV))
+def test_the_caliper_measures_what_the_paper_shows(milliseconds, millivolts, speed, gain):
+    page = layout(flat(rate=100), Scale(speed, gain))
+    strip = page.strips[0]
+    rectangle = {
+        "x": [page.x_mm(strip, strip.start_s + milliseconds / 1000), page.x_mm(strip, strip.start_s)],
+        "y": [page.y_mm(strip, 0.0), page.y_mm(strip, millivolts)],
+    }
+    caliper = measure_rectangle(page.scale, rectangle)
+    assert caliper.milliseconds == pytest.approx(milliseconds, rel=1e-6)
+    assert caliper.millivolts == pytest.approx(millivolts, abs=1e-9)
+    assert caliper.beats_per_minute == pytest.approx(60_000 / milliseconds, rel=1e-6)
+    assert measure_rectangle(page.scale, {"x": [5, 5], "y": [0, 1]}).beats_per_minute is None
+
+
+def test_pointing_at_a_trace_shows_the_recordings_own_numbers():
+    recording, _ = synthesise(example_cases()["MI"], RATE, np.random.default_rng(1))
+    page = layout(recording, arrangement="3x4 Cabrera")
+    figure = draw_interactive(recording, page, [Span("V2", 5.0, 5.2, 0.6)])
+    for strip, trace in zip(page.strips, figure.data, strict=False):
+        number = len(trace.x) // 2
+        milliseconds, millivolts = trace.customdata[number]
+        sample = round(milliseconds / 1000 * RATE)
+        assert millivolts == pytest.approx(recording.signal[LEADS.index(strip.lead), sample], abs=1e-4)
+        assert trace.x[number] == pytest.approx(page.x_mm(strip, milliseconds / 1000), abs=1e-3)
+        assert trace.y[number] == pytest.approx(page.y_mm(strip, millivolts), abs=1e-3)
+    assert figure.layout.yaxis.scaleanchor == "x" and figure.layout.yaxis.scaleratio == 1
+    assert {axis.minor.dtick for axis in (figure.layout.xaxis, figure.layout.yaxis)} == {1}
+    (band,) = figure.layout.shapes
+    assert band.x1 - band.x0 == pytest.approx(0.2 * 25)
+
+
+def test_a_missing_lead_has_a_name_but_no_interactive_trace():
+    recording = flat()
+    recording.present[LEADS.index("V3")] = False
+    figure = draw_interactive(recording, layout(recording, arrangement="12x1"))
+    assert "V3" not in [trace.name for trace in figure.data]
+    assert "<b>V3</b> not recorded" in [note.text for note in figure.layout.annotations]
