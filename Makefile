@@ -12,6 +12,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 # threads that wait without spinning do not starve whatever else runs on the machine
 export OMP_WAIT_POLICY := passive
+# one process a core, each test file in one of them, one thread each: as many threads as cores
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+test test-fast: export OMP_NUM_THREADS := 1
 
 .PHONY: demo train test test-fast lint report report-check
 
@@ -51,10 +54,10 @@ lint: .venv/ready-dev
 	$(BIN)/lint-imports --no-logo --no-cache
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-fast: .venv/ready-dev
-	$(BIN)/python -m pytest -m unit
+	$(BIN)/python -m pytest -m unit $(PARALLEL)
 
 report: .venv/ready-dev
 	$(BIN)/python -m tools.update_docs
