@@ -85,14 +85,6 @@ def test_the_mark_of_a_missing_sample_is_a_gap():
     np.testing.assert_allclose(recording.signal[:6], TRUTH_MV[:6], atol=1e-6)
 
 
-def test_a_header_without_gains_is_refused(tmp_path):
-    refused({"r.hea": b"r 1 500 5000\nr.dat 16\n", "r.dat": bytes(10000)}, "no gain above zero")
-    broken = tmp_path / "r.hea"
-    broken.write_bytes(b"r 1 500 5000\nr.dat 16 1e/mV 16 0 0 0 0 I\n")
-    with pytest.raises(RecordingError, match="damaged"):
-        read_recording(broken)
-
-
 def test_a_pair_may_be_an_archive_or_a_header_beside_its_signals(tmp_path):
     record = wfdb_record()
     assert_is_truth(read_uploaded(zipped({f"folder/{name}": content for name, content in record.items()})), 1e-6)
@@ -151,14 +143,19 @@ def test_a_header_that_is_unsafe_or_lies_is_refused(old, new, message):
     refused(dict(record) | {"truth.hea": header.replace(old, new).encode()}, message)
 
 
-def test_a_header_beside_other_files_reads_none_of_them(tmp_path):
+def test_a_header_on_disk_is_checked_before_any_file_it_names_is_read(tmp_path):
     outside = tmp_path / "secret.dat"
     outside.write_bytes(wfdb_record()["truth.dat"])
     folder = tmp_path / "upload"
     folder.mkdir()
-    for name in ("../secret.dat", str(outside), "..\\secret.dat"):
-        (folder / "truth.hea").write_bytes(wfdb_record()["truth.hea"].replace(b"truth.dat", name.encode()))
-        with pytest.raises(RecordingError, match="only plain names"):
+    for old, new, message in (
+        ("truth.dat", "../secret.dat", "only plain names"),
+        ("truth.dat", str(outside), "only plain names"),
+        ("truth.dat", "..\\secret.dat", "only plain names"),
+        ("1000(0)", "1e", "damaged"),
+    ):
+        (folder / "truth.hea").write_bytes(wfdb_record()["truth.hea"].replace(old.encode(), new.encode()))
+        with pytest.raises(RecordingError, match=message):
             read_recording(folder / "truth.hea")
 
 
@@ -169,14 +166,17 @@ def test_a_signal_file_cannot_take_the_place_of_the_checked_header():
         assert_is_truth(read_uploaded({"truth.hea": header, name: record["truth.dat"]}), 1e-6)
 
 
-def test_records_of_segments_and_several_records_are_refused():
-    refused({"r.hea": b"r/2 12 500 5000\nr1 2500\nr2 2500\n"}, "several segments")
-    record = wfdb_record()
-    refused(dict(record) | {"copy.hea": record["truth.hea"]}, "one recording at a time")
-
-
-def test_a_signal_file_alone_asks_for_its_header():
-    refused({"truth.dat": wfdb_record()["truth.dat"]}, "needs its .hea")
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"r.hea": b"r/2 12 500 5000\nr1 2500\nr2 2500\n"}, "several segments"),
+        ({"r.hea": b"r 1 500 5000\nr.dat 16\n", "r.dat": bytes(10000)}, "no gain above zero"),
+        (wfdb_record() | {"copy.hea": wfdb_record()["truth.hea"]}, "one recording at a time"),
+        ({"truth.dat": wfdb_record()["truth.dat"]}, "needs its .hea"),
+    ],
+)
+def test_files_that_are_no_single_record_are_refused(files, message):
+    refused(files, message)
 
 
 @pytest.mark.parametrize("code", ["16", "24"])
