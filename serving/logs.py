@@ -38,6 +38,7 @@ LOGGING = {
     },
     "loggers": {
         "ecg_api": {"handlers": ["stdout"], "level": "INFO", "propagate": False},
+        "ecg": {"handlers": ["stdout"], "level": "INFO"},  # files that a library could not read
         "uvicorn": {"handlers": ["stdout"], "level": "INFO", "propagate": False},
         "uvicorn.access": {"handlers": [], "level": "WARNING", "propagate": False},  # replaced by our line a request
         "asgi_correlation_id": {"level": "ERROR"},  # it warns of every request id it replaces

@@ -27,7 +27,7 @@ def library_errors_refused(library: str) -> Iterator[None]:
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         # not the message: it may quote the file, and with it a patient's name
-        _log.warning(
+        _log.info(
             "%s refused a file: %s at %s:%s", library, type(error).__name__, Path(frame.filename).name, frame.lineno
         )
         raise RecordingError(f"{DAMAGED}: {printable(error, 200)}") from error

@@ -126,7 +126,7 @@ def test_errors_of_libraries_are_refused_and_logged_without_what_the_file_says(m
         raise KeyError("Jane Doe")
 
     monkeypatch.setattr(aecg_muse_scp.HL7aECGParser, "parse", fail)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO, logger="ecg"):
         refused(upload("biosig_aecg.xml"), "not a readable")
     assert "ecgdatakit" in caplog.text and "KeyError" in caplog.text and "test_readers_uploads.py" in caplog.text
     assert "Jane Doe" not in caplog.text
