@@ -1,9 +1,12 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
+import pytest
 import torch
 
-from config import LEADS, MULTILABEL_RECIPE, TINY
+from config import LEADS, MULTILABEL_RECIPE, PROJECT, TINY
 from files import sha256
 from models import create_model
 from models.checkpoint import load_checkpoint
@@ -23,8 +26,14 @@ def test_a_missing_lead_tells_nothing():
         assert not torch.allclose(network(x), network(other))
 
 
-def test_two_limb_leads_are_judged_with_all_six_they_determine():
+def test_two_limb_leads_are_evaluated_with_all_six_they_determine():
     assert set(LEAD_SETS["I, II"]) == set(LEADS[:6]) and LEAD_SETS["twelve leads"] == LEADS
+
+
+@pytest.mark.parametrize("how", [["tools/eval_leads.py"], ["-m", "tools.eval_leads"]], ids=["as a file", "as a module"])
+def test_it_runs_from_the_repository_root(how):
+    ran = subprocess.run([sys.executable, *how, "--help"], cwd=PROJECT, capture_output=True, text=True)
+    assert ran.returncode == 0 and "--split" in ran.stdout, ran.stderr
 
 
 def test_lead_sets_are_written_with_what_they_were_measured_on(trained, demo_data):
