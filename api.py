@@ -57,7 +57,7 @@ async def lifespan(app: FastAPI):
 
 
 def is_first_process() -> bool:
-    """Whether no sibling may be ready yet: a later worker that opened unloaded would answer 503 in a ready one's place.
+    """Whether no sibling may be ready yet: a later worker that opened unloaded would reply 503 in a ready one's place.
 
     multiprocessing numbers a parent's children from 1, and a worker that replaces another gets a new number.
     """

@@ -22,47 +22,47 @@ from tests.support.server import JSON, assert_problem, client_with, prediction_o
 # --------------------------------------------------------------------------- predictions
 
 
-def test_an_answer_is_the_diagnosers_own(client, artifacts, ecg):
-    answer = client.post("/predict", json=ecg).json()
+def test_a_prediction_is_the_diagnosers_own(client, artifacts, ecg):
+    response = client.post("/predict", json=ecg).json()
     expected = Diagnoser.load(artifacts).diagnose(from_leads(ecg["leads"], 100, "mV"))
-    assert answer["probabilities"] == expected.probabilities
-    assert answer["thresholds"] == expected.thresholds
-    assert answer["predicted_classes"] == list(expected.predicted_classes)
+    assert response["probabilities"] == expected.probabilities
+    assert response["thresholds"] == expected.thresholds
+    assert response["predicted_classes"] == list(expected.predicted_classes)
     for task in ("mi_vs_norm", "norm_vs_abnormal"):
-        assert answer[task] == vars(getattr(expected, task))
-    assert answer["uncertain"] == bool(answer["uncertain_because"]) == expected.uncertain
-    assert answer["quality"]["severity"] == expected.quality.severity
-    assert answer["model"] == expected.model
-    assert answer["intervals"] is None and answer["disclaimer"] == RESEARCH_ONLY
+        assert response[task] == vars(getattr(expected, task))
+    assert response["uncertain"] == bool(response["uncertain_because"]) == expected.uncertain
+    assert response["quality"]["severity"] == expected.quality.severity
+    assert response["model"] == expected.model
+    assert response["intervals"] is None and response["disclaimer"] == RESEARCH_ONLY
 
 
-def test_units_and_order_and_derived_leads_change_no_answer(client, ecg):
+def test_units_and_order_and_derived_leads_change_no_prediction(client, ecg):
     expected = prediction_of(client.post("/predict", json=ecg))["probabilities"]
     microvolts = {name: [1000 * value for value in samples] for name, samples in ecg["leads"].items()}
     reversed_leads = dict(reversed(microvolts.items()))
     for lead in ("III", "aVR", "aVL", "aVF"):
         del reversed_leads[lead]
-    answer = prediction_of(client.post("/predict", json={**ecg, "units": "uV", "leads": reversed_leads}))
-    assert answer["probabilities"] == pytest.approx(expected, abs=2e-3)  # the leads sent were rounded
-    assert any("derived" in warning for warning in answer["warnings"])
+    response = prediction_of(client.post("/predict", json={**ecg, "units": "uV", "leads": reversed_leads}))
+    assert response["probabilities"] == pytest.approx(expected, abs=2e-3)  # the leads sent were rounded
+    assert any("derived" in warning for warning in response["warnings"])
 
 
 @pytest.mark.parametrize("names", [("normal.hea", "normal.dat"), ("left_hypertrophy.dat", "left_hypertrophy.hea")])
 def test_a_wfdb_upload_is_read_like_the_file(client, artifacts, names):
-    answer = client.post(
+    response = client.post(
         "/predict/file", files=[("files", (n, (artifacts / "examples" / n).read_bytes())) for n in names]
     )
     header = next(name for name in names if name.endswith(".hea"))
     expected = Diagnoser.load(artifacts).diagnose(read_recording(artifacts / "examples" / header))
-    assert answer.json()["probabilities"] == expected.probabilities
+    assert response.json()["probabilities"] == expected.probabilities
 
 
 def test_a_file_that_does_not_say_takes_rate_and_units_from_the_query(client, ecg):
     rows = zip(*ecg["leads"].values(), strict=True)
     table = "\n".join([",".join(LEADS), *(",".join(map(str, row)) for row in rows)]).encode()
     upload = {"files": ("ecg.csv", table)}
-    answer = client.post("/predict/file?sampling_rate=100&units=mV", files=upload)
-    assert prediction_of(answer)["probabilities"] == prediction_of(client.post("/predict", json=ecg))["probabilities"]
+    response = client.post("/predict/file?sampling_rate=100&units=mV", files=upload)
+    assert prediction_of(response)["probabilities"] == prediction_of(client.post("/predict", json=ecg))["probabilities"]
     assert_problem(client.post("/predict/file", files=upload), 422, "rate")
 
 
@@ -73,7 +73,7 @@ def test_intervals_come_when_asked_for(client, ecg):
     assert {name for name, value in values.items() if value is None} == set(found["reasons"])
 
 
-def test_a_batch_has_one_answer_or_one_problem_each_in_order(client, ecg):
+def test_a_batch_has_one_prediction_or_one_problem_each_in_order(client, ecg):
     short = {**ecg, "leads": {name: samples[:300] for name, samples in ecg["leads"].items()}}
     louder = {**ecg, "leads": {name: [2 * value for value in samples] for name, samples in ecg["leads"].items()}}
     given = [ecg, short, {"nonsense": 1}, 7, louder, None]
@@ -98,7 +98,7 @@ def test_the_model_tells_what_it_is(client, artifacts):
     assert facts["input"]["leads"] == list(LEADS)
     assert facts["files"]["multilabel_best.onnx"] == sha256(artifacts / "multilabel_best.onnx")
     assert facts["networks"]["multilabel"]["trained_on_synthetic_data"]
-    assert list(facts["metrics"]) == ["multilabel_val"], "figures of another checkpoint are none of this one's"
+    assert list(facts["metrics"]) == ["multilabel_val"], "metrics of another checkpoint are not shown"
 
 
 # --------------------------------------------------------------------------- refusals
@@ -245,7 +245,7 @@ def test_a_bug_is_a_logged_500_without_the_ecg(artifacts, ecg, capsys, monkeypat
     assert "Jane" not in json.dumps(lines)
 
 
-def test_the_api_key_guards_answers_and_nothing_else(artifacts, ecg):
+def test_the_api_key_guards_predictions_and_nothing_else(artifacts, ecg):
     with client_with(artifacts, api_key=SecretStr("sésame")) as client:
         for path in ("/predict", "/predict/file", "/predict/batch"):
             assert_problem(client.post(path, json=ecg), 401, "X-API-Key")
@@ -323,8 +323,8 @@ def test_the_examples_work_when_pasted(client):
     paths = client.get("/openapi.json").json()["paths"]
     for path in ("/predict", "/predict/batch"):
         example = paths[path]["post"]["requestBody"]["content"]["application/json"]["example"]
-        answer = client.post(path, json=example).json()
-        assert "probabilities" in (answer if path == "/predict" else answer["results"][0])
+        response = client.post(path, json=example).json()
+        assert "probabilities" in (response if path == "/predict" else response["results"][0])
 
 
 PATHS = (
@@ -356,7 +356,7 @@ def test_the_document_describes_every_path(document):
     + [(*path, GenerationMode.NEGATIVE) for path in PATHS if path[0] == "POST"],  # the others take nothing
 )
 def test_the_server_does_what_its_document_says(document, method, path, mode):
-    # well-formed numbers need not be an ECG, and a batch answers each of its recordings for itself
+    # well-formed numbers need not be an ECG, and a batch has a result for each recording
     left_out = [positive_data_acceptance] + [negative_data_rejection] * (path == "/predict/batch")
 
     @settings(max_examples=15, suppress_health_check=list(HealthCheck))
