@@ -51,7 +51,7 @@ class ResultsTable:
             require_same_settings(self.journal_path, header["settings"], settings)
         if replaces:
             in_table = []
-        for made_with in {row["settings"]: row for row in in_table}:
+        for made_with in {str(row["settings"] or "") for row in in_table}:
             require_same_settings(self.path, parse_settings(made_with), settings)
         rows = {row["file"]: row for row in [*in_table, *in_journal]}
         self.rows = {file: row for file, row in rows.items() if not row["error"]}
