@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from config import SAMPLING_RATE, SUPERCLASSES
+from evaluation.releases import comparison_of_checkpoint, metrics_of_checkpoint, read_releases
 from evaluation.tables import METRIC_COLUMNS, difference_cell, metric_cell
 from ui.cached import artifacts
 
@@ -78,28 +79,26 @@ def split_title(content: dict) -> str:
 
 
 def read_metrics(directory: Path, task: str) -> list[dict]:
-    """A task's metrics for the checkpoint in use: on the test set and the validation set, as far as they are there."""
-    checkpoint = checkpoint_in_use(directory, task)
-    released = directory.glob(f"test_results/*/{task}_metrics_test.json")
-    contents = [content for content in map(read_json, sorted(released)) if content["checkpoint_sha256"] == checkpoint]
-    paths = [directory / f"{task}_metrics_{split}.json" for split in ("test", "val")]
-    return contents + [read_json(path) for path in paths if path.is_file()]
+    """A task's metrics on the test set and the validation set; released ones of the checkpoint in use only."""
+    released = metrics_of_checkpoint(read_releases(directory), task, checkpoint_in_use(directory, task))
+    return [released] * bool(released) + read_splits(directory, f"{task}_metrics")
 
 
 def read_comparisons(directory: Path) -> list[dict]:
-    """The network in use beside the baselines, on the test set and the validation set."""
-    checkpoint = checkpoint_in_use(directory, "multilabel")
-    released = directory.glob("test_results/*/comparison_test.json")
-    contents = [read_json(path) for path in sorted(released)]
-    contents = [content for content in contents if content["networks"][0]["checkpoint_sha256"] == checkpoint]
-    paths = [directory / f"comparison_{split}.json" for split in ("test", "val")]
-    return contents + [read_json(path) for path in paths if path.is_file()]
+    """As `read_metrics`, of the network in use beside the baselines."""
+    released = comparison_of_checkpoint(read_releases(directory), checkpoint_in_use(directory, "multilabel"))
+    return [released] * bool(released) + read_splits(directory, "comparison")
 
 
-def checkpoint_in_use(directory: Path, task: str) -> str | None:
-    """SHA-256 of the checkpoint that decides a task, from its thresholds; None without them."""
+def read_splits(directory: Path, stem: str) -> list[dict]:
+    paths = [directory / f"{stem}_{split}.json" for split in ("test", "val")]
+    return [read_json(path) for path in paths if path.is_file()]
+
+
+def checkpoint_in_use(directory: Path, task: str) -> str:
+    """SHA-256 of the checkpoint that decides a task, from its thresholds; empty without them."""
     path = directory / f"{task}_thresholds.json"
-    return read_json(path)["checkpoint_sha256"] if path.is_file() else None
+    return read_json(path)["checkpoint_sha256"] if path.is_file() else ""
 
 
 def read_json(path: Path) -> dict:

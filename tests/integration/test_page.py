@@ -205,23 +205,18 @@ def test_the_generated_set_stands_in_for_ptb_xl(demo_data, tmp_path, monkeypatch
 
 def test_test_results_are_shown_for_the_checkpoint_in_use_only(tmp_path):
     assert read_metrics(tmp_path, "multilabel") == read_comparisons(tmp_path) == []
-    metrics = {"fold": 10, "split": "test", "release": 1, "checkpoint_sha256": "aa"}
-    comparison = {"fold": 10, "split": "test", "release": 1, "networks": [{"checkpoint_sha256": "aa"}]}
-    files = {
-        "multilabel_thresholds.json": {"checkpoint_sha256": "aa"},
-        "multilabel_metrics_val.json": {"fold": 9, "split": "val"},
-        "test_results/release1/multilabel_metrics_test.json": metrics,
-        "test_results/release1/comparison_test.json": comparison,
-        "test_results/release2/multilabel_metrics_test.json": {**metrics, "release": 2, "checkpoint_sha256": "bb"},
-        "test_results/release2/comparison_test.json": {**comparison, "networks": [{"checkpoint_sha256": "bb"}]},
-    }
-    (tmp_path / "test_results" / "release1").mkdir(parents=True)
-    (tmp_path / "test_results" / "release2").mkdir()
-    for name, content in files.items():
-        (tmp_path / name).write_text(json.dumps(content))
+    (tmp_path / "multilabel_metrics_val.json").write_text('{"fold": 9, "split": "val"}')
+    (tmp_path / "multilabel_thresholds.json").write_text('{"checkpoint_sha256": "of release 1"}')
+    for release in (1, 2):
+        checkpoint = {"checkpoint_sha256": f"of release {release}"}
+        facts = {"fold": 10, "split": "test", "release": release, "source": "external"}
+        directory = tmp_path / "test_results" / f"release{release}"
+        directory.mkdir(parents=True)
+        (directory / "multilabel_metrics_test.json").write_text(json.dumps(facts | checkpoint))
+        (directory / "comparison_test.json").write_text(json.dumps(facts | {"networks": [checkpoint]}))
     titles = [split_title(content) for content in read_metrics(tmp_path, "multilabel")]
     assert titles == ["Test set (fold 10), release 1", "Validation set (fold 9)"]
-    assert read_comparisons(tmp_path) == [comparison]
+    assert [content["release"] for content in read_comparisons(tmp_path)] == [1]
 
 
 def test_a_table_shows_every_class_with_its_interval():
