@@ -34,6 +34,7 @@ class Index:
 
     @property
     def folds(self) -> np.ndarray:
+        """``(n,)`` PTB-XL's stratified fold of each recording, 1 to 10."""
         return self.table["strat_fold"].to_numpy()
 
     @cached_property

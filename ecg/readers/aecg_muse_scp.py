@@ -17,7 +17,7 @@ from ecgdatakit.parsing.parsers.scp_ecg import SCPECGParser
 
 from ecg.leads import lead_name
 from ecg.readers.channels import MAX_SIGNALS, Channels, check_extent
-from ecg.readers.damage import DAMAGED, library_errors_refused
+from ecg.readers.damage import DAMAGED, TEMPORARY_PREFIX, library_errors_refused
 from ecg.recording import RecordingError, printable
 from ecg.warnings_lock import caught_warnings
 
@@ -78,15 +78,11 @@ def _read_xml(parser: Parser, content: bytes) -> Channels:
 
 def _parse(parser: Parser, content: bytes) -> tuple[ECGRecord, tuple[str, ...]]:
     """The parsed record and what the parser warned of."""
-    with tempfile.TemporaryDirectory(prefix="ecg-") as folder, caught_warnings() as caught:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX) as folder, caught_warnings() as caught:
         path = Path(folder, "recording")
         path.write_bytes(content)
-        try:
-            with library_errors_refused("ecgdatakit"):
-                record = parser.parse(path)
-        except RecordingError as error:
-            message = str(error.__cause__).replace(str(path), "the file")
-            raise RecordingError(f"not a readable {parser.FORMAT_NAME} file: {printable(message, 200)}") from error
+        with library_errors_refused("ecgdatakit", f"not a readable {parser.FORMAT_NAME} file"):
+            record = parser.parse(path)
     return record, tuple(printable(warning.message, 200) for warning in caught)
 
 

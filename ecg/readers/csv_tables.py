@@ -111,24 +111,19 @@ def _numbers(body: str, delimiter: str, columns: list[int], width: int) -> dict[
     rows = max(body.count("\n"), body.count("\r"))
     if rows * len(columns) > MAX_VALUES:
         raise RecordingError(f"{rows} rows are too many; at most {MAX_VALUES} numbers are read")
-    try:
-        with library_errors_refused("pandas"):
-            table = pd.read_csv(
-                io.StringIO(body),
-                sep=delimiter,
-                header=None,
-                names=range(width),
-                usecols=columns,
-                index_col=False,
-                dtype=np.float64,
-                decimal="," if delimiter == ";" and "." not in body[:MAX_HEADER_CHARACTERS] else ".",
-                comment="#",
-                skip_blank_lines=True,
-            )
-    except RecordingError as error:
-        raise RecordingError(
-            f"the table has something else than numbers in the lead columns: {printable(error.__cause__, 200)}"
-        ) from error
+    with library_errors_refused("pandas", "the table has something else than numbers in the lead columns"):
+        table = pd.read_csv(
+            io.StringIO(body),
+            sep=delimiter,
+            header=None,
+            names=range(width),
+            usecols=columns,
+            index_col=False,
+            dtype=np.float64,
+            decimal="," if delimiter == ";" and "." not in body[:MAX_HEADER_CHARACTERS] else ".",
+            comment="#",
+            skip_blank_lines=True,
+        )
     return {column: table[column].to_numpy() for column in columns}
 
 

@@ -1,6 +1,7 @@
 """Damaged files: what the parsing libraries raise on them, and header fields that are no numbers."""
 
 import logging
+import re
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,16 +10,19 @@ from pathlib import Path
 from ecg.recording import RecordingError, printable
 
 DAMAGED = "the file is damaged or against its format"
+TEMPORARY_PREFIX = "ecg-"  # of the private folders for libraries that read paths only
 
+_TEMPORARY_PATH = re.compile(rf"\S*[/\\]{TEMPORARY_PREFIX}\w+[/\\][\w.]+")
 _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def library_errors_refused(library: str) -> Iterator[None]:
+def library_errors_refused(library: str, sentence: str = DAMAGED) -> Iterator[None]:
     """Turn whatever a library raises on broken bytes into a RecordingError, and log it.
 
     A parser may raise almost anything on a broken file. Only calls into the library belong inside, so that mistakes of
     this project come to light as what they are. MemoryError passes too: it is the server's trouble, not the file's.
+    sentence: what the refusal says before the library's own message.
     """
     try:
         yield
@@ -30,7 +34,8 @@ def library_errors_refused(library: str) -> Iterator[None]:
         _log.info(
             "%s refused a file: %s at %s:%s", library, type(error).__name__, Path(frame.filename).name, frame.lineno
         )
-        raise RecordingError(f"{DAMAGED}: {printable(error, 200)}") from error
+        message = _TEMPORARY_PATH.sub("the file", str(error))
+        raise RecordingError(f"{sentence}: {printable(message, 200)}") from error
 
 
 def header_number(value: object, kind: Callable[[object], float], what: str) -> float:

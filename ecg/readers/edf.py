@@ -13,7 +13,7 @@ import pyedflib
 
 from ecg.leads import lead_name
 from ecg.readers.channels import MAX_SIGNALS, Channels, check_extent
-from ecg.readers.damage import header_number, library_errors_refused
+from ecg.readers.damage import TEMPORARY_PREFIX, header_number, library_errors_refused
 from ecg.recording import RecordingError, printable
 
 FIXED_BYTES = 256
@@ -83,7 +83,7 @@ def _fields(content: bytes, column: tuple[int, int], count: int) -> list[str]:
 
 def _physical(content: bytes, signals: list[int]) -> list[np.ndarray]:
     """The signals of these numbers in their declared units."""
-    with tempfile.TemporaryDirectory(prefix="ecg-") as folder:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX) as folder:
         path = Path(folder, "recording.edf")
         path.write_bytes(content)
         with (

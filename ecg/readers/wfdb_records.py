@@ -15,7 +15,7 @@ import wfdb
 from wfdb.io.header import parse_header_content, rx_record, rx_signal
 
 from ecg.readers.channels import MAX_SIGNALS, Channels, check_extent
-from ecg.readers.damage import header_number, library_errors_refused
+from ecg.readers.damage import TEMPORARY_PREFIX, header_number, library_errors_refused
 from ecg.recording import RecordingError, printable
 
 MAX_HEADER_BYTES = 65536
@@ -107,7 +107,7 @@ def _by_wfdb(
     lines: list[str], names: list[str], signals: list[dict[str, str]], files: dict[str, bytes]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Counts and physical values ``(samples, signals)`` of signal files in any other format."""
-    with tempfile.TemporaryDirectory(prefix="ecg-") as folder:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX) as folder:
         # under names of our own, so that no signal file can take the place of the checked header
         header = ["record " + lines[0].split(maxsplit=1)[1]]
         for signal, line in zip(signals, lines[1:], strict=True):

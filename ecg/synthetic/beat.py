@@ -109,6 +109,7 @@ def template(beat: Beat) -> np.ndarray:
 
 
 def template_slice(start_ms: float, end_ms: float) -> slice:
+    """Which samples of a template lie in a time span, ms from QRS onset."""
     return slice(*np.searchsorted(TEMPLATE_MS, [start_ms, end_ms]))
 
 

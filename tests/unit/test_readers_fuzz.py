@@ -3,6 +3,7 @@
 import io
 import random
 import re
+import tempfile
 from functools import cache
 
 import numpy as np
@@ -25,7 +26,7 @@ def outcome(files: dict[str, bytes], **arguments) -> Recording | None:
         recording = read_uploaded(files, **arguments)
     except RecordingError as error:
         assert 0 < len(str(error)) < 2000
-        assert str(error).isprintable()
+        assert str(error).isprintable() and tempfile.gettempdir() not in str(error)
         return None
     assert recording.signal.dtype == np.float32
     assert np.isfinite(recording.signal).all()
