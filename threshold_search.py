@@ -104,10 +104,10 @@ def print_fit(decisions: Decisions, facts: dict) -> None:
 
 def next_command(arguments) -> str:
     script = "eval_multilabel.py" if arguments.task == "multilabel" else f"eval_binary.py --task {arguments.task}"
-    words = [f"python {script} --out {arguments.out}"]
+    parts = [f"python {script} --out {arguments.out}"]
     flags = ("checkpoint", "multilabel", "data")
-    words += [f"--{name} {value}" for name in flags if (value := getattr(arguments, name))]
-    return " ".join(words)
+    parts += [f"--{name} {value}" for name in flags if (value := getattr(arguments, name))]
+    return " ".join(parts)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -44,9 +44,9 @@ def test_lead_sets_are_written_with_what_they_were_measured_on(trained, demo_dat
     assert content["checkpoint_sha256"] == sha256(out / "multilabel_best.pth")
     assert content["data_sha256"] == metrics["data_sha256"] and content["synthetic"]
     assert list(content["lead_sets"]) == list(LEAD_SETS)
-    for figure in ("auroc", "auprc"):
-        twelve = content["lead_sets"]["twelve leads"][figure]
-        np.testing.assert_allclose(twelve["value"], metrics["macro"][figure]["value"], atol=1e-4)
+    for metric in ("auroc", "auprc"):
+        twelve = content["lead_sets"]["twelve leads"][metric]
+        np.testing.assert_allclose(twelve["value"], metrics["macro"][metric]["value"], atol=1e-4)
         assert twelve["ci95"][0] <= twelve["value"] <= twelve["ci95"][1]
 
 

@@ -67,18 +67,18 @@ def simulated(n=600, seed=0):
     return p, (rng.random((n, 2)) < p).astype(float), rng.integers(0, n // 2, n)
 
 
-def test_intervals_hold_their_figure_and_macro_is_the_mean():
+def test_intervals_hold_their_metric_and_macro_is_the_mean():
     p, t, patients = simulated()
-    figures = metrics_with_intervals(p, p, p >= 0.5, t, CLASSES, patients, draws=300)
-    for group in figures.values():
-        for key, figure in group.items():
-            low, high = figure["ci95"]
-            assert low <= figure["value"] <= high, key
+    metrics = metrics_with_intervals(p, p, p >= 0.5, t, CLASSES, patients, draws=300)
+    for group in metrics.values():
+        for key, metric in group.items():
+            low, high = metric["ci95"]
+            assert low <= metric["value"] <= high, key
     for key in ("auroc", "f1", "ece"):
-        mean = np.mean([figures[name][key]["value"] for name in CLASSES])
-        assert figures["macro"][key]["value"] == pytest.approx(mean, abs=2e-5)
-    assert figures["macro"]["exact_match"]["value"] == pytest.approx(((p >= 0.5) == t).all(1).mean(), abs=1e-5)
-    assert figures["macro"]["hamming_loss"]["value"] == pytest.approx(((p >= 0.5) != t).mean(), abs=1e-5)
+        mean = np.mean([metrics[name][key]["value"] for name in CLASSES])
+        assert metrics["macro"][key]["value"] == pytest.approx(mean, abs=2e-5)
+    assert metrics["macro"]["exact_match"]["value"] == pytest.approx(((p >= 0.5) == t).all(1).mean(), abs=1e-5)
+    assert metrics["macro"]["hamming_loss"]["value"] == pytest.approx(((p >= 0.5) != t).mean(), abs=1e-5)
 
 
 def test_the_interval_widens_when_patients_repeat():
