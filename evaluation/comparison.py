@@ -61,7 +61,7 @@ def choose_score(candidates: dict[str, SplitPredictions]) -> tuple[str, dict]:
     it runs anyway; the binary one must have a better AUROC by the paired bootstrap (95 % interval above 0).
     """
     if len(candidates) == 1:
-        return next(iter(candidates)), {}
+        return next(iter(candidates)), {"rule": "the only network at hand"}
     recordings = candidates["binary"].recordings
     weights = value_and_replicate_weights(recordings.patient_ids)
     binary, multilabel = (

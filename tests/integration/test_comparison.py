@@ -10,6 +10,7 @@ import torch
 import eval_multilabel
 from config import DEFAULT_OUT, MULTILABEL_RECIPE
 from dataset import PTBXLDataset
+from ecg.quality import SEVERITIES
 from evaluation.comparison import multiply_accumulates
 from models import count_parameters, create_model
 from models.checkpoint import load_checkpoint
@@ -68,7 +69,8 @@ def test_the_comparison_holds_what_was_promised(compared):
         for row in content["networks"]:
             assert row["parameters"] == count_parameters(create_model(row["model"]))
             assert row["cpu_ms"] > 0 and row["multiply_accumulates"] > 1e6
-            assert (compared / "predictions" / f"{row['name']}_multilabel_{split}.npz").is_file()
+            with np.load(compared / "predictions" / f"{row['name']}_multilabel_{split}.npz") as arrays:
+                assert set(arrays["quality"]) <= set(SEVERITIES)
         for row in content["networks"][1:]:
             difference = row["difference"]["auroc"]
             expected = row["auroc"]["value"] - content["networks"][0]["auroc"]["value"]
