@@ -21,8 +21,8 @@ INTRODUCTION = f"""
 A convolutional network of about 0.3 million parameters reads twelve leads at {SAMPLING_RATE} Hz, in mV, with one
 encoder for all leads. It was trained on PTB-XL folds 1 to 8. 95 % intervals are in brackets.
 
-- **Validation set (fold 9):** epoch, calibration and thresholds were chosen on it. Metrics that need a threshold are
-  cross-fitted by patient.
+- **Validation set (fold 9):** architecture, loss, epoch, calibration and thresholds were chosen on it, so it favours
+  this network over the baselines. Metrics that need a threshold are cross-fitted by patient.
 - **Test set (fold 10):** not used in development; nothing was chosen by its results. The calibration and thresholds of
   fold 9 apply.
 """
@@ -53,7 +53,7 @@ def model_tab() -> None:
         st.subheader("Comparison with the baselines")
     for content in comparisons:
         st.markdown(f"**{split_title(content)}**")
-        st.caption(f"{content['n']:,} recordings; {content['intervals']}")
+        st.caption(f"{content['n']:,} recordings; intervals: {content['intervals']}")
         st.table(comparison_table(content))
     groups = directory / "analysis" / "groups.png"
     if groups.is_file():
