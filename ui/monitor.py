@@ -35,7 +35,7 @@ def seamless_loop(recording: Recording) -> Recording:
 
 
 def last_seconds(loop: Recording, now_s: float) -> Recording | None:
-    """What a monitor that has played ``loop`` for ``now_s`` seconds remembers; None while it is too little to judge."""
+    """What a monitor that has played ``loop`` for ``now_s`` seconds remembers; None before 5 s."""
     seconds = min(now_s, MEMORY_S)
     if seconds < MINIMUM_DURATION_S:
         return None
