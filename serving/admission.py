@@ -5,6 +5,7 @@ import resource
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 
 from serving.problems import Problem
 from serving.settings import RETRY_AFTER_S
@@ -65,7 +66,7 @@ async def computed(server: Server, deadline: float, function: Callable, *argumen
 
     A function that has begun cannot be stopped: it keeps its thread, and no more are started in its place.
     """
-    job = server.threads.submit(function, *arguments)
+    job = server.threads.submit(copy_context().run, function, *arguments)  # with the request id, for logs
     try:
         return await asyncio.wait_for(asyncio.wrap_future(job), max(0, deadline - time.monotonic()))
     except TimeoutError:

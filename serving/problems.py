@@ -31,13 +31,17 @@ def problem_of(error: Exception) -> Problem:
     return Problem(500, "something went wrong here, not with your request; report it with this request_id")
 
 
-def problem_out(problem: Problem, request_id: str) -> ProblemOut:
-    title = HTTPStatus(problem.status).phrase
-    return ProblemOut(title=title, status=problem.status, detail=problem.detail, request_id=request_id)
+def problem_out(problem: Problem) -> ProblemOut:
+    return ProblemOut(
+        title=HTTPStatus(problem.status).phrase,
+        status=problem.status,
+        detail=problem.detail,
+        request_id=correlation_id.get(),
+    )
 
 
 def problem_response(problem: Problem) -> Response:
-    content = problem_out(problem, correlation_id.get()).model_dump_json()
+    content = problem_out(problem).model_dump_json()
     return Response(content, problem.status, problem.headers, media_type="application/problem+json")
 
 

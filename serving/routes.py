@@ -58,7 +58,7 @@ async def uploaded_files(request: Request) -> dict[str, bytes]:
     return files
 
 
-def predict_one(server: Server, read: Callable[[], Recording], with_intervals: bool, request_id: str) -> Prediction:
+def predict_one(server: Server, read: Callable[[], Recording], with_intervals: bool) -> Prediction:
     """Read and diagnose, in one of the threads. Raises Problem or RecordingError."""
     began = time.perf_counter()
     try:
@@ -70,7 +70,7 @@ def predict_one(server: Server, read: Callable[[], Recording], with_intervals: b
     except (Problem, RecordingError):
         server.metrics.recordings.labels("refused").inc()
         raise
-    prediction.request_id = request_id
+    prediction.request_id = correlation_id.get()
     server.metrics.recordings.labels("answered").inc()
     for name in prediction.predicted_classes:
         server.metrics.predicted.labels(name).inc()
@@ -133,10 +133,9 @@ async def predicted(
     with_intervals: bool,
 ) -> Response:
     """The response to one recording: reader makes it of the body, in one of the threads."""
-    request_id = correlation_id.get()
 
     def predict_as_json(content) -> str:
-        return predict_one(server, partial(reader, content), with_intervals, request_id).model_dump_json()
+        return predict_one(server, partial(reader, content), with_intervals).model_dump_json()
 
     content = await received(server, read_body)
     async with diagnosis_place(server):
@@ -198,14 +197,14 @@ async def batch_result(
     server: Server, deadline: float, raw: msgspec.Raw, with_intervals: bool
 ) -> Prediction | ProblemOut:
     """One recording of a batch; whatever goes wrong with it spoils no other."""
-    read, request_id = partial(recording_from_json, raw), correlation_id.get()
+    read = partial(recording_from_json, raw)
     try:
-        return await computed(server, deadline, predict_one, server, read, with_intervals, request_id)
+        return await computed(server, deadline, predict_one, server, read, with_intervals)
     except Exception as error:
         problem = problem_of(error)
         if problem.status == 500:
             log.error("a recording of a batch", exc_info=error)
-        return problem_out(problem, request_id)
+        return problem_out(problem)
 
 
 @guarded.get("/model", response_model=ModelOut, responses=problems(401, 503))

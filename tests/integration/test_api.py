@@ -279,14 +279,17 @@ def test_logs_are_json_lines_without_anything_of_the_patient(artifacts, ecg, cap
     with client_with(artifacts) as client:
         client.post("/predict", json=with_lead(ecg, ["Jane Doe"]), headers={"X-Request-ID": "r1"})
         client.post("/predict/file?units=JaneDoe", files={"files": ("JaneDoe.edf", b"Jane Doe")})
+        broken = {"files": ("JaneDoe.npy", b"\x93NUMPY\x01\x00Jane Doe")}
+        client.post("/predict/file", files=broken, headers={"X-Request-ID": "r2"})
         client.get("/JaneDoe")
     printed = capsys.readouterr().out
     lines = [json.loads(line) for line in printed.splitlines()]
     requests = [line for line in lines if line["message"] == "request"]
     assert [(line["route"], line["status"]) for line in requests] == [
-        ("/predict", 422), ("/predict/file", 422), ("unknown", 404),
+        ("/predict", 422), ("/predict/file", 422), ("/predict/file", 422), ("unknown", 404),
     ]  # fmt: skip
     assert requests[0]["request_id"] == "r1" and requests[0]["milliseconds"] > 0
+    assert [line["request_id"] for line in lines if "refused a file" in line["message"]] == ["r2"]
     assert "Jane" not in printed
 
 
