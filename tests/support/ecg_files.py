@@ -24,6 +24,7 @@ DATA = Path(__file__).parents[1] / "data" / "ecg"
 TRUTH = np.load(DATA / "truth.npz")["signal"]  # int16 (12, 5000) in µV at 500 Hz
 TRUTH_MV = TRUTH / 1000
 RATE = 500
+LIMITS_16 = {"min": -32768, "max": 32767}
 STORED_LEADS = [lead for lead in LEADS if lead in ("I", "II") or lead.startswith("V")]
 
 
@@ -98,17 +99,10 @@ def edf(
 ) -> bytes:
     """An EDF file as edflib writes it; one µV a step."""
     with pyedflib.EdfWriter(str(path), len(signals), **options) as writer:
+        limits = {f"{kind}_{end}": value for kind in ("physical", "digital") for end, value in LIMITS_16.items()}
         writer.setSignalHeaders(
             [
-                {
-                    "label": label,
-                    "dimension": unit,
-                    "sample_frequency": (rates or {}).get(label, RATE),
-                    "physical_min": -32768,
-                    "physical_max": 32767,
-                    "digital_min": -32768,
-                    "digital_max": 32767,
-                }
+                {"label": label, "dimension": unit, "sample_frequency": (rates or {}).get(label, RATE)} | limits
                 for label in signals
             ]
         )

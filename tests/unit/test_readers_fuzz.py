@@ -39,7 +39,9 @@ def outcome(files: dict[str, bytes], **arguments) -> Recording | None:
 def seeds() -> list[dict[str, bytes]]:
     """One upload of each format, short where the format is slow to read."""
     names = ("I", "II", "V1", "V5")
-    whole = [upload(name) for name in ("biosig.csv", "biosig.edf", "ecgdatakit_muse.xml", "truth.npz")]
+    whole = [
+        upload(name) for name in ("biosig.csv", "biosig.edf", "ecgdatakit_muse.xml", "ecgdatakit.scp", "truth.npz")
+    ]
     records = [wfdb_record(code, names, 600, 400) for code in ("16", "24", "212", "516")]
     short = TRUTH[:, :600]
     dataset = pydicom.dcmread(io.BytesIO(dicom_ecg()))
@@ -60,26 +62,12 @@ def seeds() -> list[dict[str, bytes]]:
         {"x.npy": npy(short)},
         {"x.dcm": stream.getvalue()},
         {"x.xml": aecg.encode()},
-        {"x.scp": (DATA / "ecgdatakit.scp").read_bytes()},
         {"x.csv": table(rows=600, before="# fs: 500\n")},
     ]
 
 
-TOKENS = [
-    b"",
-    b"0",
-    b"-1",
-    b"1e9",
-    b"999999999",
-    b"nan",
-    b"\0",
-    b"\xff\xff\xff\xff",
-    b"\0\0\0\x80",
-    b"../",
-    b"\n",
-    b"<",
-    b" ",
-]
+NUMBERS = [b"", b"0", b"-1", b"1e9", b"999999999", b"nan"]
+TOKENS = [*NUMBERS, b"\0", b"\xff\xff\xff\xff", b"\0\0\0\x80", b"../", b"\n", b"<", b" "]
 
 
 def mutant(generator: random.Random) -> dict[str, bytes]:
