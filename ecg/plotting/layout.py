@@ -178,27 +178,16 @@ def layout(
         raise ValueError(f"a page of {size_mm[0]:g} x {size_mm[1]:g} mm is too small for an ECG")
     shown_s = min(recording.duration, room_mm / scale.speed_mm_s)
 
-    def strip(name: str, row: int, start_s: float, end_s: float) -> Strip:
-        lead = name.removeprefix("-")
-        return Strip(
-            lead=lead,
-            sign=-1 if name.startswith("-") else 1,
-            row=row,
-            start_s=start_s,
-            end_s=end_s,
-            x_mm=grid.x_mm + LEAD_IN_MM + start_s * scale.speed_mm_s,
-            y_mm=0.0,
-            baseline_mv=_median(_samples(recording, lead, 0, shown_s)[1]),
-            present=bool(recording.present[LEADS.index(lead)]),
-        )
-
     edges_s = np.linspace(0, shown_s, len(columns) + 1).tolist()
     strips = [
-        strip(name, row, edges_s[column], edges_s[column + 1])
+        _strip(recording, grid, scale, shown_s, name, row, edges_s[column], edges_s[column + 1])
         for column, names in enumerate(columns)
         for row, name in enumerate(names)
     ]
-    strips += [strip(name, len(columns[0]) + row, 0.0, shown_s) for row, name in enumerate(rhythm)]
+    strips += [
+        _strip(recording, grid, scale, shown_s, name, len(columns[0]) + row, 0.0, shown_s)
+        for row, name in enumerate(rhythm)
+    ]
     page = Page(
         width_mm=size_mm[0],
         height_mm=size_mm[1],
@@ -211,6 +200,31 @@ def layout(
         shown_s=shown_s,
     )
     return _with_baselines(page, recording)
+
+
+def _strip(
+    recording: Recording,
+    grid: Box,
+    scale: Scale,
+    shown_s: float,
+    name: str,
+    row: int,
+    start_s: float,
+    end_s: float,
+) -> Strip:
+    """A strip in its column; `_with_baselines` gives it its height. name: "-aVR" is inverted."""
+    lead = name.removeprefix("-")
+    return Strip(
+        lead=lead,
+        sign=-1 if name.startswith("-") else 1,
+        row=row,
+        start_s=start_s,
+        end_s=end_s,
+        x_mm=grid.x_mm + LEAD_IN_MM + start_s * scale.speed_mm_s,
+        y_mm=0.0,
+        baseline_mv=_median(_samples(recording, lead, 0, shown_s)[1]),
+        present=bool(recording.present[LEADS.index(lead)]),
+    )
 
 
 def _with_baselines(page: Page, recording: Recording) -> Page:
