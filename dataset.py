@@ -125,6 +125,6 @@ def _refuse_gaps(index: Index, cache: SignalCache, folds: tuple[int, ...], split
 
 
 if __name__ == "__main__":
-    from ptbxl.command import main  # draws, generates and downloads: nothing that an import of this module needs
+    from ptbxl.cli import main  # draws, generates and downloads: nothing that an import of this module needs
 
     sys.exit(main())

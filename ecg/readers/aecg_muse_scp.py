@@ -17,7 +17,7 @@ from ecgdatakit.parsing.parsers.scp_ecg import SCPECGParser
 
 from ecg.leads import lead_name
 from ecg.readers.channels import MAX_SIGNALS, Channels, check_extent
-from ecg.readers.damage import DAMAGED, TEMPORARY_PREFIX, library_errors_refused
+from ecg.readers.library_errors import DAMAGED, TEMPORARY_PREFIX, library_errors_refused
 from ecg.recording import RecordingError, printable
 from ecg.warnings_lock import caught_warnings
 

@@ -11,13 +11,13 @@ import numpy as np
 
 from config import LEADS
 from ecg.leads import derive_limb_leads, lead_name, millivolts
+from ecg.readers.gaps import fill_gaps
 from ecg.recording import Recording, RecordingError, printable
 
 MAX_DURATION_S = 3600
 MAX_SIGNALS = 64
 MAX_VALUES = 24_000_000  # samples of all signals together: twelve leads, an hour, at 500 Hz and a little more
 MIN_SAMPLING_RATE, MAX_SAMPLING_RATE = 50, 50_000  # Hz; below, a QRS complex is no longer visible
-MAX_GAP_S = 0.2
 MAX_AMPLITUDE_MV = 1e9  # beyond every mistake of units; float32 still adds such numbers without overflow
 PLAUSIBLE_QRS_MV = (0.05, 10.0)
 BEAT_WINDOW_S = 2.0  # holds a whole beat at 30/min
@@ -88,7 +88,7 @@ def assemble(channels: Channels) -> Recording:
     ignored = [printable(name) for index, name in enumerate(channels.names) if index not in chosen.values()]
     if ignored:
         notes.append(f"ignored channels that are none of the 12 leads: {', '.join(ignored)}")
-    notes += _fill_gaps(signal, present, channels.sampling_rate)
+    notes += fill_gaps(signal, present, channels.sampling_rate)
     notes += derive_limb_leads(signal, present)
     if not present.all():
         notes.append(
@@ -160,31 +160,3 @@ def _named_leads(channels: Channels) -> dict[str, int]:
         found = ", ".join(printable(name) for name in list(channels.names)[:MAX_SIGNALS]) or "nothing"
         raise RecordingError(f"no channel is named like one of the leads {', '.join(LEADS)}; found {found}")
     return chosen
-
-
-def _fill_gaps(signal: np.ndarray, present: np.ndarray, sampling_rate: float) -> list[str]:
-    """Interpolate short gaps in place; a lead without any sample counts as missing."""
-    notes = []
-    if np.isfinite(signal).all():
-        return notes
-    for row, lead in enumerate(LEADS):
-        bad = ~np.isfinite(signal[row])
-        if bad.all():
-            signal[row], present[row] = 0, False
-            continue
-        if not bad.any():
-            continue
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], bad, [0]])))
-        starts, lengths = edges[::2], np.diff(edges)[::2]
-        longest = lengths.argmax()
-        gap_s = lengths[longest] / sampling_rate
-        if gap_s > MAX_GAP_S:
-            raise RecordingError(
-                f"lead {lead} has no samples for {gap_s:.2f} s from {starts[longest] / sampling_rate:.2f} s on; "
-                f"up to {MAX_GAP_S:g} s are interpolated: cut out the part without gaps, or leave the lead out"
-            )
-        signal[row, bad] = np.interp(np.flatnonzero(bad), np.flatnonzero(~bad), signal[row, ~bad])
-        notes.append(f"lead {lead}: {len(starts)} gap(s) of up to {gap_s * 1000:.0f} ms interpolated")
-    if not present.any():
-        raise RecordingError("no lead has any samples")
-    return notes

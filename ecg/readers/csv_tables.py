@@ -16,7 +16,7 @@ import pandas as pd
 from config import LEADS
 from ecg.leads import lead_name
 from ecg.readers.channels import MAX_SIGNALS, MAX_VALUES, Channels, declared_or_given
-from ecg.readers.damage import library_errors_refused
+from ecg.readers.library_errors import library_errors_refused
 from ecg.recording import RecordingError, printable
 
 MAX_HEADER_CHARACTERS = 10_000

@@ -11,7 +11,7 @@ from pydicom.waveforms import multiplex_array
 
 from ecg.leads import lead_name
 from ecg.readers.channels import Channels, check_extent
-from ecg.readers.damage import header_number, library_errors_refused
+from ecg.readers.library_errors import header_number, library_errors_refused
 from ecg.recording import RecordingError, printable
 
 DEFLATED_SYNTAX = b"1.2.840.10008.1.2.1.99"

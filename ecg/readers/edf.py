@@ -13,7 +13,7 @@ import pyedflib
 
 from ecg.leads import lead_name
 from ecg.readers.channels import MAX_SIGNALS, Channels, check_extent
-from ecg.readers.damage import TEMPORARY_PREFIX, header_number, library_errors_refused
+from ecg.readers.library_errors import TEMPORARY_PREFIX, header_number, library_errors_refused
 from ecg.recording import RecordingError, printable
 
 FIXED_BYTES = 256

@@ -12,7 +12,7 @@ import numpy as np
 
 from config import LEADS
 from ecg.readers.channels import MAX_SIGNALS, Channels, check_extent, declared_or_given
-from ecg.readers.damage import library_errors_refused
+from ecg.readers.library_errors import library_errors_refused
 from ecg.recording import RecordingError, printable
 
 

@@ -15,7 +15,7 @@ import wfdb
 from wfdb.io.header import parse_header_content, rx_record, rx_signal
 
 from ecg.readers.channels import MAX_SIGNALS, Channels, check_extent
-from ecg.readers.damage import TEMPORARY_PREFIX, header_number, library_errors_refused
+from ecg.readers.library_errors import TEMPORARY_PREFIX, header_number, library_errors_refused
 from ecg.recording import RecordingError, printable
 
 MAX_HEADER_BYTES = 65536

@@ -5,7 +5,7 @@ import stat
 import zipfile
 from pathlib import PurePosixPath
 
-from ecg.readers.damage import library_errors_refused
+from ecg.readers.library_errors import library_errors_refused
 from ecg.recording import RecordingError, printable
 
 MAX_MEMBERS = 100

@@ -28,6 +28,7 @@ from ecg.synthetic.case import DURATION, MALE, NATIVE_RATE, Case, Truth
 from ecg.synthetic.dipole import leads_from_dipole, leads_from_electrodes
 from ecg.synthetic.noise import ARTEFACTS, electrode_noise
 from ecg.synthetic.pathology import EFFECTS
+from ecg.synthetic.rhythm import beat_onsets, fibrillation
 
 
 def normal_beat(case: Case, rng: np.random.Generator) -> Beat:
@@ -81,14 +82,14 @@ def simulate(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, Truth]:
     """Ten seconds at 500 Hz: the twelve leads, float64 ``(12, 5000)`` in mV, and the truth about them."""
     beat = diseased_beat(case, rng)
     breath_hz, breath_phase = rng.uniform(0.2, 0.32), rng.uniform(0, 2 * np.pi)
-    onsets, rr = _onsets(case, breath_hz, breath_phase, rng)
+    onsets, rr = beat_onsets(case, breath_hz, breath_phase, rng)
     dipole = _beats(beat, onsets, rr, rng)
     seconds = np.arange(int(DURATION * NATIVE_RATE)) / NATIVE_RATE
     breath = np.sin(2 * np.pi * breath_hz * seconds + breath_phase)
     x, y, z = dipole * (1 + 0.03 * breath)
     dipole = np.stack([x - 0.03 * breath * y, y + 0.03 * breath * x, z])  # the heart turns with the diaphragm
     if case.rhythm == "AFIB":
-        dipole = dipole + _fibrillation(seconds, rng)
+        dipole = dipole + fibrillation(seconds, rng)
     signal = leads_from_dipole(dipole)
     signal = signal + leads_from_electrodes(electrode_noise(case, breath, rng))
     for artefact in case.artefacts:
@@ -121,21 +122,6 @@ def to_100_hz(signal: np.ndarray) -> np.ndarray:
     return resample_poly(signal, 1, NATIVE_RATE // 100, axis=1, padtype="line")
 
 
-def _onsets(case: Case, breath_hz: float, breath_phase: float, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """QRS onsets in s from before the start to after the end, and the RR interval before each, s."""
-    mean_rr = 60 / case.heart_rate
-    count = int(2.5 * (DURATION + 3) / mean_rr) + 4
-    if case.rhythm == "AFIB":
-        rr = mean_rr * np.clip(rng.normal(1, 0.22, count), 0.6, 1.7)
-    else:
-        breathing = np.sin(2 * np.pi * breath_hz * np.arange(count) * mean_rr + breath_phase)
-        swing = 0.0 if case.rhythm == "PACE" else case.respiratory_arrhythmia
-        rr = mean_rr * (1 + swing * breathing + rng.normal(0, 0.1 * swing + 0.001, count))
-    onsets = np.cumsum(rr) - rr[0] - 1 - rng.uniform(0, mean_rr)
-    wanted = onsets < DURATION + 1
-    return onsets[wanted], rr[wanted]
-
-
 def _beats(beat: Beat, onsets: np.ndarray, rr: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Heart vector ``(3, 5000)`` of all beats; amplitudes and repolarisation vary a little from beat to beat."""
     kernels, vectors = beat_kernels(beat)
@@ -152,13 +138,6 @@ def _beats(beat: Beat, onsets: np.ndarray, rr: np.ndarray, rng: np.random.Genera
     for axis in range(3):
         dipole[axis] = np.bincount(index[inside], waves[axis][inside], dipole.shape[1])
     return dipole
-
-
-def _fibrillation(seconds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The f waves of atrial fibrillation, ``(3, n)`` mV: 5 to 8 Hz, wandering, largest in V1 and II."""
-    phase = 2 * np.pi * np.cumsum(6.3 + 1.2 * np.sin(2 * np.pi * rng.uniform(0.1, 0.5) * seconds)) / NATIVE_RATE
-    size = rng.uniform(0.02, 0.08) * (1 + 0.4 * np.sin(2 * np.pi * rng.uniform(0.2, 0.9) * seconds))
-    return np.outer([-0.3, 0.5, -0.8], size * np.sin(phase + 0.8 * np.sin(phase / 2.7 + rng.uniform(0, 6))))
 
 
 def _truth(case: Case, beat: Beat, onsets: np.ndarray) -> Truth:

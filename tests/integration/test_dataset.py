@@ -14,7 +14,7 @@ from config import PROJECT, SUPERCLASSES
 from dataset import PTBXLDataset
 from ptbxl import cache, download
 from ptbxl.cache import open_cache
-from ptbxl.command import main
+from ptbxl.cli import main
 from ptbxl.index import DatasetError, read_index, task_targets
 from ptbxl.records import read_record, record_path
 

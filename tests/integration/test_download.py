@@ -401,7 +401,7 @@ def test_ctrl_c_stops_at_once_keeps_what_is_complete_and_the_lock_keeps_others_o
     arguments = ["download", "--dest", str(tmp_path), "--url", server.url, "--connections", "4"]
     # a shell that runs the tests in the background lets them, and what they start, ignore SIGINT
     listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    script = f"{listen}; from ptbxl.command import main; raise SystemExit(main({arguments!r}))"
+    script = f"{listen}; from ptbxl.cli import main; raise SystemExit(main({arguments!r}))"
     environment = os.environ | {"PYTHONPATH": str(PROJECT), "NO_PROXY": "127.0.0.1"}
     process = subprocess.Popen([sys.executable, "-c", script], env=environment, stderr=subprocess.PIPE, text=True)
     for stall in stalls:
