@@ -11,12 +11,12 @@ import streamlit as st
 
 from config import RESEARCH_ONLY
 from ui.cached import artifacts, load_diagnoser, log, warm_up
-from ui.compare import compare_tab
-from ui.live import live_tab
-from ui.model import model_tab
 from ui.paper import choose_paper
-from ui.read import read_tab
 from ui.sidebar import choose_ecg
+from ui.tab_compare import compare_tab
+from ui.tab_live import live_tab
+from ui.tab_model import model_tab
+from ui.tab_read import read_tab
 
 TABS = ("Read", "Live", "Compare", "Model")
 STYLE = Path(__file__).parent / "ui" / "style.css"

@@ -36,7 +36,7 @@ DEFAULT_OUT = PROJECT / "artifacts"
 
 RESEARCH_ONLY = "Research and demonstration only, not for clinical use."
 SYNTHETIC_DEVICE = "SYNTHETIC"  # the `device` of every generated recording: how such a data set is recognised
-SYNTHETIC_NOTICE = "SYNTHETIC DATA: these figures prove that the pipeline runs and say nothing about accuracy."
+SYNTHETIC_NOTICE = "SYNTHETIC DATA: these metrics show that the pipeline runs and say nothing about accuracy."
 
 
 def data_directory(argument: str | Path | None = None) -> Path:

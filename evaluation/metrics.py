@@ -1,4 +1,4 @@
-"""AUROC, average precision, F1, Brier score and their kin, for many weightings of the recordings at once.
+"""AUROC, average precision, F1, Brier score and related metrics, for many weightings of the recordings at once.
 
 Every metric here takes sample weights ``(draws, n)``: one row of ones gives the metric, a row of
 how often each recording's patient was drawn gives one bootstrap replicate. So a thousand

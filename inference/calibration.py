@@ -170,6 +170,6 @@ def cross_fit(
 
 
 def patient_parts(patient_ids: np.ndarray, seed: int = 0) -> np.ndarray:
-    """A part 0-4 for each recording, all of a patient's in one; patients are dealt in random order."""
+    """A part 0-4 for each recording, all of a patient's in one; patients are assigned in random order."""
     patients, number = np.unique(patient_ids, return_inverse=True)
     return (np.random.default_rng(seed).permutation(len(patients)) % PARTS)[number]

@@ -5,7 +5,8 @@
 
 The journal lies beside the table (``results.csv.journal``) and holds one JSON object a line: first the settings of the
 run, then the rows, each written as soon as it is known. A killed run loses no more than the line it was writing, and
-every row is written twice, however many there are. The table replaces an older one whole, and then the journal goes.
+every row is written twice, however many there are. The table replaces an older one as a whole; then the journal is
+deleted.
 """
 
 import json

@@ -196,7 +196,7 @@ async def predict_batch(request: Request, server: Ready, with_intervals: WithInt
 async def batch_result(
     server: Server, deadline: float, raw: msgspec.Raw, with_intervals: bool
 ) -> Prediction | ProblemOut:
-    """One recording of a batch; whatever goes wrong with it spoils no other."""
+    """One recording of a batch; whatever goes wrong with it does not affect the others."""
     read = partial(recording_from_json, raw)
     try:
         return await computed(server, deadline, predict_one, server, read, with_intervals)

@@ -37,7 +37,7 @@ class RecordingIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class BatchIn(msgspec.Struct, forbid_unknown_fields=True):
-    """Several ECGs, each decoded on its own, so that a bad one spoils no other."""
+    """Several ECGs, each decoded on its own, so that a bad one does not affect the others."""
 
     recordings: list[msgspec.Raw]
 

@@ -1,4 +1,4 @@
-"""What may happen to an ECG on its way from the heart to the file without changing the diagnosis."""
+"""Data augmentation: what may happen to an ECG between heart and file without changing the diagnosis."""
 
 import torch
 from torch.nn import functional as F

@@ -224,7 +224,7 @@ def train_step(
 
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
-    """The epoch's own source of chance; seeds torch's global one too, which dropout draws from."""
+    """The epoch's own random generator; seeds torch's global one too, which dropout uses."""
     value = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
     torch.manual_seed(value)
     return torch.Generator().manual_seed(value)

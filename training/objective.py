@@ -3,7 +3,7 @@
 The auxiliary task is to predict all SCP statements. The superclasses merge statements as different as an
 anterior and an inferior infarction; learning to tell them apart shapes better features for the superclasses
 too (multi-task learning, Caruana 1997; for PTB-XL, Strodthoff et al. 2021 train on all 71 statements). The
-head that predicts them is dropped after training: it neither ships nor counts.
+head that predicts them is dropped after training: it is neither saved nor counted as parameters.
 """
 
 from dataclasses import dataclass

@@ -40,7 +40,7 @@ def heart_axis_name(degrees: float) -> str:
 
 
 def _likelihood(code: str, superclass: str, severity: float, rng: np.random.Generator) -> float:
-    """PTB-XL's certainty in percent: the grosser the finding the surer."""
+    """PTB-XL's certainty in percent, higher for severer findings."""
     table = LIKELIHOODS.get(code, LIKELIHOODS[superclass])
     sureness = np.clip(severity + rng.normal(0, 0.15), 0, 0.999)
     return float(list(table)[np.searchsorted(np.cumsum(list(table.values())), sureness)])

@@ -15,8 +15,8 @@ from streamlit.testing.v1 import AppTest
 from config import DEFAULT_OUT, LEADS, PROJECT, RESEARCH_ONLY, SUPERCLASSES
 from ecg.recording import RecordingError
 from inference.diagnoser import Diagnoser
-from ui.model import metrics_table, read_comparisons, read_metrics, split_title
 from ui.sources import ANY, DISAGREE, UNCERTAIN, UNCERTAIN_BY_MARGIN, open_fold, ptbxl_ecg, uploaded_ecg
+from ui.tab_model import metrics_table, read_comparisons, read_metrics, split_title
 
 ARTIFACTS = Path(os.environ.get("HMT_ARTIFACTS") or DEFAULT_OUT)
 

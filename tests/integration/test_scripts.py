@@ -54,7 +54,7 @@ def test_every_training_flag_explains_itself(script, monkeypatch, capsys):
 
 
 def test_no_script_imports_another():
-    shared = {"dataset"}  # every script's data set; its command is ptbxl/command.py
+    shared = {"dataset"}  # every script's data set; its command is ptbxl/cli.py
     importers = {}
     for script, path in SCRIPTS.items():
         nodes = [n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Import | ast.ImportFrom)]
