@@ -77,20 +77,15 @@ def draw_artefacts(rng: np.random.Generator) -> tuple[Artefact, ...]:
     if rng.random() < 0.07:
         lead = str(rng.choice(_CHEST, p=[0.25, 0.12, 0.12, 0.08, 0.08, 0.35]))
         where = [((lead,), f" , {lead}  "), (_LIMBS, " , I-AVF,  "), (ELECTRODES, " , alles  ")]
-        artefacts.append(_artefact("baseline_drift", where[rng.choice(3, p=[0.75, 0.15, 0.10])]))
+        artefacts.append(Artefact("baseline_drift", *where[rng.choice(3, p=[0.75, 0.15, 0.10])]))
     if rng.random() < 0.15:
         where = [(_LIMBS, " , I-AVF,  "), (("RA",), " , I-AVR,  "), (ELECTRODES, " , alles,  ")]
-        artefacts.append(_artefact("static_noise", where[rng.choice(3, p=[0.42, 0.38, 0.20])]))
+        artefacts.append(Artefact("static_noise", *where[rng.choice(3, p=[0.42, 0.38, 0.20])]))
     if rng.random() < 0.03:
         lead = str(rng.choice(_CHEST))
         where = [(ELECTRODES, "alles"), ((lead,), lead), (_LIMBS, "I-AVF")]
-        artefacts.append(_artefact("burst_noise", where[rng.choice(3, p=[0.40, 0.40, 0.20])]))
+        artefacts.append(Artefact("burst_noise", *where[rng.choice(3, p=[0.40, 0.40, 0.20])]))
     if rng.random() < 0.01:
         lead = str(rng.choice(_CHEST))
-        artefacts.append(_artefact("electrodes_problems", ((lead,), lead)))
+        artefacts.append(Artefact("electrodes_problems", (lead,), lead))
     return tuple(artefacts)
-
-
-def _artefact(column: str, where: tuple[tuple[str, ...], str]) -> Artefact:
-    electrodes, annotation = where
-    return Artefact(column=column, electrodes=electrodes, annotation=annotation)
