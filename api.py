@@ -35,7 +35,7 @@ from serving.middleware import RequestMiddleware, is_request_id
 from serving.problems import ERROR_HANDLERS
 from serving.routes import authorised, guarded, router
 from serving.schemas import request_bodies
-from serving.settings import HANGING_S, Settings, read_settings
+from serving.settings import Settings, read_settings
 from serving.state import Metrics, Server, load
 
 log = logging.getLogger("ecg_api")
@@ -128,7 +128,7 @@ def main(argv: list[str] | None = None) -> int:
             host=arguments.host,
             port=arguments.port,
             workers=arguments.workers,
-            timeout_worker_healthcheck=HANGING_S,
+            timeout_worker_healthcheck=settings.hanging_s,
         )
     return 0
 

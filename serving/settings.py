@@ -11,7 +11,6 @@ from ecg.readers import MAX_UPLOAD_BYTES
 
 MULTIPART_OVERHEAD = 100_000  # bytes, of boundaries and part headers
 RETRY_AFTER_S = 1
-HANGING_S = 60  # a worker that says nothing for so long is replaced; one that died is at once
 
 
 class Settings(BaseSettings):
@@ -23,6 +22,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     workers: int = Field(1, ge=1, description="processes; two or more replace one that dies")
+    hanging_s: int = Field(60, ge=1, description="a worker of several that says nothing for so long is replaced")
     api_key: SecretStr = Field(SecretStr(""), description="required in X-API-Key; empty: none is")
     cors_origins: list[str] = Field([], description='JSON, as ["https://example.org"]; empty: no other site')
     max_body_bytes: int = Field(MAX_UPLOAD_BYTES + MULTIPART_OVERHEAD, ge=1, description="of one request")

@@ -5,7 +5,7 @@
 
 Server-side time is what the server itself says (the Server-Timing header): from the request's last byte to the
 response's first, transfer excluded. The load mixes good and bad requests over keep-alive connections and compares every
-prediction with the one before the load. wrk, where it is installed, adds the throughput of a client that costs nothing.
+prediction with the one before the load.
 """
 
 import argparse
@@ -13,10 +13,7 @@ import asyncio
 import io
 import json
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -70,25 +67,30 @@ class Load:
 # --------------------------------------------------------------------------- requests
 
 
-def multipart(files: dict[str, bytes]) -> tuple[bytes, str]:
-    """Body and content type of an upload."""
-    body, content_type = requests.models.RequestEncodingMixin._encode_files(
-        [("files", (name, content)) for name, content in files.items()], {}
-    )
-    return body, content_type
+def upload(name: str, path: str, files: dict[str, bytes], status: int = 200) -> Call:
+    """A request with files."""
+    parts = [("files", (file_name, content)) for file_name, content in files.items()]
+    prepared = requests.Request("POST", "http://server", files=parts).prepare()
+    return Call(name, path, prepared.body, prepared.headers["Content-Type"], status)
+
+
+def example_ecg(artifacts: Path) -> dict[str, bytes]:
+    """One 10-s 12-lead ECG at 500 Hz as JSON, as NPY, and as the two files of a WFDB record."""
+    examples = artifacts / "examples"
+    wfdb = {path.name: path.read_bytes() for path in sorted(examples.glob("normal.*"))}
+    npy = io.BytesIO()
+    np.save(npy, read_uploaded(wfdb).signal)
+    return {"json": (examples / "anterior_infarction.json").read_bytes(), "ecg.npy": npy.getvalue(), **wfdb}
 
 
 def good_calls(artifacts: Path) -> list[Call]:
-    """One 10-s 12-lead ECG at 500 Hz in the three forms that are timed, and with intervals."""
-    files = {path.name: path.read_bytes() for path in sorted((artifacts / "examples").glob("normal.*"))}
-    recording = read_uploaded(files)
-    leads = (artifacts / "examples" / "anterior_infarction.json").read_bytes()
-    npy = io.BytesIO()
-    np.save(npy, recording.signal)
+    """The example in the three forms that are timed, and with intervals."""
+    ecg = example_ecg(artifacts)
+    leads, npy = ecg.pop("json"), ecg.pop("ecg.npy")
     return [
         Call("json", "/predict", leads, "application/json", 200),
-        Call("npy", "/predict/file?sampling_rate=500&units=mV", *multipart({"ecg.npy": npy.getvalue()}), 200),
-        Call("wfdb", "/predict/file", *multipart(files), 200),
+        upload("npy", "/predict/file?sampling_rate=500&units=mV", {"ecg.npy": npy}),
+        upload("wfdb", "/predict/file", ecg),
         Call("json, intervals", "/predict?intervals=true", leads, "application/json", 200),
     ]
 
@@ -101,7 +103,7 @@ def bad_calls() -> list[Call]:
         Call("NaN", "/predict", leads % b"NaN", "application/json", 422),
         Call("too short", "/predict", leads % b"0.1, 0.2", "application/json", 422),
         Call("no JSON", "/predict", b"hello", "text/plain", 415),
-        Call("garbage", "/predict/file", *multipart({"ecg.dat": bytes(range(256)) * 40}), 422),
+        upload("garbage", "/predict/file", {"ecg.dat": bytes(range(256)) * 40}, 422),
         Call("nowhere", "/predict/nowhere", b"", "application/json", 404),
     ]
 
@@ -116,17 +118,6 @@ def send(session: requests.Session, url: str, call: Call) -> requests.Response:
 def without_request_id(content: dict) -> dict:
     """A response without what differs from request to request."""
     return {name: value for name, value in content.items() if name != "request_id"}
-
-
-def server_ms(url: str, call: Call, count: int) -> list[float]:
-    """Server-side milliseconds of one client's requests, one after the other."""
-    found = []
-    with requests.Session() as session:
-        for _ in range(count):
-            response = send(session, url, call)
-            response.raise_for_status()
-            found.append(float(re.search(r"dur=([\d.]+)", response.headers["Server-Timing"])[1]))
-    return found
 
 
 def run_load(url: str, calls: Sequence[Call], clients: int, seconds: float) -> Load:
@@ -174,44 +165,65 @@ async def _client(session, url, calls, expected, number, deadline, load) -> None
             load.mismatched += without_request_id(content) != expected[call.name]
 
 
-def unfinished_latency(url: str, call: Call, rounds: int, requests_a_round: int) -> list[dict]:
+# --------------------------------------------------------------------------- what is measured
+
+
+def latency_by_call(url: str, calls: Sequence[Call], rounds: int) -> dict[str, dict]:
+    """Server-side latency of each call, of one client that sends one request after the other."""
+    timed = {call.name: [] for call in calls}
+    for _ in range(rounds):  # taking turns, so that a busy machine slows all alike
+        for call in calls:
+            with requests.Session() as session:
+                responses = [send(session, url, call) for _ in range(REQUESTS_A_ROUND)]
+            for response in responses:
+                response.raise_for_status()
+            timings = [response.headers["Server-Timing"] for response in responses]
+            timed[call.name].append([float(re.search(r"dur=([\d.]+)", timing)[1]) for timing in timings])
+    return {
+        name: {
+            **percentiles(rows),
+            "best_round_p50": rounded(min(np.median(row) for row in rows)),
+            "target": TARGETS_MS[name],
+        }
+        for name, rows in timed.items()
+    }
+
+
+def unfinished_latency(url: str, call: Call, rounds: int) -> list[dict]:
     """Latency of one client, in ms, while others hold unfinished bodies open."""
     times = {count: [] for count in UNFINISHED_BODIES}
     statuses = {count: Counter() for count in UNFINISHED_BODIES}
     for _ in range(rounds):  # taking turns, so that a busy machine slows all alike
         for count in UNFINISHED_BODIES:
             with unfinished_bodies(url, count), requests.Session() as session:
-                for _ in range(requests_a_round):
+                for _ in range(REQUESTS_A_ROUND):
                     began = time.perf_counter()
                     statuses[count][send(session, url, call).status_code] += 1
                     times[count].append(1000 * (time.perf_counter() - began))
     return [
         {
             "connections": count,
-            "p50_ms": rounded(np.median(times[count])),
-            "p95_ms": rounded(np.quantile(times[count], 0.95)),
+            **{f"{name}_ms": value for name, value in percentiles(times[count]).items()},
             "statuses": dict(statuses[count]),
         }
         for count in UNFINISHED_BODIES
     ]
 
 
-# --------------------------------------------------------------------------- what is measured
+def percentiles(milliseconds: Sequence) -> dict[str, float]:
+    return {"p50": rounded(np.median(milliseconds)), "p95": rounded(np.quantile(milliseconds, 0.95))}
 
 
 def parts_ms(artifacts: Path, repetitions: int = 30) -> dict[str, dict[str, float]]:
     """Where the milliseconds go, measured in this process on one thread."""
-    diagnoser = Diagnoser.load(artifacts)
-    files = {path.name: path.read_bytes() for path in sorted((artifacts / "examples").glob("normal.*"))}
-    leads = (artifacts / "examples" / "anterior_infarction.json").read_bytes()
-    recording = read_uploaded(files)
-    npy = io.BytesIO()
-    np.save(npy, recording.signal)
+    diagnoser, ecg = Diagnoser.load(artifacts), example_ecg(artifacts)
+    leads, npy = ecg.pop("json"), ecg.pop("ecg.npy")
+    recording = read_uploaded(ecg)
     signal_mv = model_input(recording, 1.0)
     steps = {
         "read JSON": lambda: recording_from_json(leads),
-        "read WFDB": lambda: read_uploaded(files),
-        "read NPY": lambda: read_uploaded({"ecg.npy": npy.getvalue()}, 500, "mV"),
+        "read WFDB": lambda: read_uploaded(ecg),
+        "read NPY": lambda: read_uploaded({"ecg.npy": npy}, 500, "mV"),
         "resample": lambda: model_input(recording, 1.0),
         "quality": lambda: assess(recording),
         "all of diagnose": lambda: diagnoser.diagnose(recording),
@@ -241,55 +253,15 @@ def rounded(value: float) -> float:
     return round(float(value), 2)
 
 
-def wrk_requests_per_s(url: str, call: Call, clients: int, seconds: int) -> float | None:
-    """Requests per s of wrk on one good call; None where wrk is not installed."""
-    if shutil.which("wrk") is None:
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "body").write_bytes(call.content)
-        script = Path(folder, "post.lua")
-        script.write_text(
-            f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "{call.content_type}"\n'
-            f'wrk.body = io.open("{folder}/body", "rb"):read("*a")\n'
-        )
-        command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "-s", str(script), url + call.path]
-        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return float(re.search(r"Requests/sec:\s+([\d.]+)", printed)[1])
-
-
 def api_speed(artifacts: Path, seconds: float, clients: int, workers: int, rounds: int) -> dict:
     """Everything this file measures, JSON-ready; times in ms."""
     calls = good_calls(artifacts)
     with ready_server(artifacts) as server:
         latency = latency_by_call(server.url, calls, rounds)
-        unfinished = unfinished_latency(server.url, calls[0], rounds, REQUESTS_A_ROUND)
-        wrk = wrk_requests_per_s(server.url, calls[0], clients=2, seconds=5)
+        unfinished = unfinished_latency(server.url, calls[0], rounds)
     with ready_server(artifacts, workers) as server:
         load = load_results(server, calls + bad_calls(), clients, workers, seconds)
-    return {
-        "server_ms": latency,
-        "parts_ms": parts_ms(artifacts),
-        "unfinished_bodies": unfinished,
-        "wrk_requests_per_s": wrk,
-        "load": load,
-    }
-
-
-def latency_by_call(url: str, calls: Sequence[Call], rounds: int) -> dict[str, dict]:
-    """Server-side latency of each call."""
-    timed = {call.name: [] for call in calls}
-    for _ in range(rounds):  # taking turns, so that a busy machine slows all alike
-        for call in calls:
-            timed[call.name].append(server_ms(url, call, REQUESTS_A_ROUND))
-    return {
-        name: {
-            "p50": rounded(np.median(rows)),
-            "p95": rounded(np.quantile(rows, 0.95)),
-            "best_round_p50": rounded(min(np.median(row) for row in rows)),
-            "target": TARGETS_MS[name],
-        }
-        for name, rows in timed.items()
-    }
+    return {"server_ms": latency, "parts_ms": parts_ms(artifacts), "unfinished_bodies": unfinished, "load": load}
 
 
 def load_results(server: RunningServer, calls: Sequence[Call], clients: int, workers: int, seconds: float) -> dict:

@@ -52,9 +52,11 @@ def test_too_large_a_body_is_413_before_it_has_ended(artifacts):
     assert sum(read) <= 12_000
 
 
-def test_too_long_a_recording_is_413(artifacts, ecg):
+def test_too_long_a_recording_or_batch_is_413(artifacts, ecg):
     long = {**ecg, "leads": {name: samples * 2 for name, samples in ecg["leads"].items()}}
-    with client_with(artifacts, max_duration_s=15) as client:
+    with client_with(artifacts, max_duration_s=15, max_batch=2) as client:
+        assert client.post("/predict/batch", json={"recordings": []}).json() == {"results": []}
+        assert_problem(client.post("/predict/batch", json={"recordings": [ecg] * 3}), 413, "at most 2")
         assert_problem(client.post("/predict", json=long), 413, "20 s", "15 s")
         batch = client.post("/predict/batch", json={"recordings": [long, ecg]}).json()["results"]
         assert batch[0]["status"] == 413 and "probabilities" in batch[1]

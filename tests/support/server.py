@@ -1,4 +1,4 @@
-"""What the tests of the server share: a network of random weights, clients in this process, checks of a response."""
+"""What the tests of the server share: what it serves, clients in this process, checks of a response."""
 
 import asyncio
 import json
@@ -9,55 +9,27 @@ from contextlib import asynccontextmanager, contextmanager
 import httpx2
 import numpy as np
 import pytest
-import torch
 from fastapi.testclient import TestClient
 
 from api import create_app
-from config import DEFAULT_OUT, LEADS, MULTILABEL_RECIPE, SUPERCLASSES, TASK_CLASSES
+from config import LEADS
 from ecg.synthetic.patients import example_cases
 from ecg.synthetic.simulation import synthesise
-from export_onnx import export_all
 from files import sha256
-from inference.decisions import Decisions, save_decisions
-from models import create_model
-from models.checkpoint import Checkpoint, save_checkpoint
 from serving.settings import Settings
-from tests.support.built_once import built_once
 
 JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(scope="session")
-def artifacts(tmp_path_factory):
-    """A network of random weights with everything the server reads; binary tasks are left to it."""
-    return built_once(tmp_path_factory, "random_network", write_random_network)[0]
-
-
-def write_random_network(directory):
-    torch.manual_seed(3)
-    arguments = {"classes": len(SUPERCLASSES)}
-    checkpoint = Checkpoint(
-        task="multilabel", classes=SUPERCLASSES, model="hmt_ecgnet", model_arguments=arguments,
-        weights=create_model("hmt_ecgnet", **arguments).state_dict(), input_scale=0.25,
-        window_s=MULTILABEL_RECIPE.window_s, stride_s=MULTILABEL_RECIPE.stride_s,
-        training={}, seed=0, epoch=1, metrics={},
-        data_sha256={}, synthetic=True, revision="unknown", machine={},
-    )  # fmt: skip
-    save_checkpoint(directory / "multilabel_best.pth", checkpoint)
-    digest = sha256(directory / "multilabel_best.pth")
-    for task, classes in TASK_CLASSES.items():
-        calibrators = ({"kind": "identity", "a": 1.0, "b": 1.0, "c": 0.0},) * len(classes)
-        thresholds = (0.5, 0.45, 0.55, 0.5, 0.4)[: len(classes)]
-        decisions = Decisions(
-            task=task, score="multilabel", classes=classes, criterion="f1", sensitivity_floor=0.0,
-            calibrators=calibrators, thresholds=thresholds, margin=0.1,
-        )  # fmt: skip
-        save_decisions(directory / f"{task}_thresholds.json", decisions, digest, 9, {})
-    shutil.copytree(DEFAULT_OUT / "examples", directory / "examples")
-    metrics = {"fold": 9, "n": 1, "macro": {"auroc": {"value": 0.5, "ci95": [0.4, 0.6]}}}
-    write_json(directory / "multilabel_metrics_val.json", {**metrics, "checkpoint_sha256": digest})
-    write_json(directory / "multilabel_metrics_test.json", {**metrics, "checkpoint_sha256": "another"})
-    export_all(directory)
+def artifacts(served, tmp_path_factory):
+    """Networks and everything else the server reads, with metrics of their checkpoint and of another."""
+    directory = shutil.copytree(served, tmp_path_factory.mktemp("server") / "artifacts")
+    for split, checkpoint in (("val", sha256(directory / "multilabel_best.pth")), ("test", "another")):
+        metrics = {"fold": 9, "n": 1, "macro": {"auroc": {"value": 0.5, "ci95": [0.4, 0.6]}}}
+        content = {**metrics, "checkpoint_sha256": checkpoint}
+        (directory / f"multilabel_metrics_{split}.json").write_text(json.dumps(content))
+    return directory
 
 
 @pytest.fixture
@@ -102,10 +74,6 @@ async def async_client_with(artifacts, **settings):
 
 def is_loading(app):
     return app.state.server.diagnoser is None and "still being loaded" in app.state.server.unready
-
-
-def write_json(path, content):
-    path.write_text(json.dumps(content))
 
 
 def with_lead(ecg, samples, lead="V2"):
