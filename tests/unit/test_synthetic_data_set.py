@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import neurokit2
 import numpy as np
@@ -42,15 +43,16 @@ def dataset(tmp_path_factory):
     return SimpleNamespace(directory=directory, table=table)
 
 
-def test_limb_lead_equations_hold_in_the_files(dataset):
-    for name in dataset.table.filename_hr:
-        i, ii, iii, avr, avl, avf = (
-            np.fromfile(dataset.directory / f"{name}.dat", "<i2").reshape(-1, 12).T[:6].astype(int)
-        )
-        assert np.abs(iii - (ii - i)).max() <= 1
-        assert np.abs(2 * avr + i + ii).max() <= 2
-        assert np.abs(2 * avl - (i - iii)).max() <= 2
-        assert np.abs(2 * avf - (ii + iii)).max() <= 2
+def test_every_record_is_there_at_both_rates_and_obeys_the_limb_lead_equations(dataset):
+    for row in dataset.table.itertuples():
+        for name, rate, end in ((row.filename_lr, 100, "lr"), (row.filename_hr, 500, "hr")):
+            assert name.endswith(f"{row.ecg_id:05d}_{end}")
+            recording = read_record(dataset.directory / name)
+            assert recording.sampling_rate == rate and recording.signal.shape == (12, 10 * rate)
+            i, ii, iii, avr, avl, avf = np.rint(1000 * recording.signal[:6]).astype(int)
+            assert np.abs(iii - (ii - i)).max() <= 1
+            doubled = (2 * avr + i + ii, 2 * avl - (i - iii), 2 * avf - (ii + iii))
+            assert all(np.abs(difference).max() <= 2 for difference in doubled)
 
 
 def test_records_are_spelt_like_ptb_xls_and_hold_the_signal_to_the_microvolt(tmp_path):
@@ -63,14 +65,6 @@ def test_records_are_spelt_like_ptb_xls_and_hold_the_signal_to_the_microvolt(tmp
     assert lines[4] == f"00001_lr.dat 16 1000.0(0)/mV 16 0 {first} {checksum} 0 AVR"
     assert "SYNTHETIC" in lines[13]
     np.testing.assert_allclose(read_record(path).signal, recording.signal, rtol=0, atol=0.000501)
-
-
-def test_every_record_is_there_at_both_rates(dataset):
-    for row in dataset.table.iloc[::10].itertuples():
-        for name, rate in ((row.filename_lr, 100), (row.filename_hr, 500)):
-            assert name.endswith(f"{row.ecg_id:05d}_{'lr' if rate == 100 else 'hr'}")
-            recording = read_record(dataset.directory / name)
-            assert recording.sampling_rate == rate and recording.signal.shape == (12, 10 * rate)
 
 
 def test_codes_are_ptb_xls_and_agree_with_the_patient_and_the_other_columns(dataset):
@@ -92,17 +86,13 @@ def test_codes_are_ptb_xls_and_agree_with_the_patient_and_the_other_columns(data
             assert row.heart_axis == "ALAD"
 
 
-def test_tables_have_ptb_xls_columns(dataset):
+def test_tables_have_ptb_xls_columns_and_every_row_says_synthetic(dataset):
     assert (dataset.directory / "ptbxl_database.csv").read_text().split("\n")[0] == PTB_XL_COLUMNS
     statements = pd.read_csv(dataset.directory / "scp_statements.csv", index_col=0)
     assert len(statements) == 71
     assert (statements.diagnostic.sum(), statements.form.sum(), statements.rhythm.sum()) == (44, 19, 12)
     assert set(statements.diagnostic_class.dropna()) == set(PTB_XL_SHARES)
-
-
-def test_every_row_says_synthetic(dataset):
-    assert set(dataset.table.device) == {"SYNTHETIC"}
-    assert dataset.table.report.str.startswith("SYNTHETIC").all()
+    assert set(dataset.table.device) == {"SYNTHETIC"} and dataset.table.report.str.startswith("SYNTHETIC").all()
     assert is_synthetic(dataset.directory) and not is_synthetic(dataset.directory / "records100")
     assert "not patients' data" in (dataset.directory / "README.md").read_text()
 
@@ -115,6 +105,11 @@ def test_folds_are_even_and_never_share_a_patient(dataset):
     assert table.patient_id.value_counts().value_counts().to_dict() == {1: 46, 2: 12, 3: 2}
     assert (table.groupby("patient_id").sex.nunique() == 1).all()
     assert table.recording_date.is_monotonic_increasing
+
+
+def test_too_few_patients_for_ten_folds():
+    with pytest.raises(ValueError, match="at least 10"):
+        draw_patients(9, 0)
 
 
 def test_patients_of_the_default_size_match_ptb_xl_closely_and_every_fold_has_every_class():
@@ -159,19 +154,12 @@ def contents(directory):
 
 
 def test_same_arguments_give_the_same_bytes_in_another_process_and_another_seed_other_people(tmp_path):
-    here, there = tmp_path / "here", tmp_path / "there"
+    here, there, other = tmp_path / "here", tmp_path / "there", tmp_path / "other"
     write_dataset(here, patients=10, seed=1, progress=False)
-    script = (
-        f"from ecg.synthetic.writer import write_dataset as w; w({str(there)!r}, patients=10, seed=1, progress=False)"
-    )
-    subprocess.run(
-        [sys.executable, "-c", script],
-        check=True,
-        cwd=PROJECT,
-        env=os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"},
-    )
+    script = f"from ecg.synthetic.writer import write_dataset; write_dataset({str(there)!r}, 10, 1, progress=False)"
+    environment = os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=PROJECT, env=environment)
     assert contents(here) == contents(there)
-    other = tmp_path / "other"
     write_dataset(other, patients=10, seed=2, progress=False)
     shared = [path for path in contents(other).keys() & contents(here).keys() if path.suffix == ".dat"]
     assert shared and all(contents(other)[path] != contents(here)[path] for path in shared)
@@ -202,19 +190,7 @@ def test_other_files_are_never_touched(tmp_path, name):
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
-    calls = []
-
-    def fail_at_third(*arguments):
-        calls.append(arguments)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(writer, "write_record", fail_at_third)
+    monkeypatch.setattr(writer, "write_record", Mock(side_effect=[None, None, KeyboardInterrupt]))
     with pytest.raises(KeyboardInterrupt):
         write_dataset(tmp_path / "ptbxl", patients=10, progress=False)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_too_few_patients_for_ten_folds(tmp_path):
-    with pytest.raises(ValueError, match="at least 10"):
-        write_dataset(tmp_path / "ptbxl", patients=9, progress=False)
