@@ -1,10 +1,36 @@
-"""The tables of README.md, MODEL_CARD.md and docs/, from the files in artifacts/."""
+"""README.md, MODEL_CARD.md and docs/ from the files in artifacts/: Jinja templates and the values they are filled with."""
 
 import json
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from config import DEFAULT_OUT
+from evaluation import tables
+
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    keep_trailing_newline=True,
+)
+TEMPLATES.filters |= {
+    "as": lambda value, style: "–" if value is None else format(value, style),
+    "percent": lambda share: "–" if share is None else f"{100 * share:.1f} %",
+    "metric": tables.metric_cell,
+    "difference": tables.difference_cell,
+    "share": tables.percent_cell,
+    "metrics_table": tables.metrics_table,
+    "by_score_table": tables.by_score_table,
+    "comparison_table": tables.comparison_table,
+}
 
 
 def read_artifact(name: str) -> dict:
     """One of the JSON files in artifacts/. Raises FileNotFoundError."""
     return json.loads((DEFAULT_OUT / name).read_text(encoding="utf-8"))
+
+
+def filled(template: str, **values) -> str:
+    """A document from its template; UndefinedError if a value is missing. None is written as a dash."""
+    return TEMPLATES.get_template(template).render(values)
