@@ -122,9 +122,18 @@ def measurements(intervals: Intervals) -> dict[str, tuple[str, str]]:
 
 
 def tiles_html(values: Mapping[str, str]) -> str:
-    """Name to value as a row of tiles."""
     tiles = "".join(f"<div class='tile'><span>{name}</span><b>{value}</b></div>" for name, value in values.items())
     return f"<div class='tiles'>{tiles}</div>"
+
+
+def caliper_html(milliseconds: float, millivolts: float) -> str:
+    """What the caliper measures, and the heart rate if its width is one heartbeat."""
+    values = {
+        "Caliper, time": f"{milliseconds:.0f} ms",
+        "Caliper, voltage": f"{millivolts:.2f} mV",
+        "Rate, if one beat": f"{60_000 / milliseconds:.0f}/min" if milliseconds else "–",
+    }
+    return f"<div role='status'>{tiles_html(values)}</div>"  # a screen reader announces changes
 
 
 def measurements_html(intervals: Intervals) -> str:

@@ -7,9 +7,8 @@ from html import escape
 import streamlit as st
 
 from config import RESEARCH_ONLY
-from ecg.plotting.caliper import measure_rectangle
 from ecg.plotting.draw import draw, export
-from ecg.plotting.interactive import draw_interactive
+from ecg.plotting.interactive import draw_interactive, measure_rectangle
 from ecg.plotting.layout import GAINS_MM_MV, LEAD_IN_MM, LEAD_OUT_MM, SPEEDS_MM_S, Scale, layout
 from ui import html
 from ui.explanation import ClassExplanation
@@ -107,20 +106,9 @@ def show_interactive(ecg: DisplayedECG, paper: PaperSettings, explanation: Class
         )
     st.caption(f"{page.scale_text} · {ecg.notice}".removesuffix(" · "))
     if event.selection.box:
-        show_caliper(paper.scale, event.selection.box[-1])
+        st.html(html.caliper_html(*measure_rectangle(paper.scale, event.selection.box[-1])))
     else:
         st.caption(
             "Drag a rectangle to measure time (ms), rate (/min) and voltage (mV). Point at a trace to read time and "
             "voltage. The buttons on the right zoom and pan; double-click resets the view."
         )
-
-
-def show_caliper(scale: Scale, rectangle: dict) -> None:
-    caliper = measure_rectangle(scale, rectangle)
-    rate = caliper.beats_per_minute
-    values = {
-        "Caliper, time": f"{caliper.milliseconds:.0f} ms",
-        "Caliper, voltage": f"{caliper.millivolts:.2f} mV",
-        "Rate, if one beat": f"{rate:.0f}/min" if rate else "–",
-    }
-    st.html(f"<div role='status'>{html.tiles_html(values)}</div>")  # a screen reader announces changes

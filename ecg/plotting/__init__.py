@@ -1,1 +1,1 @@
-"""ECGs on millimetre paper: layout (geometry), draw (matplotlib), interactive (Plotly), caliper."""
+"""ECGs on millimetre paper: layout (geometry), draw (matplotlib), interactive (Plotly)."""

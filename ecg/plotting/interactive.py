@@ -1,9 +1,9 @@
-"""The ECG on the same millimetre paper as `ecg.plotting.draw` draws, to zoom, pan and measure in a browser.
+"""The ECG on the same millimetre paper as `ecg.plotting.draw` draws, to zoom, pan and measure with a caliper.
 
 Scale, arrangement and every position come from `ecg.plotting.layout`; only the drawing is Plotly's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,6 +13,7 @@ from ecg.plotting.layout import (
     SQUARE_MM,
     Box,
     Page,
+    Scale,
     Span,
     Strip,
     calibration_mm,
@@ -61,6 +62,16 @@ def draw_interactive(recording: Recording, page: Page, shading: Sequence[Span] =
     figure.update_yaxes(range=[grid.y_mm, grid.y_mm + grid.height_mm], tick0=grid.y_mm, **AXIS)
     figure.update_yaxes(scaleanchor="x", scaleratio=1)
     return figure
+
+
+def measure_rectangle(scale: Scale, rectangle: Mapping[str, Sequence[float]]) -> tuple[float, float]:
+    """Width (ms) and height (mV) of a rectangle on the paper, ``{"x": [mm, mm], "y": [mm, mm]}``, in any order.
+
+    >>> measure_rectangle(Scale(25, 10), {"x": [50, 70], "y": [100, 115]})
+    (800.0, 1.5)
+    """
+    width_mm, height_mm = (max(rectangle[axis]) - min(rectangle[axis]) for axis in ("x", "y"))
+    return 1000 * width_mm / scale.speed_mm_s, height_mm / scale.gain_mm_mv
 
 
 def _trace(page: Page, strip: Strip, points: np.ndarray) -> dict:

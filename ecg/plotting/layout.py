@@ -170,30 +170,18 @@ def layout(
     scale = scale or Scale()
     if arrangement not in ARRANGEMENTS:
         raise ValueError(f"no arrangement {arrangement!r}; choose from {', '.join(ARRANGEMENTS)}")
-    columns, rhythm = ARRANGEMENTS[arrangement].columns, ARRANGEMENTS[arrangement].rhythm
-    rows = len(columns[0]) + len(rhythm)
+    rows = len(ARRANGEMENTS[arrangement].columns[0]) + len(ARRANGEMENTS[arrangement].rhythm)
     grid = _grid(size_mm)
     room_mm = grid.width_mm - LEAD_IN_MM - LEAD_OUT_MM
     if room_mm <= 0 or grid.height_mm < rows * SQUARE_MM:
         raise ValueError(f"a page of {size_mm[0]:g} x {size_mm[1]:g} mm is too small for an ECG")
     shown_s = min(recording.duration, room_mm / scale.speed_mm_s)
-
-    edges_s = np.linspace(0, shown_s, len(columns) + 1).tolist()
-    strips = [
-        _strip(recording, grid, scale, shown_s, name, row, edges_s[column], edges_s[column + 1])
-        for column, names in enumerate(columns)
-        for row, name in enumerate(names)
-    ]
-    strips += [
-        _strip(recording, grid, scale, shown_s, name, len(columns[0]) + row, 0.0, shown_s)
-        for row, name in enumerate(rhythm)
-    ]
     page = Page(
         width_mm=size_mm[0],
         height_mm=size_mm[1],
         grid=grid,
         scale=scale,
-        strips=tuple(strips),
+        strips=_strips(recording, grid, scale, ARRANGEMENTS[arrangement], shown_s),
         row_mm=0.0,
         baselines_mm=(0.0,) * rows,
         duration_s=recording.duration,
@@ -202,29 +190,34 @@ def layout(
     return _with_baselines(page, recording)
 
 
-def _strip(
-    recording: Recording,
-    grid: Box,
-    scale: Scale,
-    shown_s: float,
-    name: str,
-    row: int,
-    start_s: float,
-    end_s: float,
-) -> Strip:
-    """A strip in its column; `_with_baselines` gives it its height. name: "-aVR" is inverted."""
-    lead = name.removeprefix("-")
-    return Strip(
-        lead=lead,
-        sign=-1 if name.startswith("-") else 1,
-        row=row,
-        start_s=start_s,
-        end_s=end_s,
-        x_mm=grid.x_mm + LEAD_IN_MM + start_s * scale.speed_mm_s,
-        y_mm=0.0,
-        baseline_mv=_median(_samples(recording, lead, 0, shown_s)[1]),
-        present=bool(recording.present[LEADS.index(lead)]),
-    )
+def _strips(
+    recording: Recording, grid: Box, scale: Scale, arrangement: Arrangement, shown_s: float
+) -> tuple[Strip, ...]:
+    """The strips in their columns; `_with_baselines` gives them their heights."""
+    columns, rhythm = arrangement.columns, arrangement.rhythm
+    edges_s = np.linspace(0, shown_s, len(columns) + 1).tolist()
+    places = [
+        (name, row, edges_s[column], edges_s[column + 1])
+        for column, names in enumerate(columns)
+        for row, name in enumerate(names)
+    ]
+    places += [(name, row, 0.0, shown_s) for row, name in enumerate(rhythm, start=len(columns[0]))]
+    strips = []
+    for name, row, start_s, end_s in places:
+        lead = name.removeprefix("-")
+        strip = Strip(
+            lead=lead,
+            sign=-1 if name.startswith("-") else 1,
+            row=row,
+            start_s=start_s,
+            end_s=end_s,
+            x_mm=grid.x_mm + LEAD_IN_MM + start_s * scale.speed_mm_s,
+            y_mm=0.0,
+            baseline_mv=_median(_samples(recording, lead, 0, shown_s)[1]),
+            present=bool(recording.present[LEADS.index(lead)]),
+        )
+        strips.append(strip)
+    return tuple(strips)
 
 
 def _with_baselines(page: Page, recording: Recording) -> Page:
