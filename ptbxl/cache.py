@@ -2,15 +2,13 @@
 
 import hashlib
 import json
-import math
 import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
-from tqdm import tqdm
+from tqdm.contrib.concurrent import process_map
 
 from config import LEADS, SAMPLING_RATE
 from files import write_text
@@ -43,10 +41,15 @@ def open_cache(index: Index, progress: bool = True) -> SignalCache:
     fingerprint = _fingerprint(index)
     description = directory / f"signals_{fingerprint}.json"
     if not description.is_file():
-        _make_directory(directory)
-        with FileLock(directory / ".lock"):  # a second script waits for the first one's cache
-            if not description.is_file():
-                _build_cache(index, directory, fingerprint, progress)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            with FileLock(directory / ".lock"):  # a second script waits for the first one's cache
+                if not description.is_file():
+                    _build_cache(index, directory, fingerprint, progress)
+        except OSError as error:
+            raise DatasetError(
+                f"cannot write the signal cache to {directory} ({error}): set PTBXL_CACHE to a writable directory"
+            ) from error
     facts = json.loads(description.read_text())
     return SignalCache(
         signals=np.load(description.with_suffix(".npy"), mmap_mode="r"),
@@ -101,16 +104,6 @@ def _read_chunk(paths: list[Path], target: Path, first_row: int) -> dict[int, st
     return failed
 
 
-def _make_directory(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / ".lock").touch()
-    except OSError as error:
-        raise DatasetError(
-            f"cannot write the signal cache to {directory} ({error}): set PTBXL_CACHE to a writable directory"
-        ) from error
-
-
 def _build_cache(index: Index, directory: Path, fingerprint: str, progress: bool) -> None:
     """Read every record in parallel; the caller holds the lock, so whatever is unfinished here was killed."""
     for killed in directory.glob("signals_*.tmp"):
@@ -118,33 +111,22 @@ def _build_cache(index: Index, directory: Path, fingerprint: str, progress: bool
     paths = [index.directory / name for name in index.table["filename_lr"]]
     unfinished = directory / f"signals_{fingerprint}.tmp"
     try:
-        _allocate(unfinished, (len(paths), len(LEADS), 10 * SAMPLING_RATE))
+        # a sparse file of zeros
+        np.lib.format.open_memmap(unfinished, "w+", "<i2", (len(paths), len(LEADS), 10 * SAMPLING_RATE))
         failed = _fill(unfinished, paths, progress)
         _finish_cache(index, directory, fingerprint, unfinished, failed)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
-def _allocate(target: Path, shape: tuple[int, int, int]) -> None:
-    """A sparse array file of int16 zeros."""
-    with target.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "<i2", "fortran_order": False, "shape": shape})
-        file.truncate(file.tell() + 2 * math.prod(shape))
-
-
 def _fill(target: Path, paths: list[Path], progress: bool) -> dict[int, str]:
     """Read all records into the array on disk, with a process for each core; as `_read_chunk`."""
-    failed = {}
     firsts = range(0, len(paths), CHUNK)
     chunks = [paths[first : first + CHUNK] for first in firsts]
-    with (
-        ProcessPoolExecutor(os.cpu_count()) as pool,
-        tqdm(total=len(paths), desc="signal cache", unit="ECG", disable=not progress) as bar,
-    ):
-        for chunk, result in zip(chunks, pool.map(_read_chunk, chunks, [target] * len(chunks), firsts), strict=True):
-            failed.update(result)
-            bar.update(len(chunk))
-    return failed
+    targets = [target] * len(chunks)
+    bar = {"desc": "signal cache", "unit": "ECG", "unit_scale": CHUNK, "disable": not progress}
+    failed = process_map(_read_chunk, chunks, targets, firsts, max_workers=os.cpu_count(), chunksize=1, **bar)
+    return {row: reason for chunk in failed for row, reason in chunk.items()}
 
 
 def _finish_cache(index: Index, directory: Path, fingerprint: str, unfinished: Path, failed: dict[int, str]) -> None:

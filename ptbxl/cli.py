@@ -30,9 +30,8 @@ def command_cache(arguments: argparse.Namespace) -> int:
     """Build the signal cache and print what it left out."""
     index = read_index(data_directory(arguments.data))
     cache = open_cache(index)
-    print(
-        f"{len(cache.signals) - len(cache.unreadable)} of {len(cache.signals)} recordings in {cache.signals.filename}"
-    )
+    total = len(cache.signals)
+    print(f"{total - len(cache.unreadable)} of {total} recordings in {cache.signals.filename}")
     if cache.unreadable:
         print("\n".join(["left out:", *list_unreadable(cache)]))
     return 1 if cache.unreadable else 0
@@ -73,27 +72,22 @@ def make_parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
 
     def add(name: str, function, description: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(
-            name,
-            help=description,
-            description=description,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        )
+        defaults = argparse.ArgumentDefaultsHelpFormatter
+        sub = commands.add_parser(name, help=description, description=description, formatter_class=defaults)
         sub.set_defaults(function=function)
         return sub
 
-    for name, function, description in (
-        ("check", command_check, "report whether the data set is whole"),
-        ("cache", command_cache, "build the signal cache"),
+    for sub in (
+        add("check", command_check, "report whether the data set is whole"),
+        add("cache", command_cache, "build the signal cache"),
     ):
-        sub = add(name, function, description)
         sub.add_argument("--data", help="PTB-XL's directory; None: PTBXL_DIR, else data/ptbxl")
     sub = add("demo", command_demo, "write a small generated data set")
     sub.add_argument("directory", help="where to write it")
     sub.add_argument("--patients", type=int, default=400, help="how many generated patients")
     sub.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
     sub = add("download", command_download, "fetch PTB-XL 1.0.3 from PhysioNet")
-    sub.add_argument("--rate", choices=("100", "500", "both"), default="100", help="sampling rate in Hz")
+    sub.add_argument("--rate", choices=tuple(download.RATES), default="100", help="sampling rate in Hz")
     sub.add_argument("--dest", default=str(DEFAULT_DATA), help="where to put it")
     sub.add_argument("--from", dest="archive", help="the release's zip on disk, instead of the network")
     sub.add_argument("--url", default=download.PHYSIONET_URL, help="where the release's files are served")

@@ -20,12 +20,11 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import Literal
 
 import pooch
 import requests
@@ -35,7 +34,7 @@ from tqdm import tqdm
 from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
-from files import replacing, sha256
+from files import sha256
 
 PHYSIONET_URL = "https://physionet.org/files/ptb-xl/1.0.3/"
 CHECKSUMS = "SHA256SUMS.txt"
@@ -43,7 +42,6 @@ DATABASE = "ptbxl_database.csv"
 METADATA = (DATABASE, "scp_statements.csv", "LICENSE.txt")
 AT_100, AT_500 = {"records100/": "filename_lr"}, {"records500/": "filename_hr"}
 RATES = {"100": AT_100, "500": AT_500, "both": AT_100 | AT_500}  # folder: its column in the database
-Rate = Literal["100", "500", "both"]
 
 LOCK_NAME = ".download.lock"
 AGAIN = "Run the same command again: it resumes."
@@ -75,9 +73,9 @@ class _Failed(Exception):
 
 
 def fetch_release(
-    dest: Path, rate: Rate, base_url: str = PHYSIONET_URL, connections: int = 8, progress: bool = True
+    dest: Path, rate: str, base_url: str = PHYSIONET_URL, connections: int = 8, progress: bool = True
 ) -> None:
-    """Download the metadata and the recordings of one rate (or both) into ``dest``.
+    """Download the metadata and the recordings of one of ``RATES`` into ``dest``.
 
     Files already there and intact are not fetched again, altered ones are. Proxies come from the
     environment (``HTTPS_PROXY``, ``NO_PROXY``, ...).
@@ -85,18 +83,18 @@ def fetch_release(
     Raises:
         DownloadError: bad arguments, no space, another download into ``dest``, Ctrl-C, a server that keeps
             failing or delivers other bytes than the release's list says.
-            Whatever ``dest`` then holds under its own name is verified, and the same call resumes.
+            Whatever recordings and tables ``dest`` then holds are verified, and the same call resumes.
     """
     if not 1 <= connections <= MAX_CONNECTIONS:
         raise DownloadError(f"{connections} connections: between 1 and {MAX_CONNECTIONS} are allowed")
     remedy = f"Check the address, the connection and the proxy. {AGAIN}"
     with _exclusive(dest), _make_session(connections) as session:
-        chunks = partial(_read_response, session)
         store = pooch.create(path=dest.absolute(), base_url=base_url, retry_if_failed=FETCHES - 1)
-        _complete(_Run(store=store, chunks=chunks, workers=connections, remedy=remedy), rate, progress)
+        run = _Run(store=store, read=partial(_read_response, session), workers=connections, remedy=remedy)
+        _complete(run, rate, progress)
 
 
-def extract_release(archive: Path, dest: Path, rate: Rate, progress: bool = True) -> None:
+def extract_release(archive: Path, dest: Path, rate: str, progress: bool = True) -> None:
     """Take the same files from the release's zip instead of the network.
 
     Raises:
@@ -105,11 +103,9 @@ def extract_release(archive: Path, dest: Path, rate: Rate, progress: bool = True
     """
     remedy = "Get the archive again, or download without it: that keeps what is verified."
     with _exclusive(dest), _open_archive(archive) as opened:
-        members = _list_members(opened, archive)
-        store = pooch.create(path=dest.absolute(), base_url=_find_release_folder(members, archive))
-        # Four, because most of the time goes into waiting for the disk to confirm each file.
-        chunks = partial(_read_member, opened, members)
-        _complete(_Run(store=store, chunks=chunks, workers=4, remedy=remedy), rate, progress)
+        store = pooch.create(path=dest.absolute(), base_url=f"{archive}/{_find_release(opened)}")
+        # four, because most of the time goes into waiting for the disk to confirm each file
+        _complete(_Run(store=store, read=partial(_read_member, opened), workers=4, remedy=remedy), rate, progress)
 
 
 def parse_checksums(text: bytes) -> dict[str, str]:
@@ -168,29 +164,23 @@ class _Run:
     """Threads that let pooch fetch files, and what they share."""
 
     store: pooch.Pooch
-    chunks: Callable[[str], Iterator[bytes]]  # of one file, by its URL or its name in the archive
+    read: Callable[[str], Iterator[bytes]]  # one file, by its URL or its path in the archive
     workers: int
     remedy: str
     stop: threading.Event = field(default_factory=threading.Event)
-    unfinished: dict[str, str] = field(default_factory=dict)  # temporary file ("": not yet made) by URL
+    unfinished: list[str] = field(default_factory=list)  # every temporary file there was
 
-    def fetch_checksums(self) -> dict[str, str]:
-        """The release's list, always from the source: a list on disk may be damaged and nothing vouches for it."""
-        with replacing(self.store.abspath / CHECKSUMS) as new:
-            self.store.registry, self.store.urls = {new.name: None}, {new.name: self.store.base_url + CHECKSUMS}
-            try:
-                self._fetch(new.name)
-            except _Failed as error:
-                raise DownloadError(f"{self.store.base_url}{CHECKSUMS} {error}. {self.remedy}") from None
-            return parse_checksums(new.read_bytes())
-
-    def collect(self, bar: tqdm) -> None:
-        """Bring the registry's files to disk; DownloadError when some cannot be had, after trying the others."""
+    def collect(self, registry: dict[str, str | None], progress: bool) -> None:
+        """Bring files to disk, verified by their digests; DownloadError when some cannot be had."""
+        self.store.registry = registry
         failures, received_bytes = [], 0
         # Not ThreadPoolExecutor: its threads hold up the interpreter's exit for as long as a server is silent.
-        with ThreadPool(self.workers) as pool:
+        with (
+            ThreadPool(self.workers) as pool,
+            tqdm(total=len(registry), unit=" files", disable=not progress) as bar,
+        ):
             try:
-                for received, failure in pool.imap_unordered(self._obtain, self.store.registry):
+                for received, failure in pool.imap_unordered(self._obtain, registry):
                     received_bytes += received
                     speed = received_bytes / 1e6 / (bar.format_dict["elapsed"] or 1)
                     bar.set_postfix_str(f"{speed:.2f} MB/s", refresh=False)
@@ -201,7 +191,7 @@ class _Run:
                 if failures:
                     many = "at least " if len(failures) == MAX_FAILED_FILES else ""
                     raise DownloadError(
-                        f"{many}{len(failures)} of {len(self.store.registry)} files could not be had from "
+                        f"{many}{len(failures)} of {len(registry)} files could not be had from "
                         + "\n  ".join([f"{self.store.base_url}:", *sorted(failures)])
                         + f"\nThe verified ones stay in {self.store.abspath}. {self.remedy}"
                     )
@@ -219,65 +209,56 @@ class _Run:
             target.unlink()
         target.parent.mkdir(parents=True, exist_ok=True)  # pooch's own check for it is a race
         try:
-            self._fetch(path)
+            self.store.fetch(path, downloader=self._write)
+            return target.stat().st_size, ""
         except _Failed as error:
             return 0, f"{path} {error}"
-        return target.stat().st_size, ""
-
-    def _fetch(self, path: str) -> None:
-        url = self.store.get_url(path)
-        self.unfinished[url] = ""
-        try:
-            if self.stop.is_set():
-                raise _Failed("was given up")
-            self.store.fetch(path, downloader=self._write)
         except (requests.RequestException, HTTPError) as error:
-            raise _Failed(f"broke off: {error} ({FETCHES} attempts)") from None
+            return 0, f"{path} broke off: {error} ({FETCHES} attempts)"
         except ValueError:
-            raise _Failed(f"has another SHA-256 than {CHECKSUMS} says") from None
-        finally:
-            self.unfinished.pop(url)
+            return 0, f"{path} has another SHA-256 than {CHECKSUMS} says"
 
     def _write(self, url: str, output_file: str, _: pooch.Pooch) -> None:
         """pooch's downloader: one file into ``output_file``, on disk before pooch gives it its name."""
-        self.unfinished[url] = output_file
+        self.unfinished.append(output_file)
+        self._refuse_if_stopped()
         os.remove(output_file)  # pooch made it readable by its owner only
         with open(output_file, "xb") as file:
-            for chunk in self.chunks(url):
-                if self.stop.is_set():
-                    raise _Failed("was given up")
+            for chunk in self.read(url):
+                self._refuse_if_stopped()
                 file.write(chunk)
                 if file.tell() > MAX_FILE_BYTES:
                     raise _Failed(f"is larger than {MAX_FILE_BYTES >> 20} MB, which no file of the release is")
             file.flush()
             os.fsync(file.fileno())
 
+    def _refuse_if_stopped(self) -> None:
+        if self.stop.is_set():
+            raise _Failed("was given up")
+
     def _abandon(self) -> None:
         """Let no thread begin another file, and leave nothing of those that wait for a silent server."""
         self.stop.set()
         deadline = time.monotonic() + 1
-        while self.unfinished and time.monotonic() < deadline:
+        while any(map(os.path.exists, self.unfinished)) and time.monotonic() < deadline:
             time.sleep(0.01)
-        for unfinished in list(self.unfinished.values()):
-            with suppress(OSError):
-                os.remove(unfinished)
+        for unfinished in self.unfinished:
+            Path(unfinished).unlink(missing_ok=True)
 
 
-def _complete(run: _Run, rate: Rate, progress: bool) -> None:
+def _complete(run: _Run, rate: str, progress: bool) -> None:
     """Bring the destination to exactly the files of one rate."""
-    if rate not in RATES:
-        raise DownloadError(f"rate {rate!r} is none of {', '.join(RATES)}")
     dest = run.store.abspath
     for stray in dest.glob("records*/*/tmp????????"):  # pooch's, of a process that was killed
         stray.unlink()
-    sums = run.fetch_checksums()
+    # always from the source: a list on disk may be damaged, and nothing vouches for it
+    run.collect({CHECKSUMS: None}, progress=False)
+    sums = parse_checksums((dest / CHECKSUMS).read_bytes())
     wanted = {path: digest for path, digest in sums.items() if path in METADATA or path.startswith(tuple(RATES[rate]))}
     if DATABASE not in wanted:
         raise DownloadError(f"{run.store.base_url}{CHECKSUMS} does not list {DATABASE}. {NOT_THE_RELEASE}")
     _check_space(dest, [path for path in wanted if not (dest / path).exists()])
-    run.store.registry = wanted
-    with tqdm(total=len(wanted), unit=" files", disable=not progress) as bar:
-        run.collect(bar)
+    run.collect(wanted, progress)
     _check_listed(dest / DATABASE, wanted, rate)
 
 
@@ -291,7 +272,7 @@ def _check_space(dest: Path, missing: list[str]) -> None:
         )
 
 
-def _check_listed(database: Path, wanted: dict[str, str], rate: Rate) -> None:
+def _check_listed(database: Path, wanted: dict[str, str], rate: str) -> None:
     """Refuse a list that was cut short: every recording of the (verified) database must be in it."""
     rows = csv.DictReader(database.read_text(encoding="utf-8", errors="replace").splitlines())
     columns = RATES[rate].values()
@@ -354,31 +335,28 @@ def _open_archive(path: Path) -> zipfile.ZipFile:
         raise DownloadError(f"{path} is not a complete zip file ({error}). Fetch it again") from None
 
 
-def _list_members(opened: zipfile.ZipFile, archive: Path) -> dict[str, zipfile.ZipInfo]:
-    """The archive's files by ``<archive>/<name>``; nothing is taken from an archive that holds anything unsafe."""
+def _find_release(opened: zipfile.ZipFile) -> str:
+    """The release's folder in the archive; nothing is taken from an archive that holds anything unsafe."""
     names: set[str] = set()
     for info in opened.infolist():
         # orig_filename: zipfile cuts the other at a NUL, and on Windows turns backslashes.
-        _refuse_name(info.orig_filename.removesuffix("/"), names, str(archive))
+        _refuse_name(info.orig_filename.removesuffix("/"), names, str(opened.filename))
         if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise DownloadError(f"{archive}: {info.filename!r} is a link or a device. {NOT_THE_RELEASE}")
-    return {f"{archive}/{info.filename}": info for info in opened.infolist() if not info.is_dir()}
-
-
-def _find_release_folder(members: dict[str, zipfile.ZipInfo], archive: Path) -> str:
-    lists = [info.filename for info in members.values() if re.fullmatch(f"([^/]+/)?{CHECKSUMS}", info.filename)]
+            raise DownloadError(f"{opened.filename}: {info.filename!r} is a link or a device. {NOT_THE_RELEASE}")
+    lists = [name for name in opened.namelist() if re.fullmatch(f"([^/]+/)?{CHECKSUMS}", name)]
     if len(lists) != 1:
         raise DownloadError(
-            f"{archive} holds {len(lists)} files {CHECKSUMS}, at the top or one folder down, instead of one. "
+            f"{opened.filename} holds {len(lists)} files {CHECKSUMS}, at the top or one folder down, instead of one. "
             + NOT_THE_RELEASE
         )
-    return f"{archive}/{lists[0].removesuffix(CHECKSUMS)}"
+    return lists[0].removesuffix(CHECKSUMS)
 
 
-def _read_member(opened: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], url: str) -> Iterator[bytes]:
-    info = members.get(url)
-    if info is None:
-        raise _Failed("is not in the archive")
+def _read_member(opened: zipfile.ZipFile, url: str) -> Iterator[bytes]:
+    try:
+        info = opened.getinfo(url.removeprefix(f"{opened.filename}/"))
+    except KeyError:
+        raise _Failed("is not in the archive") from None
     # Whatever size is declared, zipfile bounds what deflate gives at a time, but not bzip2 and LZMA.
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise _Failed("cannot be unpacked: the release's files are deflated")

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,14 @@ from ptbxl.cache import open_cache
 from ptbxl.cli import main
 from ptbxl.index import DatasetError, read_index, task_targets
 from ptbxl.records import read_record, record_path
+
+
+@contextmanager
+def edited_table(directory):
+    """The table of recordings, written back with the changes made to it."""
+    table = pd.read_csv(directory / "ptbxl_database.csv")
+    yield table
+    table.to_csv(directory / "ptbxl_database.csv", index=False)
 
 
 def cached(directory):
@@ -50,9 +59,8 @@ def test_targets_of_the_tasks():
 
 
 def test_a_superclass_counts_whatever_its_likelihood_and_other_statements_do_not(own_data):
-    table = pd.read_csv(own_data / "ptbxl_database.csv")
-    table.loc[0, "scp_codes"] = "{'IMI': 0.0, 'SR': 100.0, 'ABQRS': 100.0}"
-    table.to_csv(own_data / "ptbxl_database.csv", index=False)
+    with edited_table(own_data) as table:
+        table.loc[0, "scp_codes"] = "{'IMI': 0.0, 'SR': 100.0, 'ABQRS': 100.0}"
     assert read_index(own_data).superclasses[0].tolist() == [name == "MI" for name in SUPERCLASSES]
 
 
@@ -64,7 +72,7 @@ def test_crops_are_pieces_of_the_recording(demo_data):
 
 
 def test_importing_the_dataset_loads_no_library_that_training_does_not_need():
-    unneeded = {"pydicom", "pyedflib", "ecgdatakit", "wfdb", "matplotlib", "requests", "ecg.synthetic"}
+    unneeded = {"pydicom", "pyedflib", "ecgdatakit", "wfdb", "matplotlib", "pooch", "requests", "ecg.synthetic"}
     program = f"import sys, dataset; print({unneeded} & set(sys.modules))"
     printed = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert printed.stdout.strip() == "set()"
@@ -91,10 +99,8 @@ def test_the_cache_is_reused_until_a_file_changes(own_data):
 
 def test_the_digest_of_a_fold_depends_on_content_not_on_dates(demo_data, own_data):
     assert cached(demo_data).fold_sha256 == cached(own_data).fold_sha256
-    table = pd.read_csv(own_data / "ptbxl_database.csv")
-    row = int(np.flatnonzero(table["strat_fold"] == 9)[0])
-    table.loc[row, "scp_codes"] = "{'LVH': 100.0, 'CLBBB': 100.0}"
-    table.to_csv(own_data / "ptbxl_database.csv", index=False)
+    with edited_table(own_data) as table:
+        table.loc[(table["strat_fold"] == 9).idxmax(), "scp_codes"] = "{'LVH': 100.0, 'CLBBB': 100.0}"
     before, after = cached(demo_data).fold_sha256, cached(own_data).fold_sha256
     assert {fold for fold in before if before[fold] != after[fold]} == {9}
 
@@ -122,8 +128,8 @@ def test_data_sets_share_a_directory_of_caches_without_deleting_each_others(own_
     monkeypatch.setenv("PTBXL_CACHE", str(tmp_path / "caches"))
     other_data = shutil.copytree(own_data, tmp_path / "other" / "data")
     own, other = cached(own_data).signals.filename, cached(other_data).signals.filename
-    table = pd.read_csv(own_data / "ptbxl_database.csv")
-    table.iloc[:-1].to_csv(own_data / "ptbxl_database.csv", index=False)
+    with edited_table(own_data) as table:
+        table.drop(table.index[-1], inplace=True)
     changed = cached(own_data).signals.filename
     assert set((tmp_path / "caches").rglob("*.npy")) == {Path(other), Path(changed)}
     assert changed != own and not (own_data / "cache").exists()
@@ -191,22 +197,17 @@ def test_missing_samples_are_filled_up_to_200_ms_as_in_an_upload(own_data, lengt
     assert recording.notes == ("lead I: 1 gap(s) of up to 200 ms interpolated",)
 
 
-def test_a_missing_fold_is_named(own_data, capsys):
-    table = pd.read_csv(own_data / "ptbxl_database.csv")
-    table[table["strat_fold"] != 10].to_csv(own_data / "ptbxl_database.csv", index=False)
+def test_a_missing_fold_and_a_patient_in_two_folds_are_named(own_data, capsys):
+    with edited_table(own_data) as table:
+        table.drop(table.index[table["strat_fold"] == 10], inplace=True)
+        table.loc[table["strat_fold"] == 9, "patient_id"] = table.loc[table["strat_fold"] == 1, "patient_id"].iloc[0]
     with pytest.raises(DatasetError, match="no fold 10, which split 'test' needs"):
         PTBXLDataset(own_data, "test", input_scale=0.2)
     assert len(PTBXLDataset(own_data, "val", input_scale=0.2)) > 0
     assert main(["check", "--data", str(own_data)]) == 1
-    assert "fold 10 is missing: `--split test` cannot run" in capsys.readouterr().out
-
-
-def test_a_patient_in_two_folds_is_reported(own_data, capsys):
-    table = pd.read_csv(own_data / "ptbxl_database.csv")
-    table.loc[table["strat_fold"] == 9, "patient_id"] = table.loc[table["strat_fold"] == 1, "patient_id"].iloc[0]
-    table.to_csv(own_data / "ptbxl_database.csv", index=False)
-    assert main(["check", "--data", str(own_data)]) == 1
-    assert "leakage" in capsys.readouterr().out
+    report = capsys.readouterr().out
+    assert "fold 10 is missing: `--split test` cannot run" in report
+    assert "1 patients are in more than one fold (leakage)" in report
 
 
 @pytest.mark.parametrize("text", ["", "ecg_id,x\n1,2\n", "ecg_id,patient_id,scp_codes\n1,1,{broken\n"])

@@ -11,9 +11,10 @@ import sys
 import threading
 import time
 import zipfile
-from collections import Counter, deque
+from collections import Counter
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -68,11 +69,6 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def setup(self):
-        super().setup()
-        with self.server.guard:
-            self.server.accepted += 1
-
     def log_message(self, *arguments):
         pass
 
@@ -80,8 +76,7 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.removeprefix("http://physionet.invalid").removeprefix("/release/")
         with self.server.guard:
             self.server.requests[path] += 1
-            faults = self.server.faults.get(path)
-            fault = faults.popleft() if faults else self.server.always.get(path)
+            fault = next(self.server.faults.get(path, repeat(None)), None)
         if path not in self.server.files:
             self.answer(404)
         elif fault:
@@ -98,16 +93,19 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Serves ``files`` below /release/; ``faults`` answer a path's next requests, ``always`` all the others."""
+    """Serves ``files`` below /release/; ``faults`` are iterators of what answers a path's next requests instead."""
 
     daemon_threads = True
 
     def __init__(self, files: dict[str, bytes]):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files, self.url = files, f"http://127.0.0.1:{self.server_port}/release/"
-        self.guard, self.requests, self.accepted = threading.Lock(), Counter(), 0
-        self.faults, self.always = {}, {}
+        self.guard, self.requests, self.accepted, self.faults = threading.Lock(), Counter(), 0, {}
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    def process_request(self, request, client_address):
+        self.accepted += 1
+        super().process_request(request, client_address)
 
     def handle_error(self, request, client_address):
         pass
@@ -257,7 +255,7 @@ def test_requests_are_as_many_at_a_time_as_there_are_connections(tmp_path, serve
         handler.answer(200, data)
 
     for number in (1, 2, 3):
-        server.faults[f"records500/00000/{number:05}_hr.dat"] = deque([wait_for_two_others])
+        server.faults[f"records500/00000/{number:05}_hr.dat"] = iter([wait_for_two_others])
     fetch(tmp_path, server, "both", connections=3)
     assert contents(tmp_path) == wanted(release, "both")
     assert server.accepted == 3
@@ -280,25 +278,22 @@ def test_the_next_run_fetches_what_is_missing_altered_or_new_alone(tmp_path, ser
     assert server.requests == Counter([*new, altered, SIGNAL])
 
 
-@pytest.mark.parametrize("path", [SIGNAL, CHECKSUMS])
-@pytest.mark.parametrize(
-    "faults",
-    [
-        [drop, hang_up],
-        [truncate],
-        [wrong_bytes],
-        [status(429, Retry_After="0"), status(429)],
-        [status(429, Retry_After="soon"), status(503, Retry_After="Thu, 01 Jan 1970 00:00:00 GMT")],
-        [status(502), status(504), status(408)],
-    ],
-)
-def test_passing_faults_change_nothing(tmp_path, server, release, path, faults):
-    if path == CHECKSUMS and faults[0] in (truncate, wrong_bytes):
-        path = "ptbxl_database.csv"  # nothing vouches for the list
-    server.faults[path] = deque(faults)
+def test_passing_faults_change_nothing(tmp_path, server, release):
+    faults = {
+        CHECKSUMS: [drop, hang_up, status(503)],
+        SIGNAL: [drop, hang_up, truncate, wrong_bytes],
+        "records100/00000/00003_lr.dat": [status(429, Retry_After="0"), status(429)],
+        "ptbxl_database.csv": [
+            status(429, Retry_After="soon"),
+            status(503, Retry_After="Thu, 01 Jan 1970 00:00:00 GMT"),
+        ],
+        "LICENSE.txt": [status(502), status(504), status(408)],
+    }
+    server.faults = {path: iter(answers) for path, answers in faults.items()}
     fetch(tmp_path, server)
     assert contents(tmp_path) == wanted(release, "100")
-    assert server.requests == Counter([*wanted(release, "100")]) + Counter({path: len(faults)})
+    repeated = Counter({path: len(answers) for path, answers in faults.items()})
+    assert server.requests == Counter([*wanted(release, "100")]) + repeated
 
 
 @pytest.mark.parametrize(
@@ -317,7 +312,7 @@ def test_a_file_that_cannot_be_had_is_named_and_the_others_kept(tmp_path, server
     fetch(tmp_path, server)
     (tmp_path / SIGNAL).write_bytes(b"altered")
     (tmp_path / "LICENSE.txt").unlink()
-    server.always[SIGNAL] = fault
+    server.faults[SIGNAL] = repeat(fault)
     server.requests.clear()
     with pytest.raises(DownloadError, match=rf"(?s)1 of 15 files.*{SIGNAL} {message}.*same command again"):
         fetch(tmp_path, server)
@@ -327,25 +322,22 @@ def test_a_file_that_cannot_be_had_is_named_and_the_others_kept(tmp_path, server
 
 def test_an_outage_ends_the_run_before_every_file_was_tried(tmp_path, monkeypatch, server):
     monkeypatch.setattr(download, "MAX_FAILED_FILES", 3)
-    server.always = {path: status(500) for path in server.files if path.startswith("records")}
+    server.faults = {path: repeat(status(500)) for path in server.files if path.startswith("records")}
     with pytest.raises(DownloadError, match="at least 3 of 27 files"):
         fetch(tmp_path, server, "both", connections=1)
     assert len(server.requests) < 15
     assert contents(tmp_path).keys() <= TABLES | {CHECKSUMS}
 
 
-def test_waits_grow_are_bounded_and_follow_retry_after(tmp_path, server, waits):
-    server.faults[CHECKSUMS] = deque([status(429, Retry_After="7")])
-    server.always[SIGNAL] = status(500)
+def test_waits_grow_are_bounded_and_follow_retry_after_up_to_minutes(tmp_path, server, release, waits):
+    server.faults = {CHECKSUMS: iter([status(429, Retry_After="7")]), SIGNAL: repeat(status(500))}
     with pytest.raises(DownloadError, match="500"):
         fetch(tmp_path, server)
     assert waits[0] == 7
     for wait, least in zip(waits[1:], (2, 4, 8, 16, 30), strict=True):
         assert least <= wait <= min(30, least + 1)
-
-
-def test_a_server_that_asks_for_an_hour_is_left_alone(tmp_path, server, release):
-    server.always[SIGNAL] = status(429, Retry_After="3600")
+    server.faults[SIGNAL] = repeat(status(429, Retry_After="3600"))
+    server.requests.clear()
     with pytest.raises(DownloadError, match="60 minutes"):
         fetch(tmp_path, server)
     assert server.requests[SIGNAL] == 1
@@ -362,11 +354,10 @@ def test_wrong_arguments_are_explained(tmp_path, server):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "occupied" / SIGNAL).mkdir(parents=True)
     for changed, message in (
-        ({"base_url": f"{server.url}1.0.9/"}, "404.*Check the address"),
+        ({"base_url": f"{server.url}1.0.9/"}, "(?s)404.*Check the address"),
         ({"base_url": "physionet"}, "No scheme supplied"),
         ({"connections": 0}, "between 1 and 32"),
         ({"connections": 33}, "between 1 and 32"),
-        ({"rate": "250"}, "'250'"),
         ({"dest": tmp_path / "file"}, "cannot write to"),
         ({"dest": tmp_path / "occupied"}, "cannot write to"),
     ):
@@ -397,7 +388,7 @@ def test_space_is_checked_for_what_is_missing(tmp_path, monkeypatch, server, rel
 
 def test_ctrl_c_stops_at_once_keeps_what_is_complete_and_the_lock_keeps_others_out(tmp_path, server, release):
     stalls = [Stall(), Stall()]
-    server.always = dict(zip((SIGNAL, "records100/00000/00003_lr.dat"), stalls, strict=True))
+    server.faults = {SIGNAL: repeat(stalls[0]), "records100/00000/00003_lr.dat": repeat(stalls[1])}
     arguments = ["download", "--dest", str(tmp_path), "--url", server.url, "--connections", "4"]
     # a shell that runs the tests in the background lets them, and what they start, ignore SIGINT
     listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
@@ -424,19 +415,14 @@ def test_ctrl_c_stops_at_once_keeps_what_is_complete_and_the_lock_keeps_others_o
     assert not server.requests.keys() & (kept.keys() - {CHECKSUMS})
 
 
-def test_importing_the_data_set_imports_no_downloader():
-    script = "import sys, dataset; print({'pooch', 'requests'} & sys.modules.keys())"
-    done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"
-
-
 # --------------------------------------------------------------------------- the zip
 
 
 def zipped(path: Path, files: dict[str, bytes], folder: str = ZIP_FOLDER, method: int = zipfile.ZIP_DEFLATED) -> Path:
-    with zipfile.ZipFile(path, "w", method, compresslevel=1) as archive:
+    """An archive of the files; ``method`` packs the signal."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, data in files.items():
-            archive.writestr(folder + name, data)
+            archive.writestr(folder + name, data, method if name == SIGNAL else None)
     return path
 
 
@@ -461,50 +447,46 @@ def test_a_damaged_zip_keeps_what_is_good_and_the_server_completes_it(tmp_path, 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize(
-    "name",
+    ("name", "kind", "message"),
     [
-        "../escaped",
-        ZIP_FOLDER + "records100/../../../escaped",
-        "/escaped",
-        "C:/escaped",
-        "..\\escaped",
-        "\\\\host\\escaped",
-        ZIP_FOLDER + "./LICENSE.txt",
-        ZIP_FOLDER + "/LICENSE.txt",
-        ZIP_FOLDER + "license.TXT",
-        ZIP_FOLDER + SIGNAL,
-        ZIP_FOLDER + "a\nb",
-        "shown#hidden",
+        ("../escaped", stat.S_IFREG, "unsafe path"),
+        (ZIP_FOLDER + "records100/../../../escaped", stat.S_IFREG, "unsafe path"),
+        ("/escaped", stat.S_IFREG, "unsafe path"),
+        ("C:/escaped", stat.S_IFREG, "unsafe path"),
+        ("..\\escaped", stat.S_IFREG, "unsafe path"),
+        ("\\\\host\\escaped", stat.S_IFREG, "unsafe path"),
+        (ZIP_FOLDER + "./LICENSE.txt", stat.S_IFREG, "unsafe path"),
+        (ZIP_FOLDER + "/LICENSE.txt", stat.S_IFREG, "unsafe path"),
+        (ZIP_FOLDER + "a\nb", stat.S_IFREG, "unsafe path"),
+        ("shown#hidden", stat.S_IFREG, "unsafe path"),
+        (ZIP_FOLDER + "license.TXT", stat.S_IFREG, "there twice"),
+        (ZIP_FOLDER + SIGNAL, stat.S_IFREG, "there twice"),
+        (ZIP_FOLDER + "link", stat.S_IFLNK, "link or a device"),
+        (ZIP_FOLDER + "device", stat.S_IFCHR, "link or a device"),
+        ("folder/" + CHECKSUMS, stat.S_IFREG, "holds 2 files .* instead of one"),
     ],
 )
-def test_a_zip_with_an_unsafe_or_double_name_is_refused_whole(tmp_path, release, name):
+def test_a_zip_with_an_unsafe_double_or_special_member_is_refused_whole(tmp_path, release, name, kind, message):
     archive = zipped(tmp_path / "release.zip", release)
+    member = zipfile.ZipInfo(name)
+    member.create_system, member.external_attr = 3, (kind | 0o777) << 16
     with zipfile.ZipFile(archive, "a") as opened:
-        opened.writestr(name, b"escaped")
+        opened.writestr(member, b"escaped")
     archive.write_bytes(archive.read_bytes().replace(b"shown#hidden", b"shown\0hidden"))  # zipfile cuts it there
-    with pytest.raises(DownloadError, match="unsafe path|there twice"):
+    with pytest.raises(DownloadError, match=message):
         extract(archive, tmp_path / "a" / "b")
     assert contents(tmp_path).keys() == {"release.zip"}
 
 
-@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR])
-def test_a_zip_with_a_link_or_a_device_is_refused_whole(tmp_path, release, kind):
-    archive = zipped(tmp_path / "release.zip", release)
-    link = zipfile.ZipInfo(ZIP_FOLDER + "link")
-    link.create_system, link.external_attr = 3, (kind | 0o777) << 16
-    with zipfile.ZipFile(archive, "a") as opened:
-        opened.writestr(link, "/etc/passwd")
-    with pytest.raises(DownloadError, match="link or a device"):
+def test_a_zip_that_is_cut_or_absent_or_without_the_list_is_refused(tmp_path, release):
+    archive = zipped(tmp_path / "release.zip", release, "a/b/")
+    whole = archive.read_bytes()
+    with pytest.raises(DownloadError, match="holds 0 files .* instead of one"):
         extract(archive, tmp_path / "dest")
-    assert contents(tmp_path / "dest") == {}
-
-
-@pytest.mark.parametrize("kept", [0, 1, 1000, 0.5, 0.99])
-def test_a_truncated_or_absent_zip_is_refused(tmp_path, release, kept):
-    data = zipped(tmp_path / "release.zip", release).read_bytes()
-    (tmp_path / "cut.zip").write_bytes(data[: int(kept * len(data)) if isinstance(kept, float) else kept])
-    with pytest.raises(DownloadError, match="not a complete zip"):
-        extract(tmp_path / "cut.zip", tmp_path / "dest")
+    for kept in (0, 1, 1000, len(whole) // 2, len(whole) - 1):
+        archive.write_bytes(whole[:kept])
+        with pytest.raises(DownloadError, match="not a complete zip"):
+            extract(archive, tmp_path / "dest")
     with pytest.raises(DownloadError, match=r"cannot read .*nowhere\.zip"):
         extract(tmp_path / "nowhere.zip", tmp_path / "dest")
 
@@ -524,13 +506,6 @@ def test_a_zip_with_flipped_bytes_gives_true_files_or_a_refusal(tmp_path, releas
     assert contents(tmp_path / "dest").items() <= release.items()
 
 
-@pytest.mark.parametrize("names", [[], [CHECKSUMS, "folder/" + CHECKSUMS], ["a/b/" + CHECKSUMS]])
-def test_a_zip_without_exactly_one_list_is_refused(tmp_path, names):
-    archive = zipped(tmp_path / "release.zip", {"LICENSE.txt": b""} | dict.fromkeys(names, b""), "")
-    with pytest.raises(DownloadError, match="instead of one"):
-        extract(archive, tmp_path / "dest")
-
-
 @pytest.mark.parametrize(
     ("method", "declared", "message"),
     [
@@ -542,14 +517,11 @@ def test_a_zip_without_exactly_one_list_is_refused(tmp_path, names):
 def test_a_bomb_is_cut_whatever_size_it_declares(tmp_path, release, method, declared, message):
     bomb = bytes(5_000_000)
     files = {path: data for path, data in release.items() if path != CHECKSUMS} | {SIGNAL: bomb}
-    archive = zipped(tmp_path / "bomb.zip", {CHECKSUMS: checksum_list(files)})
-    with zipfile.ZipFile(archive, "a") as opened:
-        for path, data in files.items():
-            opened.writestr(ZIP_FOLDER + path, data, method if path == SIGNAL else None)
+    files[CHECKSUMS] = checksum_list(files)
+    archive = zipped(tmp_path / "bomb.zip", files, method=method)
     size = len(bomb).to_bytes(4, "little")
     assert size in archive.read_bytes()
     archive.write_bytes(archive.read_bytes().replace(size, declared.to_bytes(4, "little")))
     with pytest.raises(DownloadError, match=f"1 of 15 files(?s:.)*{SIGNAL} {message}"):
         extract(archive, tmp_path / "dest")
-    good = {path: data for path, data in wanted(files, "100").items() if path != SIGNAL}
-    assert contents(tmp_path / "dest") == good | {CHECKSUMS: checksum_list(files)}
+    assert contents(tmp_path / "dest") == {path: data for path, data in wanted(files, "100").items() if path != SIGNAL}
