@@ -9,13 +9,14 @@ from torch import nn
 
 
 class BasicBlock(nn.Module):
-    """Two convolutions and a shortcut; the first convolution subsamples."""
+    """Two convolutions, of these kernel sizes, and a shortcut; the first convolution subsamples."""
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int):
+    def __init__(self, channels_in: int, channels_out: int, kernels: tuple[int, int], stride: int):
         super().__init__()
-        self.first = nn.Conv1d(channels_in, channels_out, kernel, stride, kernel // 2, bias=False)
+        first, second = kernels
+        self.first = nn.Conv1d(channels_in, channels_out, first, stride, first // 2, bias=False)
         self.first_norm = nn.BatchNorm1d(channels_out)
-        self.second = nn.Conv1d(channels_out, channels_out, kernel, 1, kernel // 2, bias=False)
+        self.second = nn.Conv1d(channels_out, channels_out, second, 1, second // 2, bias=False)
         self.second_norm = nn.BatchNorm1d(channels_out)
         self.shortcut = nn.Identity()
         if stride != 1 or channels_in != channels_out:
@@ -44,8 +45,8 @@ class ResNet1D(nn.Module):
         )
         blocks, channels = [], widths[0]
         for stage, width in enumerate(widths):
-            blocks.append(BasicBlock(channels, width, kernel, stride=1 if stage == 0 else 2))
-            blocks.append(BasicBlock(width, width, kernel, stride=1))
+            blocks.append(BasicBlock(channels, width, (kernel, kernel), stride=1 if stage == 0 else 2))
+            blocks.append(BasicBlock(width, width, (kernel, kernel), stride=1))
             channels = width
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Linear(widths[-1], classes)

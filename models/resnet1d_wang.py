@@ -8,25 +8,7 @@ and 3, mean and maximum over time, two linear layers with dropout. They report m
 import torch
 from torch import nn
 
-
-class WangBlock(nn.Module):
-    """Two convolutions, of 5 and 3 samples, and a shortcut; the first convolution subsamples."""
-
-    def __init__(self, channels: int, stride: int):
-        super().__init__()
-        self.first = nn.Conv1d(channels, channels, 5, stride, 2, bias=False)
-        self.first_norm = nn.BatchNorm1d(channels)
-        self.second = nn.Conv1d(channels, channels, 3, 1, 1, bias=False)
-        self.second_norm = nn.BatchNorm1d(channels)
-        self.shortcut = nn.Identity()
-        if stride != 1:
-            self.shortcut = nn.Sequential(
-                nn.Conv1d(channels, channels, 1, stride, bias=False), nn.BatchNorm1d(channels)
-            )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        refined = torch.relu(self.first_norm(self.first(x)))
-        return torch.relu(self.second_norm(self.second(refined)) + self.shortcut(x))
+from models.resnet1d import BasicBlock
 
 
 class ResNet1DWang(nn.Module):
@@ -38,7 +20,7 @@ class ResNet1DWang(nn.Module):
     def __init__(self, classes: int = 5, channels: int = 128, hidden: int = 128):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv1d(12, channels, 7, 1, 3, bias=False), nn.BatchNorm1d(channels), nn.ReLU())
-        self.blocks = nn.Sequential(*(WangBlock(channels, stride) for stride in (1, 2, 2)))
+        self.blocks = nn.Sequential(*(BasicBlock(channels, channels, (5, 3), stride) for stride in (1, 2, 2)))
         self.hidden = nn.Sequential(
             nn.BatchNorm1d(2 * channels),
             nn.Dropout(0.25),

@@ -21,7 +21,7 @@ from files import write_text
 from models import count_parameters, create_model
 from models.provenance import machine_facts
 from ptbxl.index import DatasetError
-from training.device import computes_bfloat16
+from training.cli import computes_bfloat16
 from training.loop import start_state, train_epoch
 
 MODELS = ("hmt_ecgnet", "resnet1d")

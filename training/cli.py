@@ -14,8 +14,7 @@ from files import replacing
 from models import ARCHITECTURES, count_parameters, create_model
 from models.checkpoint import CheckpointError, load_checkpoint
 from ptbxl.index import DatasetError, read_index
-from training.device import choose_device, computes_bfloat16
-from training.loop import Run, fit
+from training.loop import BEST, LAST, fit
 from training.promotion import next_command, promote
 from training.transfer import start_from
 
@@ -175,16 +174,16 @@ def train(config: TrainingConfig, arguments) -> int:
     print(
         f"{config.model}, {count_parameters(network):,} parameters; {len(train_set):,} recordings to train on, "
         f"{len(valid_set):,} to validate; {device.type}, {'bfloat16' if bfloat16 else 'float32'}, "
-        f"{torch.get_num_threads()} threads; files in {run.directory}"
+        f"{torch.get_num_threads()} threads; files in {run}"
     )
     print_limits(valid_set)
     try:
         history = fit(network, train_set, valid_set, config, run, arguments.resume, bfloat16, not arguments.quiet)
     except KeyboardInterrupt:
-        print(f"\nstopped. What was completed is in {run.directory}; go on with --resume and the same flags.")
+        print(f"\nstopped. What was completed is in {run}; go on with --resume and the same flags.")
         return 130
-    draw_curves(history, run.directory / "curves.png", index.is_synthetic)
-    best = load_checkpoint(run.best)
+    draw_curves(history, run / "curves.png", index.is_synthetic)
+    best = load_checkpoint(run / BEST)
     print(
         f"best epoch {best.epoch} of {len(history)}: fold-9 macro AUROC {best.metrics['val_auroc']:.4f}, "
         f"AUPRC {best.metrics['val_auprc']:.4f}"
@@ -195,15 +194,30 @@ def train(config: TrainingConfig, arguments) -> int:
     return 0
 
 
-def open_run(config: TrainingConfig, arguments, out: Path) -> Run:
+def choose_device(name: str) -> torch.device:
+    """The device asked for; "auto" takes a GPU where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether the processor has bfloat16 arithmetic; emulating it is many times slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def open_run(config: TrainingConfig, arguments, out: Path) -> Path:
     """The run's folder, made if need be. Raises CheckpointError if it would overwrite a run unasked."""
-    run = Run(out / "runs" / (arguments.name or f"{config.task}_{config.model}_seed{config.seed}"))
-    if run.last.is_file() and not (arguments.resume or arguments.restart):
+    run = out / "runs" / (arguments.name or f"{config.task}_{config.model}_seed{config.seed}")
+    if (run / LAST).is_file() and not (arguments.resume or arguments.restart):
         raise CheckpointError(
-            f"{run.directory} holds a run already: --resume goes on with it, --restart replaces it, "
+            f"{run} holds a run already: --resume goes on with it, --restart replaces it, "
             "--name NAME starts another beside it"
         )
-    run.directory.mkdir(parents=True, exist_ok=True)
+    run.mkdir(parents=True, exist_ok=True)
     return run
 
 

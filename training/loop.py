@@ -4,8 +4,6 @@ Everything random in an epoch derives from (seed, epoch), so a run that was kill
 passes through the same weights as one that was not.
 """
 
-import csv
-import io
 import math
 import resource
 import sys
@@ -14,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
@@ -31,24 +30,7 @@ from training.augment import augment
 from training.objective import Objective, make_objective
 from training.schedule import make_average, make_optimizer, make_schedule
 
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """Where a run writes: checkpoints ``last.pth`` and ``best.pth``, ``log.csv``."""
-
-    directory: Path
-
-    @property
-    def last(self) -> Path:
-        return self.directory / "last.pth"
-
-    @property
-    def best(self) -> Path:
-        return self.directory / "best.pth"
-
-    @property
-    def log(self) -> Path:
-        return self.directory / "log.csv"
+LAST, BEST, LOG = "last.pth", "best.pth", "log.csv"  # in a run's folder
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -91,22 +73,22 @@ def fit(
     train: PTBXLDataset,
     valid: PTBXLDataset,
     config: TrainingConfig,
-    run: Run,
+    run: Path,
     resume: bool = False,
     bfloat16: bool = False,
     progress: bool = True,
 ) -> list[dict]:
     """Train to the end, to early stopping, or on from where a killed run was; returns the log, a row an epoch.
 
-    After each epoch the weights' moving average is validated on fold 9 (macro AUROC of labelled
-    recordings); ``run.best`` holds the best so far, ``run.last`` the state to resume from. Where fold 9 allows
-    no AUROC, the last epoch counts as the best.
+    After each epoch the weights' moving average is validated on fold 9 (macro AUROC of labelled recordings). In the
+    folder ``run``, best.pth holds the best so far, last.pth the state to resume from. Where fold 9 allows no AUROC,
+    the last epoch counts as the best.
     Raises CheckpointError if the run to resume was made with other settings or data, and FloatingPointError
     if the loss is no longer a number.
     """
     state = start_state(network, train, config)
     origin = {"config": asdict(config), **data_origin(train, valid)}
-    history = resume_from(run, state, origin) if resume and run.last.is_file() else []
+    history = resume_from(run / LAST, state, origin) if resume and (run / LAST).is_file() else []
     revision = git_revision()  # of the code in memory, whatever happens to the files meanwhile
     for epoch in range(len(history), config.epochs):
         if stopped_improving(history, config.patience):
@@ -115,9 +97,9 @@ def fit(
         auroc, auprc = validate(state.average, valid, config)
         history.append({**row, "val_auroc": auroc, "val_auprc": auprc, "peak_memory_mb": peak_memory_mb()})
         if best_epoch(history) == epoch:
-            save_checkpoint(run.best, describe(state.average.module, train, valid, config, history[-1], revision))
-        save_atomically(run.last, {**state.state_dict(), **origin, "history": history})
-        write_text(run.log, as_csv(history))
+            save_checkpoint(run / BEST, describe(state.average.module, train, valid, config, history[-1], revision))
+        save_atomically(run / LAST, {**state.state_dict(), **origin, "history": history})
+        write_text(run / LOG, pd.DataFrame(history).to_csv(index=False, na_rep="nan"))
         if progress:
             print_epoch(history[-1], config.epochs)
     return history
@@ -128,12 +110,12 @@ def data_origin(train: PTBXLDataset, valid: PTBXLDataset) -> dict:
     return {"data_sha256": {**train.fold_sha256, **valid.fold_sha256}, "input_scale": train.input_scale}
 
 
-def resume_from(run: Run, state: TrainingState, origin: dict) -> list[dict]:
+def resume_from(last: Path, state: TrainingState, origin: dict) -> list[dict]:
     """Load the state of a run, if it was made with the same settings and data; returns its log."""
-    saved = load_plain(run.last)
+    saved = load_plain(last)
     if not origin.keys() <= saved.keys():
         raise CheckpointError(
-            f"{run.last} is of an earlier version and does not say which data it is of: start afresh with --restart"
+            f"{last} is of an earlier version and does not say which data it is of: start afresh with --restart"
         )
     differing = [name for name, value in origin["config"].items() if saved["config"].get(name) != value]
     digests = saved["data_sha256"]
@@ -141,7 +123,7 @@ def resume_from(run: Run, state: TrainingState, origin: dict) -> list[dict]:
     differing += ["input scale"] * (saved["input_scale"] != origin["input_scale"])
     if differing:
         raise CheckpointError(
-            f"{run.last} was trained with another {', '.join(differing)}: resume with the same flags and --data, "
+            f"{last} was trained with another {', '.join(differing)}: resume with the same flags and --data, "
             "or start afresh with --restart"
         )
     state.load_state_dict(saved)
@@ -289,12 +271,3 @@ def peak_memory_mb() -> float:
     """Largest resident size of this process so far."""
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
     return round(kilobytes / 1024, 1)
-
-
-def as_csv(history: list[dict]) -> str:
-    """The log as CSV text."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(history[0]))
-    writer.writeheader()
-    writer.writerows(history)
-    return text.getvalue()

@@ -8,7 +8,7 @@ from pathlib import Path
 from config import BASELINE_NAMES, CHECKPOINT_NAMES, DEFAULT_OUT, MULTILABEL_RECIPE, TINY, TrainingConfig
 from files import replacing
 from models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from training.loop import Run
+from training.loop import BEST
 
 
 def checkpoint_name(config: TrainingConfig) -> str:
@@ -25,7 +25,7 @@ def is_shipped(path: Path) -> bool:
     return path.is_file() and DEFAULT_OUT.is_dir() and path.parent.samefile(DEFAULT_OUT)
 
 
-def promote(config: TrainingConfig, run: Run, out: Path, replace_shipped: bool) -> Path | None:
+def promote(config: TrainingConfig, run: Path, out: Path, replace_shipped: bool) -> Path | None:
     """Copy the run's best checkpoint to its place in ``out``; None if a shipped one there was kept.
 
     Baselines are saved in half precision: they are shipped for comparison, not for use.
@@ -36,9 +36,9 @@ def promote(config: TrainingConfig, run: Run, out: Path, replace_shipped: bool) 
         return None
     if config.model in (MULTILABEL_RECIPE.model, TINY):
         with replacing(target) as unfinished:
-            shutil.copyfile(run.best, unfinished)
+            shutil.copyfile(run / BEST, unfinished)
     else:
-        save_checkpoint(target, in_half_precision(load_checkpoint(run.best)))
+        save_checkpoint(target, in_half_precision(load_checkpoint(run / BEST)))
     return target
 
 
@@ -48,11 +48,11 @@ def in_half_precision(checkpoint: Checkpoint) -> Checkpoint:
     return replace(checkpoint, weights=weights)
 
 
-def next_command(config: TrainingConfig, run: Run, out: Path, promoted: Path | None, data: str | None) -> str:
+def next_command(config: TrainingConfig, run: Path, out: Path, promoted: Path | None, data: str | None) -> str:
     """The command that continues with this very run; only the main network's thresholds go beside its checkpoint."""
     beside = promoted is not None and config.model == MULTILABEL_RECIPE.model
-    words = ["python", "threshold_search.py", "--task", config.task, "--checkpoint", str(promoted or run.best)]
-    words += ["--out", str(out if beside else run.directory)]
+    words = ["python", "threshold_search.py", "--task", config.task, "--checkpoint", str(promoted or run / BEST)]
+    words += ["--out", str(out if beside else run)]
     multilabel = out / CHECKPOINT_NAMES["multilabel"]
     if config.task != "multilabel" and not beside and multilabel.is_file():
         words += ["--multilabel", str(multilabel)]

@@ -72,67 +72,54 @@ def test_imports_have_no_side_effects(tmp_path):
     assert (result.returncode, result.stdout, list(tmp_path.iterdir())) == (0, "", []), result.stderr
 
 
-def test_each_command_prints_the_next(trained, demo_data):
+def test_each_command_prints_the_next_which_runs(trained, demo_data):
     out, printed = trained
-    after_training = printed["train"].splitlines()[-1]
-    assert (
-        after_training.startswith("python threshold_search.py") and str(out / "multilabel_best.pth") in after_training
-    )
-    assert str(demo_data) in after_training
-    after_thresholds = printed["thresholds"].splitlines()[-1]
-    assert after_thresholds.startswith("python eval_multilabel.py") and str(demo_data) in after_thresholds
-
-
-def test_the_printed_commands_run(trained, tmp_path):
-    for text in (trained[1]["train"], trained[1]["thresholds"]):
-        words = shlex.split(text.splitlines()[-1])
+    for command, script in (("train", "threshold_search.py"), ("thresholds", "eval_multilabel.py")):
+        words = shlex.split(printed[command].splitlines()[-1])
+        assert words[:2] == ["python", script] and {str(out), str(demo_data)} <= set(words)
         assert subprocess.run([sys.executable, *words[1:]], cwd=PROJECT, capture_output=True).returncode == 0
 
 
-def test_everything_made_of_synthetic_data_says_so(trained):
+def test_everything_made_of_synthetic_data_says_so_and_training_learns_from_it(trained):
     out, printed = trained
     assert all("SYNTHETIC DATA" in text for text in printed.values())
-    assert load_checkpoint(out / "multilabel_best.pth").synthetic
+    checkpoint = load_checkpoint(out / "multilabel_best.pth")
+    assert checkpoint.synthetic and checkpoint.metrics["val_auroc"] > 0.65
     for name in ("multilabel_thresholds.json", "multilabel_metrics_val.json", "multilabel_metrics_test.json"):
         assert json.loads((out / name).read_text())["synthetic"] is True
 
 
-def test_metrics_hold_the_contract(trained):
+@pytest.mark.parametrize(("split", "fold"), [("val", 9), ("test", 10)])
+def test_metrics_hold_the_contract_and_are_recomputed_from_the_predictions(trained, split, fold):
     out, _ = trained
-    for split, fold in (("val", 9), ("test", 10)):
-        content = json.loads((out / f"multilabel_metrics_{split}.json").read_text())
-        assert set(content) >= KEYS
-        assert content["fold"] == fold
-        assert content["checkpoint_sha256"] == sha256(out / "multilabel_best.pth")
-        assert content["n"] <= content["n_all"]
-        for group in (*SUPERCLASSES, "macro", "macro_all"):
-            for key in ("auroc", "auprc", "f1", "f1_at_half", "sensitivity", "specificity", "brier", "ece"):
-                figure = content[group][key]
-                assert 0 <= figure["value"] <= 1 and len(figure["ci95"]) == 2
-        assert {"exact_match", "hamming_loss"} <= set(content["macro"])
+    content = json.loads((out / f"multilabel_metrics_{split}.json").read_text())
+    assert set(content) >= KEYS
+    assert content["fold"] == fold
+    assert content["checkpoint_sha256"] == sha256(out / "multilabel_best.pth")
+    for group in (*SUPERCLASSES, "macro", "macro_all"):
+        for key in ("auroc", "auprc", "f1", "f1_at_half", "sensitivity", "specificity", "brier", "ece"):
+            metric = content[group][key]
+            assert 0 <= metric["value"] <= 1 and len(metric["ci95"]) == 2
+    assert {"exact_match", "hamming_loss"} <= set(content["macro"])
+    arrays = predictions_of(out, split)
+    labelled = arrays["labelled"]
+    auroc, auprc = macro_auroc_and_auprc(arrays["probabilities"][labelled], arrays["targets"][labelled])
+    exact = (arrays["positive"] == arrays["targets"])[labelled].all(1).mean()
+    for key, expected in (("auroc", auroc), ("auprc", auprc), ("exact_match", exact)):
+        assert content["macro"][key]["value"] == pytest.approx(expected, abs=1e-5)
+    assert content["n"] == labelled.sum() <= content["n_all"] == len(arrays["ecg_id"])
 
 
-def test_predictions_recompute_the_metrics(trained):
-    out, _ = trained
-    for split in ("val", "test"):
-        content = json.loads((out / f"multilabel_metrics_{split}.json").read_text())
-        with np.load(out / "predictions" / f"hmt_ecgnet_multilabel_{split}.npz", allow_pickle=False) as saved:
-            arrays = dict(saved)
-        labelled = arrays["labelled"]
-        auroc, auprc = macro_auroc_and_auprc(arrays["probabilities"][labelled], arrays["targets"][labelled])
-        assert content["macro"]["auroc"]["value"] == pytest.approx(auroc, abs=1e-5)
-        assert content["macro"]["auprc"]["value"] == pytest.approx(auprc, abs=1e-5)
-        wrong = arrays["positive"][labelled] != arrays["targets"][labelled]
-        assert content["macro"]["exact_match"]["value"] == pytest.approx(1 - wrong.any(1).mean(), abs=1e-5)
-        assert len(arrays["ecg_id"]) == content["n_all"]
+def predictions_of(out, split):
+    with np.load(out / "predictions" / f"hmt_ecgnet_multilabel_{split}.npz", allow_pickle=False) as saved:
+        return dict(saved)
 
 
 def test_the_test_split_uses_the_thresholds_of_fold_9(trained):
     out, _ = trained
     thresholds = json.loads((out / "multilabel_thresholds.json").read_text())["thresholds"]
-    with np.load(out / "predictions" / "hmt_ecgnet_multilabel_test.npz", allow_pickle=False) as arrays:
-        expected = arrays["calibrated"] >= np.array([thresholds[name] for name in SUPERCLASSES])
-        assert np.array_equal(arrays["positive"], expected)
+    arrays = predictions_of(out, "test")
+    assert np.array_equal(arrays["positive"], arrays["calibrated"] >= [thresholds[name] for name in SUPERCLASSES])
 
 
 def test_figures_are_pictures(trained):
@@ -142,10 +129,16 @@ def test_figures_are_pictures(trained):
     )
 
 
-def test_evaluation_changes_nothing_outside_out(trained, demo_data, tmp_path):
+@pytest.fixture
+def arguments(trained, demo_data, tmp_path):
+    """Of a script that reads the trained checkpoint and writes elsewhere."""
+    checkpoint = trained[0] / "multilabel_best.pth"
+    return ["--data", str(demo_data), "--out", str(tmp_path), "--checkpoint", str(checkpoint)]
+
+
+def test_evaluation_changes_nothing_outside_out(trained, tmp_path, arguments):
     out, _ = trained
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
-    arguments = ["--data", str(demo_data), "--checkpoint", str(out / "multilabel_best.pth"), "--out", str(tmp_path)]
     assert threshold_search.main(arguments) == 0
     assert eval_multilabel.main(arguments) == 0
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
@@ -153,18 +146,15 @@ def test_evaluation_changes_nothing_outside_out(trained, demo_data, tmp_path):
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_thresholds_are_refused_from_any_fold_but_9(trained, demo_data, tmp_path, capsys, split):
-    checkpoint = str(trained[0] / "multilabel_best.pth")
-    arguments = ["--data", str(demo_data), "--checkpoint", checkpoint, "--out", str(tmp_path), "--split", split]
-    assert threshold_search.main(arguments) == 1
+def test_thresholds_are_refused_from_any_fold_but_9(arguments, tmp_path, capsys, split):
+    assert threshold_search.main([*arguments, "--split", split]) == 1
     assert "only be fitted on fold 9" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_thresholds_of_another_checkpoint_are_refused(trained, demo_data, tmp_path, capsys):
+def test_thresholds_of_another_checkpoint_are_refused(trained, arguments, tmp_path, capsys):
     out, _ = trained
-    arguments = ["--data", str(demo_data), "--out", str(tmp_path)]
-    arguments += ["--checkpoint", str(out / "runs" / "multilabel_hmt_ecgnet_seed0" / "last.pth")]
+    arguments[-1] = str(out / "runs" / "multilabel_hmt_ecgnet_seed0" / "last.pth")
     assert eval_multilabel.main(arguments) == 1
     assert "not a checkpoint" in capsys.readouterr().err
     (tmp_path / "multilabel_thresholds.json").write_text((out / "multilabel_thresholds.json").read_text())
@@ -175,11 +165,9 @@ def test_thresholds_of_another_checkpoint_are_refused(trained, demo_data, tmp_pa
     assert "another checkpoint" in capsys.readouterr().err
 
 
-def test_criteria_move_the_thresholds_the_right_way(trained, demo_data, tmp_path):
+def test_criteria_move_the_thresholds_the_right_way(arguments, tmp_path):
     found = {}
-    checkpoint = str(trained[0] / "multilabel_best.pth")
     for criterion, floor in (("f1", "0.95"), ("sensitivity", "0.99"), ("sensitivity", "0.5")):
-        arguments = ["--data", str(demo_data), "--checkpoint", checkpoint, "--out", str(tmp_path)]
         assert threshold_search.main([*arguments, "--criterion", criterion, "--sensitivity-floor", floor]) == 0
         content = json.loads((tmp_path / "multilabel_thresholds.json").read_text())
         assert content["criterion"] == criterion and content["fold"] == 9
@@ -187,11 +175,11 @@ def test_criteria_move_the_thresholds_the_right_way(trained, demo_data, tmp_path
     assert found["sensitivity", "0.99"] < found["sensitivity", "0.5"]
 
 
-def test_a_missing_test_fold_is_one_sentence(trained, own_data, tmp_path, capsys):
+def test_a_missing_test_fold_is_one_sentence(arguments, own_data, capsys):
     table = pd.read_csv(own_data / "ptbxl_database.csv")
     table[table["strat_fold"] != 10].to_csv(own_data / "ptbxl_database.csv", index=False)
-    out = ["--data", str(own_data), "--checkpoint", str(trained[0] / "multilabel_best.pth"), "--out", str(tmp_path)]
-    assert eval_multilabel.main([*out, "--split", "test"]) == 1
+    arguments[1] = str(own_data)
+    assert eval_multilabel.main([*arguments, "--split", "test"]) == 1
     lines = [line for line in capsys.readouterr().err.splitlines() if line.strip() and "signal cache" not in line]
     assert len(lines) == 1 and lines[0].startswith("error:") and "no fold 10" in lines[0]
 
@@ -201,16 +189,11 @@ def test_evaluation_and_a_lone_file_give_the_same_probabilities(trained, demo_da
     out, _ = trained
     checkpoint = load_checkpoint(out / "multilabel_best.pth")
     index, logits_of = read_index(demo_data), logits_function(checkpoint.network())
-    with np.load(out / "predictions" / "hmt_ecgnet_multilabel_val.npz", allow_pickle=False) as arrays:
-        for ecg_id, expected in zip(arrays["ecg_id"][:10], arrays["probabilities"][:10], strict=True):
-            signal = model_input(read_recording(index, ecg_id), checkpoint.input_scale)
-            alone = predict_probabilities(logits_of, signal[None], checkpoint.window_s, checkpoint.stride_s)[0]
-            np.testing.assert_allclose(alone, expected, atol=1e-5)
-
-
-def test_training_learns_what_the_generated_classes_differ_in(trained):
-    best = load_checkpoint(trained[0] / "multilabel_best.pth")
-    assert best.metrics["val_auroc"] > 0.65
+    arrays = predictions_of(out, "val")
+    for ecg_id, expected in zip(arrays["ecg_id"][:10], arrays["probabilities"][:10], strict=True):
+        signal = model_input(read_recording(index, ecg_id), checkpoint.input_scale)
+        alone = predict_probabilities(logits_of, signal[None], checkpoint.window_s, checkpoint.stride_s)[0]
+        np.testing.assert_allclose(alone, expected, atol=1e-5)
 
 
 def test_the_readme_names_only_commands_that_exist():

@@ -1,4 +1,3 @@
-import pytest
 import torch
 from torch.nn import functional as F
 
@@ -8,23 +7,16 @@ LOGITS = torch.tensor([[-30.0, -1.0, 0.0], [0.5, 2.0, 30.0]], dtype=torch.float6
 TARGETS = torch.tensor([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0]], dtype=torch.float64)
 
 
-@pytest.mark.parametrize("loss", [AsymmetricFocalLoss(0, 0), LOSSES["bce"]()])
-def test_gamma_zero_is_binary_cross_entropy(loss):
-    torch.testing.assert_close(loss(LOGITS, TARGETS), F.binary_cross_entropy_with_logits(LOGITS, TARGETS))
+def test_gamma_zero_is_binary_cross_entropy():
+    torch.testing.assert_close(
+        AsymmetricFocalLoss(0, 0)(LOGITS, TARGETS), F.binary_cross_entropy_with_logits(LOGITS, TARGETS)
+    )
 
 
 def test_focusing_follows_the_published_formula():
     p = torch.sigmoid(LOGITS)
     expected = -(TARGETS * (1 - p) ** 1 * F.logsigmoid(LOGITS) + (1 - TARGETS) * p**4 * F.logsigmoid(-LOGITS)).mean()
     torch.testing.assert_close(LOSSES["asymmetric"]()(LOGITS, TARGETS), expected)
-
-
-def test_positives_and_negatives_are_focused_separately():
-    easy_negative = torch.tensor([[-3.0]]), torch.zeros(1, 1)
-    easy_positive = torch.tensor([[3.0]]), torch.ones(1, 1)
-    plain, only_negatives = AsymmetricFocalLoss(0, 0), AsymmetricFocalLoss(0, 2)
-    assert only_negatives(*easy_negative) < 0.01 * plain(*easy_negative)
-    assert only_negatives(*easy_positive) == plain(*easy_positive)
 
 
 def test_gradients_stay_finite_at_extreme_logits():
