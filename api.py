@@ -32,7 +32,7 @@ from config import RESEARCH_ONLY
 from serving.admission import allow_open_files
 from serving.logs import LOGGING
 from serving.middleware import RequestMiddleware, is_request_id
-from serving.problems import ERROR_HANDLERS
+from serving.problems import HANDLED, on_error
 from serving.routes import authorised, guarded, router
 from serving.schemas import request_bodies
 from serving.settings import Settings, read_settings
@@ -73,8 +73,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.server = Server(settings=settings, metrics=Metrics(registry))
     app.include_router(router)
     app.include_router(guarded, dependencies=[Depends(authorised)] if settings.api_key.get_secret_value() else [])
-    for error, handler in ERROR_HANDLERS.items():
-        app.add_exception_handler(error, handler)
+    for error in HANDLED:
+        app.add_exception_handler(error, on_error)
     Instrumentator(registry=registry).instrument(app).expose(app, include_in_schema=False)
     add_middleware(app, settings)
     document_request_bodies(app, settings.max_batch)

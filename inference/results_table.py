@@ -11,7 +11,6 @@ deleted.
 
 import json
 from pathlib import Path
-from typing import TextIO
 
 import pandas as pd
 
@@ -44,7 +43,8 @@ class ResultsTable:
         """
         self.path, self.settings = Path(path), settings
         self.journal_path = journal_path(self.path)
-        _require_known_format(self.path)
+        if self.path.suffix.lower() not in WRITERS:
+            raise ValueError(f"--out {path} must end in {', '.join(WRITERS)}")
         in_table = read_rows(self.path)
         header, in_journal, complete_bytes = ({}, [], 0) if restart else read_journal(self.journal_path)
         replaces = bool(header.get("replaces_table", restart))
@@ -56,7 +56,9 @@ class ResultsTable:
             require_same_settings(self.path, parse_settings(made_with), settings)
         rows = {row["file"]: row for row in [*in_table, *in_journal]}
         self.rows = {file: row for file, row in rows.items() if not row["error"]}
-        self._journal = _open_journal(self.journal_path, complete_bytes)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._journal = open(self.journal_path, "a", encoding="utf-8")  # noqa: SIM115, closed when the block ends
+        self._journal.truncate(complete_bytes)
         if not header:
             self._append({"settings": settings, "replaces_table": replaces})
 
@@ -142,16 +144,3 @@ def settings_text(settings: dict[str, str]) -> str:
 def parse_settings(text: str) -> dict[str, str]:
     """The reverse of `settings_text`; empty for the text of no settings."""
     return dict(part.split("=", 1) for part in text.split("; ") if "=" in part)
-
-
-def _require_known_format(path: Path) -> None:
-    if path.suffix.lower() not in WRITERS:
-        raise ValueError(f"--out {path} must end in {', '.join(WRITERS)}")
-
-
-def _open_journal(path: Path, complete_bytes: int) -> TextIO:
-    """The journal, ready to be appended to after its complete lines."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    journal = open(path, "a", encoding="utf-8")  # noqa: SIM115, the table closes it
-    journal.truncate(complete_bytes)
-    return journal

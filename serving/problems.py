@@ -12,6 +12,8 @@ from ecg.recording import RecordingError
 from serving.schemas import ProblemOut
 
 ADVICE = {404: "there is nothing here; /docs lists the paths", 405: "this path takes another method; see /docs"}
+BUG = "something went wrong here, not with your request; report it with this request_id"
+DISCONNECTED = "the connection was closed before the request was complete: send it again"
 
 
 class Problem(Exception):
@@ -22,13 +24,24 @@ class Problem(Exception):
         self.status, self.detail, self.headers = status, detail, headers
 
 
+HANDLED = (Problem, RecordingError, HTTPException, RequestValidationError, ClientDisconnect)
+
+
 def problem_of(error: Exception) -> Problem:
     """What the client is told of an exception: of one of our own bugs only that it is one."""
-    if isinstance(error, Problem):
-        return error
-    if isinstance(error, RecordingError):
-        return Problem(422, str(error))
-    return Problem(500, "something went wrong here, not with your request; report it with this request_id")
+    match error:
+        case Problem():
+            return error
+        case RecordingError():
+            return Problem(422, str(error))
+        case HTTPException():
+            return Problem(error.status_code, ADVICE.get(error.status_code, error.detail), error.headers)
+        case RequestValidationError():
+            found = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+            return Problem(422, f"{found}; see /docs")
+        case ClientDisconnect():
+            return Problem(400, DISCONNECTED)
+    return Problem(500, BUG)
 
 
 def problem_out(problem: Problem) -> ProblemOut:
@@ -47,27 +60,3 @@ def problem_response(problem: Problem) -> Response:
 
 async def on_error(request: Request, error: Exception) -> Response:
     return problem_response(problem_of(error))
-
-
-async def on_http_error(request: Request, error: HTTPException) -> Response:
-    detail = ADVICE.get(error.status_code, error.detail)
-    return problem_response(Problem(error.status_code, detail, error.headers))
-
-
-async def on_bad_parameters(request: Request, error: RequestValidationError) -> Response:
-    found = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-    return problem_response(Problem(422, f"{found}; see /docs"))
-
-
-async def on_disconnect(request: Request, error: ClientDisconnect) -> Response:
-    detail = "the connection was closed before the request was complete: send it again"
-    return problem_response(Problem(400, detail))
-
-
-ERROR_HANDLERS = {
-    Problem: on_error,
-    RecordingError: on_error,
-    HTTPException: on_http_error,
-    RequestValidationError: on_bad_parameters,
-    ClientDisconnect: on_disconnect,
-}

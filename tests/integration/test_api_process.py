@@ -1,6 +1,5 @@
 """The server as a process: loading, damaged files, unfinished requests, signals, load and workers that die."""
 
-import json
 import os
 import shutil
 import signal
@@ -15,6 +14,7 @@ from fastapi.testclient import TestClient
 from api import create_app
 from inference.diagnoser import Diagnoser
 from serving.settings import Settings
+from tests.support.manifests import edit_json
 from tests.support.server import assert_problem, client_with, is_loading
 from tools.benchmark_api import bad_calls, good_calls, parts_ms, run_load
 from tools.server_process import ready_server, responds, started_server, unfinished_bodies, worker_processes
@@ -27,7 +27,11 @@ from tools.server_process import ready_server, responds, started_server, unfinis
     [
         ("multilabel_best.onnx", lambda path: path.write_bytes(b"damaged"), "multilabel_best.onnx"),
         ("examples/normal.dat", lambda path: shutil.copy(path.with_name("left_hypertrophy.dat"), path), "self-test"),
-        ("manifest.json", lambda path: edit_json(path, self_test={"an unknown class": 0.5}), "export_onnx.py"),
+        (
+            "manifest.json",
+            lambda path: edit_json(path, lambda m: m.update(self_test={"an unknown class": 0.5})),
+            "export_onnx.py",
+        ),
         ("manifest.json", lambda path: shutil.rmtree(path.parent), "manifest.json"),
     ],
 )
@@ -37,10 +41,6 @@ def test_damaged_artifacts_are_never_served(own_artifacts, ecg, name, damage, wo
         assert client.get("/health").status_code == 200
         for response in (client.get("/ready"), client.get("/model"), client.post("/predict", json=ecg)):
             assert_problem(response, 503, "not ready", word)
-
-
-def edit_json(path, **changes):
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 def test_health_and_readiness_are_there_while_the_networks_are_loaded(artifacts, ecg, monkeypatch):

@@ -1,8 +1,9 @@
 """The networks: one recording has one result, and nothing is loaded that is not what was exported."""
 
-import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -10,15 +11,17 @@ import pandas as pd
 import pytest
 import torch
 
-from config import DEFAULT_OUT, LEADS, PROJECT, SUPERCLASSES
+from config import BINARY_TASKS, DEFAULT_OUT, LEADS, PROJECT, SUPERCLASSES, TASK_CLASSES
 from ecg.readers import read_recording, read_uploaded
 from ecg.recording import Recording, RecordingError
-from export_onnx import export_all
+from export_onnx import export_all, write_manifest
 from files import sha256
 from inference import InferenceError
 from inference.backends import BACKENDS
+from inference.decisions import multilabel_score
 from inference.diagnoser import Diagnoser
 from tests.support.ecgs import demo_recordings
+from tests.support.manifests import edit_json, list_again
 
 
 @pytest.fixture(scope="module")
@@ -33,24 +36,6 @@ def shipped():
 
 def in_order(diagnosis):
     return [*diagnosis.probabilities.values(), diagnosis.mi_vs_norm.probability, diagnosis.norm_vs_abnormal.probability]
-
-
-def edit(path, change):
-    """Change a JSON file in place."""
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-
-
-def list_again(directory, *names):
-    """Write the present checksums of files into the manifest, as an export would."""
-    edit(directory / "manifest.json", lambda m: m["files"].update({name: sha256(directory / name) for name in names}))
-
-
-def exchange(a, b):
-    first, second = a.read_bytes(), b.read_bytes()
-    a.write_bytes(second)
-    b.write_bytes(first)
 
 
 # --------------------------------------------------------------------------- results
@@ -108,19 +93,14 @@ def test_a_diagnosis_is_whole_and_consistent(diagnoser, demo_data):
         assert all(len(digest) == 64 for digest in diagnosis.model.values())
 
 
-def test_a_missing_lead_is_refused_by_name(diagnoser, demo_data):
-    recording = demo_recordings(demo_data, 1)[0]
-    present = np.arange(12) != LEADS.index("V2")
+def test_a_missing_lead_or_too_short_a_recording_is_refused_and_a_short_one_flagged(diagnoser, demo_data):
+    whole = demo_recordings(demo_data, 1)[0]
     with pytest.raises(RecordingError, match="lead V2 is missing"):
-        diagnoser.diagnose(Recording(recording.signal, recording.sampling_rate, present))
-
-
-def test_a_short_recording_is_flagged_and_a_very_short_one_refused(diagnoser, demo_data):
-    recording = demo_recordings(demo_data, 1)[0]
-    flagged = diagnoser.diagnose(Recording(recording.signal[:, :3000], 500, recording.present))
-    assert any("lasts 6.0 s" in warning for warning in flagged.warnings)
+        diagnoser.diagnose(replace(whole, present=np.arange(12) != LEADS.index("V2")))
     with pytest.raises(RecordingError, match=r"4\.0 s"):
-        diagnoser.diagnose(Recording(recording.signal[:, :2000], 500, recording.present))
+        diagnoser.diagnose(replace(whole, signal=whole.signal[:, :2000]))
+    flagged = diagnoser.diagnose(replace(whole, signal=whole.signal[:, :3000]))
+    assert any("lasts 6.0 s" in warning for warning in flagged.warnings)
 
 
 def test_a_flat_recording_is_not_trusted(diagnoser):
@@ -140,31 +120,21 @@ def test_our_own_examples_are_named_for_what_they_show(shipped):
 # --------------------------------------------------------------------------- files
 
 
-@pytest.mark.parametrize(
-    ("name", "damage"),
-    [
-        ("multilabel_best.onnx", lambda data: data[: len(data) // 2]),
-        ("mi_best.onnx", lambda data: data[:5000] + bytes([data[5000] ^ 1]) + data[5001:]),
-        ("multilabel_best.onnx", lambda data: b""),
-    ],
-)
-def test_a_damaged_network_is_never_served(own_served, name, damage):
-    path = own_served / name
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(InferenceError, match=name):
-        Diagnoser.load(own_served)
+DAMAGED = [
+    ("multilabel_best.onnx", lambda data: data[: len(data) // 2]),
+    ("multilabel_best.onnx", lambda data: b""),
+    ("mi_best.onnx", lambda data: data[:5000] + bytes([data[5000] ^ 1]) + data[5001:]),
+    ("multilabel_thresholds.json", lambda data: data.replace(b"0.", b"0.0", 1)),
+    ("norm_vs_abnormal_thresholds.json", lambda data: data.replace(b"0.", b"0.0", 1)),
+    ("manifest.json", lambda data: b"{"),
+]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
-    ("name", "damage"),
-    [
-        ("multilabel_thresholds.json", lambda data: data.replace(b"0.", b"0.0", 1)),
-        ("norm_vs_abnormal_thresholds.json", lambda data: data.replace(b"0.", b"0.0", 1)),
-        ("manifest.json", lambda data: b"{"),
-    ],
+    ("backend", "name", "damage"),
+    [("onnx", *case) for case in DAMAGED] + [("pytorch", *case) for case in DAMAGED if case[0].endswith(".json")],
 )
-def test_a_damaged_text_file_is_never_used(own_served, backend, name, damage):
+def test_a_damaged_file_is_never_used(own_served, backend, name, damage):
     path = own_served / name
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InferenceError, match=name):
@@ -172,10 +142,10 @@ def test_a_damaged_text_file_is_never_used(own_served, backend, name, damage):
 
 
 def test_exchanged_exports_are_noticed(own_served):
-    exchange(own_served / "mi_best.onnx", own_served / "abnormal_best.onnx")
+    shutil.copy(own_served / "mi_best.onnx", own_served / "abnormal_best.onnx")
     with pytest.raises(InferenceError, match="exchanged"):
         Diagnoser.load(own_served)
-    list_again(own_served, "mi_best.onnx", "abnormal_best.onnx")
+    list_again(own_served, "abnormal_best.onnx")
     with pytest.raises(InferenceError, match="trained for task"):
         Diagnoser.load(own_served)
 
@@ -208,15 +178,17 @@ def test_a_missing_file_is_named(own_served, backend, name):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
-    ("key", "value", "message"),
+    ("change", "message"),
     [
-        ("files", {}, "does not list multilabel_thresholds.json"),
-        ("self_test", None, "no self-test"),
-        ("self_test", {}, "no self-test"),
+        (lambda manifest: manifest.update(files={}), "does not list multilabel_thresholds.json"),
+        (lambda manifest: manifest.update(self_test=None), "no self-test"),
+        (lambda manifest: manifest.update(self_test={}), "no self-test"),
+        (lambda manifest: manifest.update(self_test="x"), "damaged"),
+        (lambda manifest: manifest["self_test"].update(MI=2.0), "self-test failed: MI"),
     ],
 )
-def test_an_incomplete_manifest_is_refused(own_served, backend, key, value, message):
-    edit(own_served / "manifest.json", lambda manifest: manifest.update({key: value}))
+def test_an_incomplete_manifest_or_other_probabilities_stop_the_start(own_served, backend, change, message):
+    edit_json(own_served / "manifest.json", change)
     with pytest.raises(InferenceError, match=message):
         Diagnoser.load(own_served, backend)
 
@@ -224,26 +196,33 @@ def test_an_incomplete_manifest_is_refused(own_served, backend, key, value, mess
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_thresholds_of_another_network_are_refused(own_served, backend):
     path = own_served / "multilabel_thresholds.json"
-    edit(path, lambda content: content.update(checkpoint_sha256="0" * 64))
+    edit_json(path, lambda content: content.update(checkpoint_sha256="0" * 64))
     list_again(own_served, path.name)
     with pytest.raises(InferenceError, match="another checkpoint"):
-        Diagnoser.load(own_served, backend)
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_other_probabilities_of_the_stored_ecg_stop_the_start(own_served, backend):
-    edit(own_served / "manifest.json", lambda m: m["self_test"].update(MI=m["self_test"]["MI"] + 0.1))
-    with pytest.raises(InferenceError, match="self-test failed: MI"):
         Diagnoser.load(own_served, backend)
 
 
 # --------------------------------------------------------------------------- export
 
 
-def test_export_without_thresholds_says_what_to_run(own_served):
-    (own_served / "norm_vs_abnormal_thresholds.json").unlink()
+def test_a_binary_task_without_its_network_is_left_to_the_multilabel_one(own_served, demo_data):
+    for name in ("mi_best.pth", "mi_best.onnx", "abnormal_best.pth", "abnormal_best.onnx"):
+        (own_served / name).unlink()
+    thresholds, other = own_served / "mi_vs_norm_thresholds.json", own_served / "norm_vs_abnormal_thresholds.json"
+    multilabel = {"score": "multilabel", "checkpoint_sha256": sha256(own_served / "multilabel_best.pth")}
+    edit_json(thresholds, lambda content: content.update(multilabel))
+    kept = other.read_text()
+    other.unlink()
     with pytest.raises(InferenceError, match=r"threshold_search\.py"):
         export_all(own_served)
+    other.write_text(kept)
+    edit_json(other, lambda content: content.update(multilabel))
+    write_manifest(own_served, ["multilabel_best.onnx", *(f"{task}_thresholds.json" for task in TASK_CLASSES)])
+    diagnoser = Diagnoser.load(own_served)
+    assert list(diagnoser.networks) == ["multilabel"]
+    found = diagnoser.probabilities(demo_recordings(demo_data, 1)[0])
+    for task in BINARY_TASKS:
+        np.testing.assert_array_equal(found[task], multilabel_score(found["multilabel"][None], task)[0])
 
 
 def test_the_shipped_onnx_files_belong_to_the_shipped_checkpoints(shipped):

@@ -1,6 +1,5 @@
 """predict.py: every file gets its line, and a table is continued only with what it was begun with."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -12,9 +11,9 @@ import wfdb
 
 import predict
 from config import LEADS, PROJECT
-from files import sha256
 from inference.results_table import read_rows
 from tests.support.ecgs import demo_recordings
+from tests.support.manifests import edit_json, list_again
 
 
 @pytest.fixture
@@ -99,23 +98,18 @@ def test_a_killed_run_loses_and_doubles_nothing(files, served, tmp_path, counted
 
 
 def change_thresholds(served):
-    """Other thresholds with an honest manifest, as after threshold_search.py and export_onnx.py."""
-    path, manifest_path = served / "mi_vs_norm_thresholds.json", served / "manifest.json"
-    content, manifest = json.loads(path.read_text()), json.loads(manifest_path.read_text())
-    content["thresholds"]["MI"] /= 2
-    path.write_text(json.dumps(content))
-    manifest["files"][path.name] = sha256(path)
-    manifest_path.write_text(json.dumps(manifest))
+    """Other thresholds, as after threshold_search.py and export_onnx.py; no further arguments."""
+    name = "mi_vs_norm_thresholds.json"
+    edit_json(served / name, lambda content: content["thresholds"].update(MI=0.123))
+    list_again(served, name)
     return []
 
 
 def change_binary_network(served):
     """Another binary network, as after train_binary.py, threshold_search.py and export_onnx.py."""
-    path, manifest_path = served / "mi_best.onnx", served / "manifest.json"
-    manifest = json.loads(manifest_path.read_text())
+    path = served / "mi_best.onnx"
     path.write_bytes(path.read_bytes() + b"\x1a\x00")  # an unknown empty field: the same network in another file
-    manifest["files"][path.name] = sha256(path)
-    manifest_path.write_text(json.dumps(manifest))
+    list_again(served, path.name)
     return []
 
 
