@@ -6,7 +6,6 @@ Playwright drives the machine's own Chromium (Debian: apt-get install chromium);
 import os
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import time
@@ -93,10 +92,9 @@ def window(size: tuple[int, int] = DESKTOP, dark: bool = False, scale: float = 1
             browser.close()
 
 
-def settle(page, fragments: bool = False) -> None:
-    """Wait until the server has sent everything; not where fragments keep it busy."""
-    if not fragments:
-        page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+def settle(page) -> None:
+    """Wait until the server has sent everything."""
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
 
 
 def wait_for_paper(page, description: str) -> None:
@@ -112,62 +110,27 @@ def open_sidebar(page) -> None:
         page.get_by_test_id("stSidebarCollapseButton").wait_for()
 
 
-def page_timings(artifacts: Path | str = DEFAULT_OUT, rounds: int = 5) -> dict[str, float]:
-    """Seconds a reader waits with warm caches, medians over rounds, in a real browser.
-
-    first_paint_s: from the address to the ECG on its paper. change_of_ecg_s: from choosing another example to its
-    drawing. explanation_s: from choosing a class to its shading, the explanation computed anew.
-    Raises RuntimeError without a browser or if the page does not start.
-    """
-    paints, changes, explanations = [], [], []
-    examples = {
-        "Normal ECG": "NORM",
-        "Lateral ischaemia": "STTC",
-        "Left bundle branch block": "CD",
-        "Left ventricular hypertrophy": "HYP",
-    }
-    with serve(artifacts) as address:
-        with window() as page:
-            _open(page, address)
-            _explain(page, "MI")  # waits until the slow libraries are loaded, which happens once
-        for _ in range(rounds):
-            with window() as page:
-                paints.append(_open(page, address))
-        with window() as page:
-            _open(page, address)
-            for name, class_name in examples.items():
-                page.get_by_label("Example", exact=True).first.click()
-                option = page.get_by_role("option", name=name)
-                option.wait_for()
-                changes.append(_click_and_wait(page, option, name.lower()))
-                settle(page)
-                explanations.append(_explain(page, class_name))
-                page.locator(".st-key-shaded").get_by_text(class_name, exact=True).click()
-                settle(page)
-    return {
-        "first_paint_s": round(statistics.median(paints), 2),
-        "change_of_ecg_s": round(statistics.median(changes), 2),
-        "explanation_s": round(statistics.median(explanations), 2),
-    }
+def press(page, key: str, option: str) -> None:
+    """Choose an option of a segmented control."""
+    page.locator(f".st-key-{key}").get_by_text(option, exact=True).click()
 
 
-def _open(page, address: str) -> float:
-    """Open the page; the seconds until the ECG is there."""
-    began = time.perf_counter()
-    page.goto(address)
-    page.wait_for_selector(PAPER)
-    return time.perf_counter() - began
+def explain(page, class_name: str) -> None:
+    """Choose a class and wait until its evidence is shaded."""
+    press(page, "shaded", class_name)
+    wait_for_paper(page, f"evidence for {class_name} shaded")
 
 
-def _explain(page, class_name: str) -> float:
-    """Choose a class; the seconds until its evidence is shaded."""
-    button = page.locator(".st-key-shaded").get_by_text(class_name, exact=True)
-    return _click_and_wait(page, button, f"evidence for {class_name} shaded")
-
-
-def _click_and_wait(page, target, description: str) -> float:
-    """Click; the seconds until an ECG with this description is there."""
-    began = time.perf_counter()
-    target.click()
-    wait_for_paper(page, description)
-    return time.perf_counter() - began
+def drag_caliper(page, left: int, top: int, right: int, bottom: int) -> dict[str, float]:
+    """Switch to the interactive paper and drag a rectangle over it (pixels); returns the chart's bounding box."""
+    page.get_by_text("Zoom and measure").click()
+    chart = page.locator(".stPlotlyChart .nsewdrag").first
+    chart.wait_for()
+    settle(page)
+    box = chart.bounding_box()
+    page.mouse.move(box["x"] + left, box["y"] + top)
+    page.mouse.down()
+    page.mouse.move(box["x"] + right, box["y"] + bottom, steps=6)
+    page.mouse.up()
+    page.get_by_text("Caliper, time").wait_for()
+    return box

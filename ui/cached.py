@@ -7,17 +7,20 @@ module has been edited and loaded anew. For the same reason failures are strings
 import logging
 import os
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
 from config import DEFAULT_OUT, SUPERCLASSES, data_directory
 from ecg.intervals import Intervals, measure_intervals
-from ecg.recording import RecordingError
+from ecg.plotting.layout import Span
+from ecg.preprocessing import model_input
+from ecg.recording import Recording, RecordingError
 from inference import InferenceError
 from inference.diagnoser import Diagnoser, Diagnosis
 from ptbxl.index import DatasetError
-from ui.explanation import ClassExplanation, explain_class
 from ui.sources import EXAMPLES, DisplayedECG, PTBXLFold, example_ecg, open_fold
 
 log = logging.getLogger("app")
@@ -88,6 +91,20 @@ def intervals(ecg: DisplayedECG) -> Intervals | str:
     return _intervals(ecg.key, ecg)
 
 
+@dataclass(frozen=True, eq=False)
+class ClassExplanation:
+    """Why a class got its probability.
+
+    class_name: one of ``config.SUPERCLASSES``.
+    lead_shares: leads with their shares of the evidence, largest first; empty if nothing speaks for the class.
+    spans: the parts of the leads to shade.
+    """
+
+    class_name: str
+    lead_shares: Sequence[tuple[str, float]]
+    spans: Sequence[Span]
+
+
 @st.cache_resource(show_spinner=False)
 def _network(directory: Path):
     """The multi-label checkpoint and its network in PyTorch, which explanations need."""
@@ -97,10 +114,22 @@ def _network(directory: Path):
     return checkpoint, checkpoint.network()
 
 
+def _explain(recording: Recording, class_name: str, directory: Path) -> ClassExplanation:
+    from inference.explain import explain  # deferred: loads PyTorch, which the page opens without
+
+    checkpoint, network = _network(directory)
+    signal = model_input(recording, checkpoint.input_scale)
+    windows = checkpoint.window_s, checkpoint.stride_s
+    found = explain(network, signal, tuple(checkpoint.classes), *windows, explained=(class_name,))
+    return ClassExplanation(
+        class_name=class_name, lead_shares=found.ranked_leads(class_name), spans=found.spans(class_name)
+    )
+
+
 @st.cache_resource(max_entries=64, show_spinner="Computing the explanation …")
 def _explanation(key: str, _ecg: DisplayedECG, class_name: str, directory: Path) -> ClassExplanation | str:
     try:
-        return explain_class(_ecg.recording, class_name, *_network(directory))
+        return _explain(_ecg.recording, class_name, directory)
     except ValueError as error:  # RecordingError and CheckpointError are such
         return str(error)
 
@@ -118,7 +147,7 @@ def warm_up(directory: Path) -> None:
         try:
             ecg = example_ecg(directory, next(iter(EXAMPLES)))
             measure_intervals(ecg.recording)
-            explain_class(ecg.recording, SUPERCLASSES[0], *_network(directory))
+            _explain(ecg.recording, SUPERCLASSES[0], directory)
         except Exception:  # whatever is wrong is shown when it is needed
             log.info("warming up failed", exc_info=True)
 

@@ -11,7 +11,7 @@ from ecg.plotting.draw import draw, export
 from ecg.plotting.interactive import draw_interactive, measure_rectangle
 from ecg.plotting.layout import GAINS_MM_MV, LEAD_IN_MM, LEAD_OUT_MM, SPEEDS_MM_S, Scale, layout
 from ui import html
-from ui.explanation import ClassExplanation
+from ui.cached import ClassExplanation
 from ui.sources import SHOWN_S, DisplayedECG
 
 LAYOUTS = ("3x4", "6x2", "12x1")

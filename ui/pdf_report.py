@@ -12,7 +12,7 @@ from ecg.intervals import Intervals
 from ecg.plotting.draw import DPI, FONT, INK, MM_PER_INCH, MUTED_INK, SHADE, draw_page, export
 from ecg.plotting.layout import A4_LANDSCAPE_MM, Scale, layout
 from inference.diagnoser import Diagnosis
-from ui.explanation import ClassExplanation
+from ui.cached import ClassExplanation
 from ui.html import headline, measurements, percent, screening
 from ui.sources import DisplayedECG
 

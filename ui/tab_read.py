@@ -8,8 +8,7 @@ from config import RESEARCH_ONLY, SUPERCLASS_NAMES, SUPERCLASSES
 from ecg.plotting.draw import draw, export
 from inference.diagnoser import Diagnosis
 from ui import html
-from ui.cached import diagnose, explanation, intervals
-from ui.explanation import ClassExplanation
+from ui.cached import ClassExplanation, diagnose, explanation, intervals
 from ui.paper import PaperSettings, show_heading, show_interactive, show_paper
 from ui.pdf_report import report_pdf
 from ui.sources import DisplayedECG, describe_label

@@ -13,7 +13,20 @@ from pypdf import PdfReader
 
 from config import DEFAULT_OUT, LEADS, PROJECT, RESEARCH_ONLY
 from tests.support.required import unavailable
-from tools.browser import PAPER, PHONE, WAIT_S, chromium, open_sidebar, serve, settle, wait_for_paper, window
+from tools.browser import (
+    PAPER,
+    PHONE,
+    WAIT_S,
+    chromium,
+    drag_caliper,
+    explain,
+    open_sidebar,
+    press,
+    serve,
+    settle,
+    wait_for_paper,
+    window,
+)
 
 ARTIFACTS = Path(os.environ.get("HMT_ARTIFACTS") or DEFAULT_OUT)
 
@@ -42,11 +55,6 @@ def page(browser, address):
     return browser
 
 
-def press(page, key: str, option: str) -> None:
-    """An option of a segmented control."""
-    page.locator(f".st-key-{key}").get_by_text(option, exact=True).click()
-
-
 def upload(page, *files: tuple[str, bytes]) -> None:
     press(page, "source", "Your file")
     page.locator('input[type="file"]').set_input_files(
@@ -70,10 +78,13 @@ def no_stack_trace(page) -> bool:
     return "Traceback" not in page.inner_text("body") and page.get_by_test_id("stException").count() == 0
 
 
-def test_it_opens_with_an_ecg_a_prediction_and_the_disclaimer(page):
+def test_it_opens_with_an_ecg_its_prediction_and_the_disclaimer_and_explains_a_class(page):
     assert page.locator("h2", has_text="Myocardial infarction").is_visible()
     assert page.locator(PAPER).evaluate("image => image.naturalWidth > 0")
     assert page.get_by_text(RESEARCH_ONLY).first.is_visible()
+    explain(page, "MI")
+    page.get_by_text("Evidence for MI by lead").wait_for()
+    assert page.locator(".bar-row.lead").count() == 6
 
 
 def test_a_good_upload_is_read_and_a_bad_one_gets_the_readers_message(page):
@@ -114,13 +125,6 @@ def test_ecgs_and_layouts_are_switched(page):
     wait_for_paper(page, "12x1 Cabrera, 25 mm/s, 20 mm/mV")
 
 
-def test_an_explanation_appears_on_the_paper_and_as_a_list(page):
-    press(page, "shaded", "MI")
-    wait_for_paper(page, "evidence for MI shaded")
-    page.get_by_text("Evidence for MI by lead").wait_for()
-    assert page.locator(".bar-row.lead").count() == 6
-
-
 def test_the_data_set_can_be_browsed_by_keyboard(page):
     press(page, "source", "PTB-XL")
     wait_for_paper(page, "Generated set")
@@ -134,16 +138,7 @@ def test_the_data_set_can_be_browsed_by_keyboard(page):
 
 
 def test_calipers_measure_a_dragged_rectangle(page):
-    page.get_by_text("Zoom and measure").click()
-    chart = page.locator(".stPlotlyChart .nsewdrag").first
-    chart.wait_for()
-    settle(page)
-    box = chart.bounding_box()
-    page.mouse.move(box["x"] + 200, box["y"] + 100)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 300, box["y"] + 150, steps=5)
-    page.mouse.up()
-    page.get_by_text("Caliper, time").wait_for()
+    box = drag_caliper(page, 200, 100, 300, 150)
     milliseconds = float(page.locator(".tile", has_text="Caliper, time").locator("b").inner_text().split()[0])
     px_per_mm = box["width"] / 280  # 10 s of 25 mm, 20 mm before them, 10 mm after
     assert milliseconds == pytest.approx(100 / px_per_mm * 40, rel=0.05)

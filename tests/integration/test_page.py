@@ -21,11 +21,6 @@ from ui.tab_model import metrics_table, read_comparisons, read_metrics, split_ti
 ARTIFACTS = Path(os.environ.get("HMT_ARTIFACTS") or DEFAULT_OUT)
 
 
-@pytest.fixture(scope="module")
-def diagnoser() -> Diagnoser:
-    return Diagnoser.load(ARTIFACTS)
-
-
 @pytest.fixture
 def page(monkeypatch, tmp_path):
     """The page with the shipped networks and no data set, not yet run."""
@@ -51,13 +46,16 @@ def choose(page: AppTest, key: str, value) -> AppTest:
 # -- The page ---------------------------------------------------------------------------------------------------------
 
 
-def test_it_opens_on_an_ecg_with_its_prediction_and_the_disclaimer(page):
+def test_it_opens_on_an_ecg_with_its_prediction_and_the_disclaimer_and_explains_a_class(page):
     page.run()
     text = shown(page)
     assert not page.exception and not page.error
     assert "<h2>Myocardial infarction</h2>" in text
     assert 'alt="12-lead ECG, Example: anterior infarction, 3x4, 25 mm/s, 10 mm/mV"' in text
     assert f">{RESEARCH_ONLY}</div>" in text
+    choose(page, "shaded", "MI")
+    assert "evidence for MI shaded" in shown(page) and "of the evidence" in shown(page)
+    assert not page.exception
 
 
 def test_without_networks_the_ecg_is_drawn_and_the_page_says_what_is_missing(page, monkeypatch, tmp_path):
@@ -69,20 +67,18 @@ def test_without_networks_the_ecg_is_drawn_and_the_page_says_what_is_missing(pag
     assert 'class="paper-scroll"' in shown(page) and "<h2>" not in shown(page)
 
 
-def test_without_examples_it_says_how_to_make_them(page, monkeypatch, tmp_path):
-    monkeypatch.setenv("HMT_ARTIFACTS", str(tmp_path))
-    page.run()
+@pytest.mark.parametrize(
+    ("artifacts", "source", "remedy"),
+    [("", "Example", "tools.make_examples"), (ARTIFACTS, "PTB-XL", "dataset.py download")],
+)
+def test_without_ecgs_it_says_where_to_get_them(page, monkeypatch, tmp_path, artifacts, source, remedy):
+    monkeypatch.setenv("HMT_ARTIFACTS", str(artifacts or tmp_path))
+    choose(page.run(), "source", source)
     assert not page.exception
-    assert "tools.make_examples" in page.info[0].value
+    assert remedy in page.info[0].value
 
 
-def test_without_ptb_xl_it_says_where_to_get_it(page):
-    choose(page.run(), "source", "PTB-XL")
-    assert not page.exception
-    assert "dataset.py download" in page.info[0].value
-
-
-def test_a_generated_set_is_called_so_and_the_label_is_hidden_until_asked_for(page, monkeypatch, demo_data):
+def test_a_generated_set_is_called_so_hides_its_labels_and_is_gone_through_with_next(page, monkeypatch, demo_data):
     monkeypatch.setenv("PTBXL_DIR", str(demo_data))
     choose(page.run(), "source", "PTB-XL")
     assert "Generated demonstration set, fold 10" in shown(page)
@@ -91,26 +87,13 @@ def test_a_generated_set_is_called_so_and_the_label_is_hidden_until_asked_for(pa
     toggle.set_value(True).run()
     assert "**Label:**" in shown(page)
     assert not page.exception and not page.error
-
-
-def test_next_goes_through_the_chosen_ecgs_and_round(page, monkeypatch, demo_data):
-    monkeypatch.setenv("PTBXL_DIR", str(demo_data))
-    choose(page.run(), "source", "PTB-XL")
     choose(page, "which", "Labelled HYP")
     (numbers,) = [box for box in page.selectbox if box.key == "ecg_id"]
     seen = []
     for _ in numbers.options:
         seen.append(str(page.session_state["ecg_id"]))
         next(button for button in page.button if button.label == "Next ›").click().run()
-    assert seen == list(numbers.options)
-    assert str(page.session_state["ecg_id"]) == seen[0]
-
-
-def test_an_explanation_shades_the_paper_and_ranks_the_leads(page):
-    choose(page.run(), "shaded", "MI")
-    assert "evidence for MI shaded" in shown(page)
-    assert "of the evidence" in shown(page)
-    assert not page.exception
+    assert [*seen, str(page.session_state["ecg_id"])] == [*numbers.options, numbers.options[0]]
 
 
 def test_an_unexpected_error_is_no_stack_trace(page, monkeypatch):
@@ -139,16 +122,19 @@ def test_the_page_goes_on_when_a_module_was_edited(page, monkeypatch):
 def test_an_upload_is_known_by_its_content_and_settings():
     rows = "\n".join([",".join(LEADS)] + [",".join(["0.1"] * 12)] * 600)
     other = rows.replace("0.1", "0.2")
-    ecgs = [uploaded_ecg({"ecg.csv": content.encode()}, 100, "mV") for content in (rows, other, rows)]
-    assert ecgs[0].key == ecgs[2].key != ecgs[1].key
-    assert uploaded_ecg({"ecg.csv": rows.encode()}, 200, "mV").key != ecgs[0].key
+    uploads = ((rows, 100), (rows, 100), (other, 100), (rows, 200))
+    keys = [uploaded_ecg({"ecg.csv": content.encode()}, rate, "mV").key for content, rate in uploads]
+    assert keys[0] == keys[1] and len(set(keys)) == 3
     with pytest.raises(RecordingError):
         uploaded_ecg({"ecg.csv": b"no ECG"}, 100, "mV")
 
 
-def test_filters_narrow_the_ecgs_by_label(demo_data):
-    fold = open_fold(demo_data, ARTIFACTS, None)
-    assert fold.fold == 10 and fold.predictions is None
+def test_the_generated_set_stands_in_for_ptb_xl_and_filters_narrow_its_ecgs_by_label(demo_data, tmp_path, monkeypatch):
+    monkeypatch.setattr("ui.sources.DEMONSTRATION_DATA", tmp_path)
+    assert open_fold(tmp_path, ARTIFACTS, None) is None
+    monkeypatch.setattr("ui.sources.DEMONSTRATION_DATA", demo_data)
+    fold = open_fold(tmp_path, ARTIFACTS, None)
+    assert fold.name == "Generated set" and fold.fold == 10 and fold.predictions is None
     assert len(fold.choices[ANY]) == len(fold.ecg_ids)
     for k, name in enumerate(SUPERCLASSES):
         assert fold.choices[f"Labelled {name}"].tolist() == fold.ecg_ids[fold.labels[:, k]].tolist()
@@ -156,10 +142,9 @@ def test_filters_narrow_the_ecgs_by_label(demo_data):
     assert ecg.label == tuple(np.array(SUPERCLASSES)[fold.labels[0]])
 
 
-def test_stored_disagreement_and_uncertainty_are_what_the_page_says_of_each_ecg(
-    demo_data, tmp_path, diagnoser, monkeypatch
-):
+def test_stored_disagreement_and_uncertainty_are_what_the_page_says_of_each_ecg(demo_data, tmp_path, monkeypatch):
     monkeypatch.setattr("ptbxl.index.Index.is_synthetic", False)
+    diagnoser = Diagnoser.load(ARTIFACTS)
     decisions = diagnoser.decisions["multilabel"]
     fold = open_fold(demo_data, tmp_path, decisions)
     assert fold.predictions is None
@@ -191,13 +176,6 @@ def test_stored_disagreement_and_uncertainty_are_what_the_page_says_of_each_ecg(
     assert UNCERTAIN not in choices and set(choices[UNCERTAIN_BY_MARGIN]) < set(uncertain)
 
     assert DISAGREE not in stored(**{name: array[1:] for name, array in arrays.items()})
-
-
-def test_the_generated_set_stands_in_for_ptb_xl(demo_data, tmp_path, monkeypatch):
-    monkeypatch.setattr("ui.sources.DEMONSTRATION_DATA", tmp_path)
-    assert open_fold(tmp_path, ARTIFACTS, None) is None
-    monkeypatch.setattr("ui.sources.DEMONSTRATION_DATA", demo_data)
-    assert open_fold(tmp_path, ARTIFACTS, None).name == "Generated set"
 
 
 # -- Metrics ----------------------------------------------------------------------------------------------------------

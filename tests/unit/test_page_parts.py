@@ -15,7 +15,7 @@ from ecg.plotting.layout import Span
 from ecg.recording import Recording
 from inference.diagnoser import BinaryResult, Diagnosis
 from ui import html
-from ui.explanation import ClassExplanation
+from ui.cached import ClassExplanation
 from ui.monitor import last_seconds, monitor_html, seamless_loop
 from ui.pdf_report import report_pdf
 from ui.sources import EXAMPLES, crop, describe_patient, example_ecg
