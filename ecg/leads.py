@@ -19,14 +19,8 @@ _UNIT_NAMES = {"nanovolt": "nv", "microvolt": "uv", "millivolt": "mv", "volt": "
 _LEAD_PREFIX = re.compile(r"^(?:mdc_ecg_lead|ecg|ekg|lead|[\s_:.-])+")
 _NEGATED = re.compile(r"(?:^|[\s_])-")
 _LEAD_NAMES = {lead.lower(): lead for lead in LEADS}
-_LEAD_NAMES |= {
-    "di": "I",
-    "dii": "II",
-    "diii": "III",
-    "d1": "I",
-    "d2": "II",
-    "d3": "III",
-}  # French, Portuguese, Spanish
+# French, Portuguese, Spanish
+_LEAD_NAMES |= {"di": "I", "dii": "II", "diii": "III", "d1": "I", "d2": "II", "d3": "III"}
 
 
 def lead_name(label: str) -> str | None:

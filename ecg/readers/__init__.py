@@ -48,21 +48,19 @@ def read_uploaded(
     """
     size = sum(len(content) for content in files.values())
     if size > MAX_UPLOAD_BYTES:
-        raise RecordingError(f"{size / 1e6:.0f} MB are too much; at most {MAX_UPLOAD_BYTES / 1e6:.0f} MB are read")
+        raise RecordingError(f"the recording is too large; at most {MAX_UPLOAD_BYTES / 1e6:.0f} MB are read")
     return assemble(read_channels(files, sampling_rate, units))
 
 
 def _read_files(paths: Sequence[Path]) -> dict[str, bytes]:
-    contents, size = {}, 0
+    contents, left = {}, MAX_UPLOAD_BYTES + 1  # one byte more, so that too much is seen to be
     for path in paths:
         if path.name in contents:
             raise RecordingError(f"two files are called {printable(path.name)}; give the files of one recording")
         try:
             with open(path, "rb") as file:
-                contents[path.name] = file.read(MAX_UPLOAD_BYTES + 1 - size)
+                contents[path.name] = file.read(left)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             raise RecordingError(f"{printable(path)} cannot be read: {error}") from error
-        size += len(contents[path.name])
-        if size > MAX_UPLOAD_BYTES:
-            raise RecordingError(f"{printable(path)} is too large; at most {MAX_UPLOAD_BYTES / 1e6:.0f} MB are read")
+        left -= len(contents[path.name])
     return contents

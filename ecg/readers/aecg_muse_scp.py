@@ -15,8 +15,7 @@ from ecgdatakit.parsing.parsers.ge_muse_xml import GEMuseXMLParser
 from ecgdatakit.parsing.parsers.hl7_aecg import HL7aECGParser
 from ecgdatakit.parsing.parsers.scp_ecg import SCPECGParser
 
-from ecg.leads import lead_name
-from ecg.readers.channels import MAX_SIGNALS, Channels, check_extent
+from ecg.readers.channels import MAX_SIGNALS, Channels, check_extent, lead_channels
 from ecg.readers.library_errors import DAMAGED, TEMPORARY_PREFIX, library_errors_refused
 from ecg.recording import RecordingError, printable
 from ecg.warnings_lock import caught_warnings
@@ -87,26 +86,20 @@ def _parse(parser: Parser, content: bytes) -> tuple[ECGRecord, tuple[str, ...]]:
 
 
 def _channels(record: ECGRecord, notes: tuple[str, ...]) -> Channels:
-    leads = [lead for lead in record.leads if lead_name(lead.label)]
-    if not leads:
-        raise RecordingError(
-            f"no lead is named as usual; found {', '.join(printable(lead.label) for lead in record.leads[:20])}"
-        )
+    chosen, ignored = lead_channels([lead.label for lead in record.leads])
+    leads = [record.leads[index] for index in chosen.values()]
     rates = {lead.sampling_rate for lead in leads}
     if len(rates) > 1:
         raise RecordingError("the leads have different sampling rates; export them at one rate")
     # the library rounds rates to whole Hz and keeps aECG's exact one aside
     rate = record.raw_metadata.get("rhythm_time", {}).get("sampling_rate_exact") or rates.pop()
     check_extent(len(leads), max(len(lead.samples) for lead in leads), rate)
-    others = [printable(lead.label) for lead in record.leads if lead not in leads]
-    if others:
-        notes += (f"ignored signals: {', '.join(others[:MAX_SIGNALS])}",)
     return Channels(
-        names=[lead.label for lead in leads],
+        names=list(chosen),
         values=[_physical(lead) for lead in leads],
         units=[lead.resolution_unit for lead in leads],
         sampling_rate=rate,
-        notes=notes,
+        notes=notes + ignored,
     )
 
 

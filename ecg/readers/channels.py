@@ -64,7 +64,7 @@ def assemble(channels: Channels) -> Recording:
     Einthoven's and Goldberger's relations are exact: III = II - I, aVR = -(I + II)/2, aVL = I - II/2, aVF = II - I/2.
     Raises RecordingError.
     """
-    chosen = _named_leads(channels)
+    chosen, ignored = lead_channels(channels.names)
     samples = {values.shape for values in (channels.values[index] for index in chosen.values())}
     if len(samples) > 1 or len(next(iter(samples))) != 1:
         raise RecordingError("the leads are not flat lists of equally many samples")
@@ -73,7 +73,7 @@ def assemble(channels: Channels) -> Recording:
 
     signal = np.zeros((len(LEADS), length), np.float32)
     present = np.zeros(len(LEADS), bool)
-    notes = list(channels.notes)
+    notes = [*channels.notes, *ignored]
     for lead, index in chosen.items():
         row = LEADS.index(lead)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -85,15 +85,10 @@ def assemble(channels: Channels) -> Recording:
                 )
         signal[row] = values_mv
         present[row] = True
-    ignored = [printable(name) for index, name in enumerate(channels.names) if index not in chosen.values()]
-    if ignored:
-        notes.append(f"ignored channels that are none of the 12 leads: {', '.join(ignored)}")
     notes += fill_gaps(signal, present, channels.sampling_rate)
     notes += derive_limb_leads(signal, present)
     if not present.all():
-        notes.append(
-            f"missing leads: {', '.join(lead for lead, there in zip(LEADS, present, strict=True) if not there)}"
-        )
+        notes.append(f"missing leads: {', '.join(LEADS[row] for row in np.flatnonzero(~present))}")
     low, high = PLAUSIBLE_QRS_MV
     amplitude = typical_amplitude(signal[present], channels.sampling_rate)
     if not low <= amplitude <= high:
@@ -102,6 +97,29 @@ def assemble(channels: Channels) -> Recording:
             "check the units and the electrodes"
         )
     return Recording(signal=signal, sampling_rate=float(channels.sampling_rate), present=present, notes=tuple(notes))
+
+
+def lead_channels(names: Sequence[object], hint: str = "") -> tuple[dict[str, int], tuple[str, ...]]:
+    """Which channel is which lead, and a note on the channels that are none; unnamed ones are passed over.
+
+    hint: what to do if there is none, for the refusal.
+    Raises RecordingError if no channel is a lead, or a lead is there twice.
+    """
+    chosen, others = {}, []
+    for index, name in enumerate(names):
+        lead = lead_name(str(name))
+        if lead in chosen:
+            raise RecordingError(f"lead {lead} is there twice; leave one of them")
+        if lead:
+            chosen[lead] = index
+        elif name:
+            others.append(printable(name))
+    found = ", ".join(others[:MAX_SIGNALS])
+    if not chosen:
+        raise RecordingError(
+            f"no channel is named like one of the leads {', '.join(LEADS)}; found {found or 'nothing'}{hint}"
+        )
+    return chosen, ((f"ignored channels that are none of the 12 leads: {found}",) if others else ())
 
 
 def check_extent(signals: int, samples: int, sampling_rate: float) -> None:
@@ -144,19 +162,3 @@ def typical_amplitude(signal: np.ndarray, sampling_rate: float) -> float:
     count = signal.shape[1] // window
     windows = signal[:, : count * window].reshape(len(signal), count, window)
     return float(np.median(windows.max(axis=2) - windows.min(axis=2)))
-
-
-def _named_leads(channels: Channels) -> dict[str, int]:
-    """Which channel is which lead."""
-    chosen = {}
-    for index, name in enumerate(channels.names):
-        lead = lead_name(str(name))
-        if lead is None:
-            continue
-        if lead in chosen:
-            raise RecordingError(f"lead {lead} is there twice; leave one of them")
-        chosen[lead] = index
-    if not chosen:
-        found = ", ".join(printable(name) for name in list(channels.names)[:MAX_SIGNALS]) or "nothing"
-        raise RecordingError(f"no channel is named like one of the leads {', '.join(LEADS)}; found {found}")
-    return chosen

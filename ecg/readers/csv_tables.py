@@ -13,9 +13,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from config import LEADS
-from ecg.leads import lead_name
-from ecg.readers.channels import MAX_SIGNALS, MAX_VALUES, Channels, declared_or_given
+from ecg.readers.channels import MAX_SIGNALS, MAX_VALUES, Channels, declared_or_given, lead_channels
 from ecg.readers.library_errors import library_errors_refused
 from ecg.recording import RecordingError, printable
 
@@ -48,26 +46,22 @@ def read_text(content: bytes, sampling_rate: float | None, units: str | None) ->
     if not 1 <= len(names) <= MAX_COLUMNS:
         raise RecordingError(f"{len(names)} columns; at most {MAX_COLUMNS} are read")
     columns = [_name_and_unit(name) for name in names]
-    leads = [index for index, (name, _) in enumerate(columns) if lead_name(name)]
-    if not leads:
-        raise RecordingError(
-            f"no column is named like a lead ({', '.join(LEADS)}) in the first row, found {printable(header)}; "
-            "a table needs a header row of lead names and samples down the rows"
-        )
     times = [index for index, (name, _) in enumerate(columns) if name.lower() in ("time", "t", *_SECONDS)]
-    table = _numbers(body, delimiter, sorted([*leads, *times[:1]]), len(names))
+    chosen, notes = lead_channels(
+        ["" if index in times else name for index, (name, _) in enumerate(columns)],
+        hint="; a table needs a header row of lead names and samples down the rows",
+    )
+    table = _numbers(body, delimiter, sorted([*chosen.values(), *times[:1]]), len(names))
     declared = _rate_in(comments) or (_rate_of(table[times[0]], *columns[times[0]]) if times else None)
     rate = declared_or_given("sampling rate", declared, sampling_rate, "as sampling_rate=, in Hz")
     common = _units_in(comments)
     lead_units = [
-        declared_or_given(f"unit of {printable(name)}", unit or common, units, "as units=, such as mV")
-        for name, unit in (columns[index] for index in leads)
+        declared_or_given(f"unit of {lead}", columns[index][1] or common, units, "as units=, such as mV")
+        for lead, index in chosen.items()
     ]
-    others = [columns[index][0] for index in range(len(columns)) if index not in (*leads, *times) and columns[index][0]]
-    notes = (f"ignored columns: {', '.join(printable(name) for name in others[:MAX_SIGNALS])}",) if others else ()
     return Channels(
-        names=[columns[index][0] for index in leads],
-        values=[table[index] for index in leads],
+        names=list(chosen),
+        values=[table[index] for index in chosen.values()],
         units=lead_units,
         sampling_rate=rate,
         notes=notes,

@@ -10,7 +10,7 @@ from pydicom.sequence import Sequence
 from pydicom.waveforms import multiplex_array
 
 from ecg.leads import lead_name
-from ecg.readers.channels import Channels, check_extent
+from ecg.readers.channels import Channels, check_extent, lead_channels
 from ecg.readers.library_errors import header_number, library_errors_refused
 from ecg.recording import RecordingError, printable
 
@@ -94,19 +94,15 @@ def _channels(dataset: Dataset, group: Dataset, index: int, notes: tuple[str, ..
     with library_errors_refused("pydicom"):
         raw = multiplex_array(dataset, index, as_raw=True)
     missing = _padding(group, raw.dtype)
-    names, values, units = [], [], []
-    for column, channel in enumerate(definitions):
-        name = _name(channel)
-        if lead_name(name) is None:
-            notes += (f"ignored the channel {printable(name)}",)
-            continue
-        scale, baseline, unit = _calibration(channel, name)
-        names.append(name)
+    chosen, ignored = lead_channels([_name(channel) for channel in definitions])
+    values, units = [], []
+    for lead, column in chosen.items():
+        scale, baseline, unit = _calibration(definitions[column], lead)
         values.append(raw[:, column] * scale + baseline)
         if missing is not None:
             values[-1][raw[:, column] == missing] = np.nan
         units.append(unit)
-    return Channels(names=names, values=values, units=units, sampling_rate=rate, notes=notes)
+    return Channels(names=list(chosen), values=values, units=units, sampling_rate=rate, notes=notes + ignored)
 
 
 def _padding(group: Dataset, sample: np.dtype) -> int | None:

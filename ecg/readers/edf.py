@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import pyedflib
 
-from ecg.leads import lead_name
-from ecg.readers.channels import MAX_SIGNALS, Channels, check_extent
+from ecg.readers.channels import MAX_SIGNALS, Channels, check_extent, lead_channels
 from ecg.readers.library_errors import TEMPORARY_PREFIX, header_number, library_errors_refused
-from ecg.recording import RecordingError, printable
+from ecg.recording import RecordingError
 
 FIXED_BYTES = 256
 SIGNAL_BYTES = 256
@@ -51,18 +50,15 @@ def read(content: bytes) -> Channels:
     if min(samples) < 1 or needed > len(content):
         raise RecordingError(f"the file is cut short: its header describes {needed} bytes, it holds {len(content)}")
     labels, units = _fields(content, LABEL, count), _fields(content, UNIT, count)
-    leads = [i for i, label in enumerate(labels) if lead_name(label)]
-    if not leads:
-        raise RecordingError(f"no signal is named like a lead; found {', '.join(printable(label) for label in labels)}")
+    chosen, notes = lead_channels([label.removeprefix("EDF Annotations") for label in labels])
+    leads = list(chosen.values())
     if len({samples[i] for i in leads}) > 1:
         raise RecordingError("the leads have different sampling rates; export them at one rate")
     rate = samples[leads[0]] / seconds
     check_extent(len(leads), records * samples[leads[0]], rate)
-    others = [printable(label) for i, label in enumerate(labels) if i not in leads and label != "EDF Annotations"]
-    notes = (f"ignored signals: {', '.join(others)}",) if others else ()
     plain = _NOBODY + content[184:192] + b" " * 44 + content[236:header].translate(_PRINTABLE) + content[header:]
     return Channels(
-        names=[labels[i] for i in leads],
+        names=list(chosen),
         values=_physical(plain, leads),
         units=[units[i] for i in leads],
         sampling_rate=rate,

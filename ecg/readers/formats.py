@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from ecg.leads import lead_name, millivolts
+from ecg.leads import millivolts
 from ecg.readers import aecg_muse_scp, csv_tables, dicom, edf, numpy_arrays, wfdb_records, zip_archive
-from ecg.readers.channels import Channels
+from ecg.readers.channels import Channels, lead_channels
 from ecg.recording import RecordingError, printable
 
 FORMATS = "WFDB, CSV or TSV, NPY or NPZ, EDF or EDF+, DICOM, HL7 aECG, GE MUSE XML and SCP-ECG"
@@ -73,10 +73,7 @@ def _agreeing(channels: Channels, sampling_rate: float | None, units: str | None
         raise RecordingError(
             f"the file says {channels.sampling_rate:g} Hz, not {printable(sampling_rate)} Hz; leave the rate out"
         )
-    if units is not None and any(
-        millivolts(unit) != millivolts(units)
-        for name, unit in zip(channels.names, channels.units, strict=True)
-        if lead_name(name)
-    ):
+    declared = [channels.units[index] for index in lead_channels(channels.names)[0].values()]
+    if units is not None and any(millivolts(unit) != millivolts(units) for unit in declared):
         raise RecordingError(f"the file declares its units, and not all are {printable(units)}; leave the units out")
     return channels

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-import pyedflib
 import pytest
 import wfdb
 from pydicom.data import get_testdata_file
@@ -24,8 +23,6 @@ DATA = Path(__file__).parents[1] / "data" / "ecg"
 TRUTH = np.load(DATA / "truth.npz")["signal"]  # int16 (12, 5000) in µV at 500 Hz
 TRUTH_MV = TRUTH / 1000
 RATE = 500
-LIMITS_16 = {"min": -32768, "max": 32767}
-STORED_LEADS = [lead for lead in LEADS if lead in ("I", "II") or lead.startswith("V")]
 
 
 def leads_of(signal_mv: np.ndarray = TRUTH_MV, names=LEADS) -> dict[str, np.ndarray]:
@@ -33,18 +30,26 @@ def leads_of(signal_mv: np.ndarray = TRUTH_MV, names=LEADS) -> dict[str, np.ndar
     return {name: signal_mv[LEADS.index(name)] for name in names}
 
 
-def upload(name: str) -> dict[str, bytes]:
-    """A committed file as an upload."""
-    return {name: (DATA / name).read_bytes()}
+def committed(name: str) -> bytes:
+    """A file of tests/data/ecg."""
+    return (DATA / name).read_bytes()
 
 
-def zipped(files: dict[str, bytes], compression=zipfile.ZIP_DEFLATED) -> dict[str, bytes]:
-    """An upload of one archive."""
+def changed(content: bytes, place: int | bytes, new: bytes) -> bytes:
+    """Content that is overwritten from a position on, or with every occurrence of a text replaced."""
+    if isinstance(place, int):
+        return content[:place] + new + content[place + len(new) :]
+    assert place in content
+    return content.replace(place, new)
+
+
+def zipped(files: dict[str, bytes], compression=zipfile.ZIP_DEFLATED) -> bytes:
+    """An archive of files."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", compression) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
-    return {"upload.zip": stream.getvalue()}
+    return stream.getvalue()
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -54,20 +59,18 @@ def npy(array: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def npz(**arrays) -> dict[str, bytes]:
-    """An upload of what numpy.savez_compressed writes."""
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
-    return {"signal.npz": stream.getvalue()}
+def npz(**arrays) -> bytes:
+    """An archive of arrays."""
+    return zipped({f"{name}.npy": npy(array) for name, array in arrays.items()})
 
 
 def table(names=LEADS, rows: int = 1000, delimiter: str = ",", before: str = "", unit: str = " (mV)") -> bytes:
     """A CSV file of the first rows of the truth."""
-    header = delimiter.join(f"{name}{unit}" for name in names)
-    lines = (
-        delimiter.join(f"{value:.3f}" for value in row) for row in TRUTH_MV[[LEADS.index(n) for n in names], :rows].T
-    )
-    return "\n".join([before + header, *lines, ""]).encode()
+    stream = io.StringIO()
+    values = np.stack(list(leads_of(names=names).values()), axis=1)[:rows]
+    header = before + delimiter.join(f"{name}{unit}" for name in names)
+    np.savetxt(stream, values, "%.3f", delimiter, header=header, comments="")
+    return stream.getvalue().encode()
 
 
 @cache
@@ -94,20 +97,24 @@ def dicom_ecg() -> bytes:
     return Path(get_testdata_file("waveform_ecg.dcm")).read_bytes()
 
 
-def edf(
-    path: Path, signals: dict[str, np.ndarray], unit: str = "uV", rates: dict[str, int] | None = None, **options
-) -> bytes:
-    """An EDF file as edflib writes it; one µV a step."""
-    with pyedflib.EdfWriter(str(path), len(signals), **options) as writer:
-        limits = {f"{kind}_{end}": value for kind in ("physical", "digital") for end, value in LIMITS_16.items()}
-        writer.setSignalHeaders(
-            [
-                {"label": label, "dimension": unit, "sample_frequency": (rates or {}).get(label, RATE)} | limits
-                for label in signals
-            ]
-        )
-        writer.writeSamples([np.ascontiguousarray(values, float) for values in signals.values()])
-    return path.read_bytes()
+def changed_dicom(change, **writing) -> bytes:
+    """The cart's ECG with something changed."""
+    dataset = pydicom.dcmread(io.BytesIO(dicom_ecg()))
+    change(dataset)
+    stream = io.BytesIO()
+    pydicom.dcmwrite(stream, dataset, **writing)
+    return stream.getvalue()
+
+
+def read(files: dict[str, bytes] | bytes, **arguments) -> Recording:
+    """What is read from an upload of several files, or of one."""
+    return read_uploaded({"file": files} if isinstance(files, bytes) else files, **arguments)
+
+
+def refused(files: dict[str, bytes] | bytes, message: str, **arguments) -> None:
+    """The upload is refused with a message that matches."""
+    with pytest.raises(RecordingError, match=message):
+        read(files, **arguments)
 
 
 def assert_is_truth(recording: Recording, tolerance_mv: float, step: int = 1) -> None:
@@ -115,19 +122,6 @@ def assert_is_truth(recording: Recording, tolerance_mv: float, step: int = 1) ->
     assert recording.signal.dtype == np.float32
     assert recording.present.all()
     assert recording.sampling_rate == RATE / step
-    np.testing.assert_allclose(recording.signal, TRUTH_MV[:, ::step], atol=tolerance_mv)
-
-
-def refused(files: dict[str, bytes], message: str, **arguments) -> None:
-    """The upload is refused with a message that matches."""
-    with pytest.raises(RecordingError, match=message):
-        read_uploaded(files, **arguments)
-
-
-def changed_dicom(change) -> dict[str, bytes]:
-    """The cart's ECG with something changed."""
-    dataset = pydicom.dcmread(io.BytesIO(dicom_ecg()))
-    change(dataset)
-    stream = io.BytesIO()
-    dataset.save_as(stream)
-    return {"x.dcm": stream.getvalue()}
+    length = recording.signal.shape[1]
+    assert length in (1000, 5000)
+    np.testing.assert_allclose(recording.signal, TRUTH_MV[:, ::step][:, :length], atol=tolerance_mv)
