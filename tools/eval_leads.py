@@ -29,34 +29,28 @@ from files import sha256, write_text
 from models.checkpoint import Checkpoint, CheckpointError
 from ptbxl.index import DatasetError
 
-LEAD_SETS = {
-    "twelve leads": LEADS,
-    "I, II, V2": (*LIMB_LEADS, "V2"),
-    "I, II": LIMB_LEADS,
-    "I": ("I",),
-}
+LEAD_SETS = {"twelve leads": LEADS, "I, II, V2": (*LIMB_LEADS, "V2"), "I, II": LIMB_LEADS, "I": ("I",)}
 
 
-class FewerLeads(nn.Module):
-    """A network whose input lacks all leads but some."""
+class OnlyLeads(nn.Module):
+    """Sets all leads but some to zero."""
 
-    def __init__(self, network: nn.Module, leads: tuple[str, ...]):
+    def __init__(self, leads: tuple[str, ...]):
         super().__init__()
-        self.network = network
         self.register_buffer("present", torch.tensor([float(lead in leads) for lead in LEADS])[:, None])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.network(x * self.present)
+        return x * self.present
 
 
 def macro_areas(checkpoint: Checkpoint, split: PTBXLDataset, leads: tuple[str, ...]) -> dict:
     """Macro AUROC and AUPRC on labelled recordings, each with its interval."""
     labelled = np.flatnonzero(split.labelled)
-    network = FewerLeads(checkpoint.network(), leads).eval()
+    network = nn.Sequential(OnlyLeads(leads), checkpoint.network()).eval()
     probabilities = predict_split(network, split, labelled, checkpoint.window_s, checkpoint.stride_s)
-    targets = split.targets[labelled]
     weights = value_and_replicate_weights(split.patient_ids[labelled])
-    areas = [auroc_and_auprc(probabilities[:, k], targets[:, k], weights) for k in range(targets.shape[1])]
+    columns = zip(probabilities.T, split.targets[labelled].T, strict=True)
+    areas = [auroc_and_auprc(scores, targets, weights) for scores, targets in columns]
     auroc, auprc = np.mean(areas, axis=0)
     return {"auroc": point_and_interval(auroc), "auprc": point_and_interval(auprc)}
 

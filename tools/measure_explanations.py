@@ -21,14 +21,14 @@ import torch
 from config import DEFAULT_OUT, PROJECT, VALIDATION_FOLD, data_directory
 from dataset import PTBXLDataset
 from files import replacing, sha256, write_text
-from inference.explain import CELL_S, DEFAULT_METHOD, METHODS
+from inference.explain import DEFAULT_METHOD, METHODS
 from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from models.provenance import machine_facts
 from ptbxl.index import DatasetError
+from tools.documents.whole import explanations
 from tools.explanations.curves import deletion_and_insertion, present_recordings, why
-from tools.explanations.document import curve_table, document, elevation_table
 from tools.explanations.elevations import ELEVATED_CLASS, known_elevations
-from tools.explanations.figures import draw_curves, draw_elevation, draw_randomisation, figure_links, figure_paths
+from tools.explanations.figures import draw_curves, draw_elevation, draw_randomisation
 from tools.explanations.randomisation import randomisation_check
 
 RANDOMISED_RECORDS = 6
@@ -51,7 +51,6 @@ def measure(data: Path, checkpoint_path: Path, records: int) -> tuple[dict, Chec
         "synthetic": checkpoint.synthetic or split.is_synthetic,
         "date": date.today().isoformat(),
         "default_method": DEFAULT_METHOD,
-        "cell_s": CELL_S,
         "time": explanation_time(checkpoint, split, chosen[:TIMED_RECORDS]),
         "curves": deletion_and_insertion(checkpoint, split, chosen),
         "randomisation": randomisation_check(checkpoint, split, chosen[:RANDOMISED_RECORDS]),
@@ -87,15 +86,20 @@ def explanation_time(checkpoint: Checkpoint, split: PTBXLDataset, chosen: list[t
 
 def write_results(content: dict, checkpoint: Checkpoint, out: Path) -> list[Path]:
     """JSON, figures and document; returns the paths written."""
-    results, figures = out / "explanations.json", figure_paths(out)
+    results = out / "explanations.json"
     text = (PROJECT / "docs" if out.resolve() == DEFAULT_OUT else out) / "explanations.md"
     write_text(results, json.dumps(content, indent=1) + "\n")
-    drawn = (draw_curves(content), draw_randomisation(content), draw_elevation(checkpoint))
-    for path, figure in zip(figures.values(), drawn, strict=True):
+    figures = {
+        "curves": draw_curves(content),
+        "randomisation": draw_randomisation(content),
+        "known_answer": draw_elevation(checkpoint),
+    }
+    paths = [out / "figures" / f"explain_{name}.png" for name in figures]
+    for path, figure in zip(paths, figures.values(), strict=True):
         with replacing(path) as unfinished:
             figure.savefig(unfinished, dpi=130)
-    write_text(text, document(content, figure_links(out, text.parent)))
-    return [results, *figures.values(), text]
+    write_text(text, explanations(content, out, text.parent))
+    return [results, *paths, text]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -115,7 +119,6 @@ def main(argv: list[str] | None = None) -> int:
     except (DatasetError, CheckpointError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{curve_table(content)}\n\n{elevation_table(content)}\n")
     print("\n".join(f"written: {path}" for path in written))
     return 0
 

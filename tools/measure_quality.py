@@ -14,31 +14,22 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import date
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
 from config import DEFAULT_OUT, PROJECT, TRAIN_FOLDS, VALIDATION_FOLD, data_directory
 from ecg.intervals import measure_intervals
-from ecg.quality import LEAD_CHECKS, RECORD_CHECKS, Quality, assess
+from ecg.quality import assess
 from ecg.recording import Recording
 from files import write_text
 from ptbxl.cache import open_cache
-from ptbxl.index import DatasetError, Index, read_index
+from ptbxl.index import DatasetError, read_index
 from ptbxl.records import read_recording, record_path
-from tools.quality.annotations import (
-    VALIDATED,
-    Recordings,
-    against_annotations,
-    all_aurocs,
-    annotations,
-    chosen_limits,
-    flag_rates,
-    readable,
-    right_lead,
-)
+from tools.documents.whole import quality
+from tools.quality.annotations import CHECKS, against_annotations, annotations, cached_recordings, readable
 from tools.quality.defects import between_rates, fit_wiring, made_defects, made_swaps, suspected_swaps
-from tools.quality.document import document
 from tools.quality.intervals import against_diagnoses, against_truth, against_xqrs
 
 DRAWN = 300  # recordings of fold 9 without annotation, for what takes long: swaps, XQRS, intervals
@@ -48,11 +39,16 @@ def measure(directory: Path) -> dict:
     """The content of artifacts/quality.json. Raises DatasetError without the real PTB-XL."""
     index = read_index(directory)
     cache = open_cache(index)
-    data = readable(index, cache)
-    results = list(map(assess, data.each(np.arange(len(data.rows)), "assess")))
-    validation = data.folds == VALIDATION_FOLD
-    clean = ~annotations(data.table)["any of the four"]
-    at_500_hz = [ecg_id for ecg_id in data.table.index if record_path(index, ecg_id, 500).with_suffix(".dat").is_file()]
+    table = readable(index, cache)
+    fine = [ecg_id for ecg_id in table.index if record_path(index, ecg_id, 500).with_suffix(".dat").is_file()]
+    if not fine:
+        raise DatasetError("some recordings at 500 Hz are needed: `python dataset.py download --rate both`")
+    at_500_hz = {ecg_id: read_recording(index, ecg_id, 500) for ecg_id in fine}
+    results = list(map(assess, cached_recordings(cache, table, "assess")))
+    validation = table["strat_fold"] == VALIDATION_FOLD
+    clean = ~annotations(table)["any of the four"]
+    usual = np.random.default_rng(0).permutation(table.index[validation & clean])[:DRAWN]
+    drawn = list(cached_recordings(cache, table.loc[usual], "fold 9"))
     return {
         "date": date.today().isoformat(),
         "fold_sha256": {str(fold): cache.fold_sha256[fold] for fold in (*TRAIN_FOLDS, VALIDATION_FOLD)},
@@ -62,59 +58,21 @@ def measure(directory: Path) -> dict:
             "at_500_hz": len(at_500_hz),
         },
         "not_annotated": {"folds_1_8": int((~validation & clean).sum()), "fold_9": int((validation & clean).sum())},
-        **from_all(data, results),
-        **from_drawn(data, np.flatnonzero(validation & clean)),
-        **from_500_hz(index, at_500_hz),
-        "synthetic": {str(rate): against_truth(rate) for rate in (500, 100)},
-    }
-
-
-def from_all(data: Recordings, results: list[Quality]) -> dict:
-    """Limits, wiring weights and detection of the annotations, of every recording of folds 1-9."""
-    noted = annotations(data.table)
-    training, validation = np.isin(data.folds, TRAIN_FOLDS), data.folds == VALIDATION_FOLD
-    clean = ~noted["any of the four"]
-    return {
-        "limits": {name: check.limit for name, check in (LEAD_CHECKS | RECORD_CHECKS).items()},
-        "chosen_limits": chosen_limits(results, training & clean),
-        "wiring": np.round(fit_wiring(results, training), 1).tolist(),
-        "validated": against_annotations(results, data.folds, noted),
-        "all_aurocs_fold_9": all_aurocs(results, validation, noted),
-        "right_lead": [right_lead(data.table, results, name, column) for name, column in VALIDATED[:3]],
-        "flag_rates": {
-            "folds_1_8_not_annotated": flag_rates(results, training & clean),
-            "fold_9_not_annotated": flag_rates(results, validation & clean),
-            "fold_9_annotated": flag_rates(results, validation & ~clean),
-            "electrodes_problems": flag_rates(results, noted["electrodes_problems"]),
-        },
-        "suspected_swaps": suspected_swaps(data.table, results),
-    }
-
-
-def from_drawn(data: Recordings, clean_numbers: np.ndarray) -> dict:
-    """What takes long, of some recordings of fold 9 without annotation."""
-    drawn = np.random.default_rng(0).permutation(clean_numbers)[:DRAWN]
-    recordings = list(data.each(drawn, "fold 9"))
-    return {
+        "limits": {name: check.limit for name, check in CHECKS.items()},
+        "wiring": np.round(fit_wiring(list(compress(results, ~validation))), 1).tolist(),
+        **against_annotations(table, results),
+        "suspected_swaps": suspected_swaps(table, results),
         "n_drawn": len(drawn),
-        "swaps": made_swaps(recordings),
-        "xqrs": against_xqrs(recordings),
-        "diagnoses": against_diagnoses(data, drawn),
-    }
-
-
-def from_500_hz(index: Index, ids: list[int]) -> dict:
-    """Defects, the two sampling rates and processor time, of the recordings that are here at 500 Hz."""
-    if not ids:
-        raise DatasetError("some recordings at 500 Hz are needed: `python dataset.py download --rate both`")
-    recordings = [read_recording(index, ecg_id, 500) for ecg_id in ids]
-    return {
-        "defects": made_defects(recordings),
-        "between_rates": between_rates(index, ids, recordings),
+        "swaps": made_swaps(drawn),
+        "xqrs": against_xqrs(drawn),
+        "diagnoses": against_diagnoses(table, cache, usual),
+        "defects": made_defects(list(at_500_hz.values())),
+        "between_rates": between_rates(index, at_500_hz),
         "processor_ms": {
-            "assess": processor_ms(assess, recordings),
-            "intervals": processor_ms(measure_intervals, recordings[:50]),
+            "assess": processor_ms(assess, list(at_500_hz.values())),
+            "intervals": processor_ms(measure_intervals, list(at_500_hz.values())[:50]),
         },
+        "synthetic": {str(rate): against_truth(rate) for rate in (500, 100)},
     }
 
 
@@ -137,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         content = measure(data_directory(arguments.data))
         write_text(results, json.dumps(content, indent=1) + "\n")
-        write_text(arguments.page, document(content))
+        write_text(arguments.page, quality(content))
     except (DatasetError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

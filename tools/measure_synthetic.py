@@ -9,6 +9,7 @@ trained on real ECGs, is tested on the generated ones.
 import argparse
 import sys
 from datetime import date
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,8 @@ from evaluation.tables import markdown_table
 from files import sha256, write_text
 from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from ptbxl.index import DatasetError, read_index
+from tools.documents.whole import filled
 from training.cli import train_command
-
-CALIBRATED_ON = """\
-The generator's normal QRS and T vectors were set by hand towards lead medians of 1,500 random recordings of folds
-1-9, and its class combinations, likelihoods and axis limits follow the tables of those folds. No recording is
-copied, but fold 9 had that small share in its shape."""
 
 
 def class_aurocs(checkpoint: Checkpoint, data: Path, splits: tuple[str, ...]) -> tuple[list[float], int]:
@@ -43,26 +40,6 @@ def class_aurocs(checkpoint: Checkpoint, data: Path, splits: tuple[str, ...]) ->
     return [auroc_and_auprc(scores[:, k], targets[:, k], once)[0].item() for k in range(len(SUPERCLASSES))], len(scores)
 
 
-INTRODUCTION = """\
-# How synthetic is the generated data set?
-
-Written by `python -m tools.measure_synthetic`: a network trained on generated ECGs is tested on real ones, and the
-shipped network, trained on real ECGs, on generated ones. No number here is a target, and a network trained on
-generated ECGs is no diagnostic tool. The nearer the mixed rows come to the others, the more the generated ECGs share
-with real ones."""
-
-
-def document(rows: list[tuple[str, str, int, list[float]]], facts: str) -> str:
-    """The text of docs/synthetic.md. rows: trained on, tested on, N, AUROC of each superclass."""
-    cells = (
-        [trained, tested, f"{n:,}", *(f"{value:.3f}" for value in (*values, np.mean(values)))]
-        for trained, tested, n, values in rows
-    )
-    table = markdown_table(["trained on", "tested on", "N", *SUPERCLASSES, "macro"], cells)
-    note = "AUROC, recordings with at least one superclass. " + facts
-    return "\n\n".join([INTRODUCTION, table, note, CALIBRATED_ON]) + "\n"
-
-
 def compare_both_ways(data: Path, work: Path, checkpoint_path: Path, patients: int, threads: int) -> str:
     """Generate, train and test; returns the text of docs/synthetic.md. Raises DatasetError or CheckpointError."""
     real = load_checkpoint(checkpoint_path)
@@ -72,20 +49,20 @@ def compare_both_ways(data: Path, work: Path, checkpoint_path: Path, patients: i
     arguments = ["--data", str(generated), "--out", str(work), "--threads", str(threads), "--restart"]
     if train_command({"multilabel": MULTILABEL_RECIPE}, "", arguments):
         raise CheckpointError("the network on generated data could not be trained")
-    synthetic = load_checkpoint(work / "multilabel_best.pth")
+    networks = {"real folds 1–8": real, "generated folds 1–8": load_checkpoint(work / "multilabel_best.pth")}
+    tests = {"real fold 9": (data, ("val",)), "generated folds 9 and 10": (generated, ("val", "test"))}
     rows = []
-    for name, checkpoint in (("real folds 1–8", real), ("generated folds 1–8", synthetic)):
-        for tested, directory, splits in (
-            ("real fold 9", data, ("val",)),
-            ("generated folds 9 and 10", generated, ("val", "test")),
-        ):
-            values, n = class_aurocs(checkpoint, directory, splits)
-            rows.append((name, tested, n, values))
-    facts = (
-        f"{count:,} recordings of {patients:,} generated patients (seed 0), the recipe of `config.py`; "
-        f"shipped checkpoint `{sha256(checkpoint_path)[:12]}`; {date.today().isoformat()}."
+    for (trained, checkpoint), (tested, split) in product(networks.items(), tests.items()):
+        values, n = class_aurocs(checkpoint, *split)
+        rows.append([trained, tested, f"{n:,}", *(f"{value:.3f}" for value in (*values, np.mean(values)))])
+    return filled(
+        "synthetic.md.j2",
+        table=markdown_table(["trained on", "tested on", "N", *SUPERCLASSES, "macro"], rows),
+        recordings=count,
+        patients=patients,
+        checkpoint_sha256=sha256(checkpoint_path),
+        date=date.today().isoformat(),
     )
-    return document(rows, facts)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -98,13 +75,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch (default: %(default)s)")
     arguments = parser.parse_args(argv)
     try:
-        text = compare_both_ways(
-            data_directory(arguments.data),
-            Path(arguments.work),
-            Path(arguments.checkpoint),
-            arguments.patients,
-            arguments.threads,
-        )
+        data, work, checkpoint = data_directory(arguments.data), Path(arguments.work), Path(arguments.checkpoint)
+        text = compare_both_ways(data, work, checkpoint, arguments.patients, arguments.threads)
         write_text(arguments.out, text)
     except (DatasetError, CheckpointError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -4,9 +4,9 @@
     python -m tools.update_docs --check    # write nothing; exit 1 if anything differs
 
 README.md, MODEL_CARD.md and docs/*.md mark a table with <!-- table:NAME --> and <!-- end --> on lines of their own;
-tools/documents/ has a function for each name. docs/quality.md and docs/explanations.md are written whole. The drawing
-carries the stages it was drawn from as text inside the PNG. `--check` also warns where the shipped weights fell below
-the results that this project has reached before.
+tools/documents/tables.md.j2 has a macro for each name. docs/quality.md and docs/explanations.md are written whole. The
+drawing carries the stages it was drawn from as text inside the PNG. `--check` also warns where the shipped weights fell
+below the results that this project has reached before.
 """
 
 import argparse
@@ -14,33 +14,15 @@ import re
 import sys
 from pathlib import Path
 
+from jinja2 import TemplateError
+
 from config import DEFAULT_OUT, PROJECT
 from files import replacing, sha256, write_text
-from tools.documents import benchmarks, read_artifact, test_set, validation
+from tools.documents import read_artifact, whole
+from tools.documents.tables import document_tables
 from tools.draw_architecture import ARCHITECTURE, as_text, draw_architecture, drawn_from, shipped_stages
-from tools.explanations import document as explanations
-from tools.explanations.figures import figure_links
-from tools.quality import document as quality
 
 MARKED = re.compile(r"(<!-- table:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-TABLES = {
-    "headline": test_set.headline,
-    "test_set": test_set.test_set,
-    "releases": test_set.releases,
-    "baselines_test": test_set.baselines_test,
-    "multilabel": test_set.multilabel,
-    "summary": validation.summary,
-    "uncertain": validation.uncertain,
-    "binary": validation.binary,
-    "binary_scores": validation.binary_scores,
-    "baselines": validation.baselines,
-    "lead_sets": validation.lead_sets,
-    "claims": validation.claims,
-    "speed": benchmarks.speed,
-    "serving": benchmarks.serving,
-    "unfinished_bodies": benchmarks.unfinished_bodies,
-    "page": benchmarks.page,
-}
 MEASURED_WITH_THE_SHIPPED_NETWORK = ("docs/explanations.md", "docs/synthetic.md")
 REACHED_BEFORE = {  # fold 9; weights that fall below these are a step back
     "multilabel": {"auroc": 0.935, "auprc": 0.83},
@@ -55,8 +37,8 @@ def filled_in(text: str, tables: dict, problems: list[str]) -> str:
     def marked_table(match: re.Match) -> str:
         before, name, after = match.groups()
         try:
-            return f"{before}{tables[name]()}\n{after}"
-        except (KeyError, OSError, ValueError) as error:
+            return f"{before}{tables[name]().strip()}\n{after}"
+        except (KeyError, OSError, TypeError, ValueError, TemplateError) as error:
             problems.append(f"table {name}: {type(error).__name__}: {error}; does its tool have to run again?")
             return match[0]
 
@@ -67,10 +49,9 @@ def expected_documents(problems: list[str]) -> dict[Path, str]:
     """What each document must hold, by its path."""
     docs = PROJECT / "docs"
     marked = [PROJECT / "README.md", PROJECT / "MODEL_CARD.md", *sorted(docs.glob("*.md"))]
-    documents = {path: filled_in(path.read_text(encoding="utf-8"), TABLES, problems) for path in marked}
-    documents[docs / "quality.md"] = quality.document(read_artifact("quality.json"))
-    links = figure_links(DEFAULT_OUT, docs)
-    documents[docs / "explanations.md"] = explanations.document(read_artifact("explanations.json"), links)
+    documents = {path: filled_in(path.read_text(encoding="utf-8"), document_tables(), problems) for path in marked}
+    documents[docs / "quality.md"] = whole.quality(read_artifact("quality.json"))
+    documents[docs / "explanations.md"] = whole.explanations(read_artifact("explanations.json"), DEFAULT_OUT, docs)
     return documents
 
 

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from dataset import PTBXLDataset
 from ecg.windows import predict_probabilities
-from evaluation.bootstrap import patient_weights
+from evaluation.bootstrap import point_and_interval, value_and_replicate_weights
 from inference.explain import DEFAULT_METHOD, METHODS, Explanation, blend, cell_edges, explain, isoelectric_line
 from models.checkpoint import Checkpoint, logits_function
 
@@ -33,10 +33,10 @@ def straight_line(signal: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return bridged
 
 
-def curves(probability_of, signal: np.ndarray, importance: np.ndarray) -> dict[str, np.ndarray]:
-    """The probability as cells are taken away or put in, most important first: one row of steps for each of ``CURVES``.
+def curves(probabilities_of, signal: np.ndarray, importance: np.ndarray) -> dict[str, np.ndarray]:
+    """Probabilities ``(steps, classes)`` as cells are taken away or put in, most important first, for `CURVES`.
 
-    probability_of: maps signals ``(n, 12, samples)`` to probabilities ``(n,)`` of one class.
+    probabilities_of: maps signals ``(n, 12, samples)`` to probabilities ``(n, classes)``.
     """
     chosen, isoelectric = chosen_samples(importance, signal.shape[1]), isoelectric_line(signal)
     changed = {
@@ -44,7 +44,7 @@ def curves(probability_of, signal: np.ndarray, importance: np.ndarray) -> dict[s
         "insertion": blend(isoelectric, signal, chosen),
         "deletion_line": np.stack([straight_line(signal, step) for step in chosen]),
     }
-    return {name: probability_of(signals) for name, signals in changed.items()}
+    return {name: probabilities_of(signals) for name, signals in changed.items()}
 
 
 def wave_sizes(signal: np.ndarray) -> np.ndarray:
@@ -78,47 +78,40 @@ def deletion_and_insertion(checkpoint: Checkpoint, split: PTBXLDataset, chosen: 
     chosen: see `present_recordings`. There is one curve for each recording and class found in it.
     """
     network = checkpoint.network()
-    logits_of, rng = logits_function(network), np.random.default_rng(0)
-    patients, isoelectric, rows = [], [], {(order, name): [] for order in ORDERS for name in CURVES}
-
-    def probability(signals: np.ndarray, output: int) -> np.ndarray:
-        return predict_probabilities(logits_of, signals, checkpoint.window_s, checkpoint.stride_s)[:, output]
-
+    window = {"window_s": checkpoint.window_s, "stride_s": checkpoint.stride_s}
+    probabilities = partial(predict_probabilities, logits_function(network), **window)
+    rng, patients, isoelectric, found = np.random.default_rng(0), [], [], []
     for number, outputs in tqdm(chosen, desc="deletion and insertion", unit="ECG"):
         (signal,) = split.signals([number])
+        isoelectric.append(probabilities(isoelectric_line(signal)[None])[0])
         classes = tuple(checkpoint.classes[output] for output in outputs)
-        explained = {method: why(checkpoint, network, signal, classes, method).importance for method in METHODS}
+        explained = [why(checkpoint, network, signal, classes, method).importance for method in METHODS]
         amplitude = wave_sizes(signal)
-        flat = isoelectric_line(signal)[None]
-        isoelectric.append(predict_probabilities(logits_of, flat, checkpoint.window_s, checkpoint.stride_s)[0])
         for k, output in enumerate(outputs):
-            orders = {method: importance[k] for method, importance in explained.items()}
-            orders |= {"amplitude": amplitude, "random": rng.random(amplitude.shape)}
+            orders = [*(importance[k] for importance in explained), amplitude, rng.random(amplitude.shape)]
+            by_order = [list(curves(probabilities, signal, importance).values()) for importance in orders]
+            found.append(np.array(by_order)[..., output])
             patients.append(split.patient_ids[number])
-            for order, importance in orders.items():
-                for name, curve in curves(partial(probability, output=output), signal, importance).items():
-                    rows[order, name].append(curve)
-    patients = np.array(patients)
-    areas = {key: np.trapezoid(np.array(found), FRACTIONS, axis=1) for key, found in rows.items()}
-    other = next(method for method in METHODS if method != DEFAULT_METHOD)
+    found = np.array(found)  # (predictions, orders, curves, steps)
+    areas = dict(zip(ORDERS, np.trapezoid(found, FRACTIONS).swapaxes(0, 1), strict=True))
+    (other,) = set(METHODS) - {DEFAULT_METHOD}
+    weights = value_and_replicate_weights(np.array(patients))
+    mean = found.mean(axis=0).round(4).tolist()
     return {
         "answers": len(patients),
         "recordings": len(chosen),
-        "patients": len(np.unique(patients)),
+        "patients": len(set(patients)),
         "isoelectric_probability": dict(
             zip(checkpoint.classes, np.mean(isoelectric, axis=0).round(3).tolist(), strict=True)
         ),
         "fractions": FRACTIONS.round(4).tolist(),
-        "area": {o: {name: with_interval(areas[o, name], patients) for name in CURVES} for o in ORDERS},
-        "default_minus_other": {
-            name: with_interval(areas[DEFAULT_METHOD, name] - areas[other, name], patients) for name in CURVES
-        },
-        "mean_curve": {o: {name: np.mean(rows[o, name], axis=0).round(4).tolist() for name in CURVES} for o in ORDERS},
+        "area": {order: with_intervals(values, weights) for order, values in areas.items()},
+        "default_minus_other": with_intervals(areas[DEFAULT_METHOD] - areas[other], weights),
+        "mean_curve": {order: dict(zip(CURVES, rows, strict=True)) for order, rows in zip(ORDERS, mean, strict=True)},
     }
 
 
-def with_interval(values: np.ndarray, patients: np.ndarray) -> dict:
-    """Mean of values ``(n,)`` with its 95 % interval, bootstrapped by patient."""
-    weights = patient_weights(patients)
-    low, high = np.percentile(weights @ values / weights.sum(axis=1), [2.5, 97.5])
-    return {"value": round(float(values.mean()), 4), "ci95": [round(float(low), 4), round(float(high), 4)]}
+def with_intervals(areas: np.ndarray, weights: np.ndarray) -> dict[str, dict]:
+    """Means of areas ``(n, curves)`` with their 95 % intervals. weights: of `value_and_replicate_weights`."""
+    means = weights @ areas / weights.sum(axis=1, keepdims=True)
+    return {name: point_and_interval(mean) for name, mean in zip(CURVES, means.T, strict=True)}

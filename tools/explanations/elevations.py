@@ -1,15 +1,18 @@
 """Healthy generated ECGs with ST elevated at chosen electrodes: is the evidence for MI where the elevation is?"""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from config import LEADS, SAMPLING_RATE
 from ecg.preprocessing import model_input
 from ecg.recording import Recording
 from ecg.synthetic.case import FEMALE, MALE, Case, Truth
-from ecg.synthetic.dipole import ELECTRODES, leads_from_electrodes
+from ecg.synthetic.noise import ELECTRODES, leads_from_electrodes
 from ecg.synthetic.simulation import synthesise
 from inference.explain import DEFAULT_METHOD, METHODS, Explanation, cell_edges
 from models.checkpoint import Checkpoint
@@ -45,65 +48,54 @@ def with_elevation(number: int, electrodes: tuple[str, ...], millivolts: float) 
     return replace(recording, signal=signal), course > 0
 
 
-def explained_cases(checkpoint: Checkpoint, electrodes: tuple[str, ...], millivolts: float) -> list[tuple]:
-    """When the elevation is in each generated ECG, ``(samples,)``, and why MI, by method."""
-    network, found = checkpoint.network(), []
-    for number in range(CASES):
-        recording, elevated = with_elevation(number, electrodes, millivolts)
-        signal = model_input(recording, checkpoint.input_scale)
-        found.append(
-            (elevated, {method: why(checkpoint, network, signal, (ELEVATED_CLASS,), method) for method in METHODS})
-        )
-    return found
-
-
 def known_elevations(checkpoint: Checkpoint) -> list[dict]:
     """For each territory and height: the probability, and how much of the evidence lies where the elevation is."""
-    plain, rows = explained_cases(checkpoint, (), 0.0), []
-    conditions = [(territory, height) for territory in TERRITORIES for height in ELEVATIONS_MV]
-    for territory, height in tqdm(conditions, desc="ST elevations", unit="condition"):
-        electrodes, leads = TERRITORIES[territory]
-        cases = explained_cases(checkpoint, electrodes, height) if height else plain
-        probabilities = [maps[DEFAULT_METHOD].probabilities[0] for _, maps in cases]
+    network, rows = checkpoint.network(), []
+    conditions = list(product(TERRITORIES.values(), ELEVATIONS_MV))
+    for (electrodes, leads), millivolts in tqdm(conditions, desc="ST elevations", unit="condition"):
+        recordings, elevated = zip(*(with_elevation(n, electrodes, millivolts) for n in range(CASES)), strict=True)
+        signals = [model_input(recording, checkpoint.input_scale) for recording in recordings]
+        maps = {
+            method: [why(checkpoint, network, signal, (ELEVATED_CLASS,), method) for signal in signals]
+            for method in METHODS
+        }
+        probabilities = [explanation.probabilities[0] for explanation in maps[DEFAULT_METHOD]]
         rows.append(
             {
                 "leads": list(leads),
-                "millivolts": height,
-                "cases": len(cases),
+                "millivolts": millivolts,
+                "cases": CASES,
                 "probability": round(float(np.mean(probabilities)), 3),
-                "elevated_time": round(float(np.mean([elevated.mean() for elevated, _ in cases])), 3),
-                "methods": {
-                    method: found_by([(elevated, maps[method]) for elevated, maps in cases], leads)
-                    for method in METHODS
-                },
+                "elevated_time": round(float(np.mean(elevated)), 3),
+                "methods": {method: found_by(explanations, elevated, leads) for method, explanations in maps.items()},
             }
         )
     return rows
 
 
-def found_by(cases: list[tuple[np.ndarray, Explanation]], leads: tuple[str, ...]) -> dict:
+def found_by(explanations: list[Explanation], elevated: Sequence[np.ndarray], leads: tuple[str, ...]) -> dict:
     """How well one method finds the elevation in these leads.
 
+    elevated: when the elevation is in each recording, bool ``(samples,)``.
     lead_share: of all evidence, that in the leads.
     top_lead: cases whose first lead in the ranking is one of them. all_first: cases in which all come before the rest.
     time_share: of the evidence in the leads, that at the times of the elevation.
     """
     numbers = [LEADS.index(lead) for lead in leads]
     rows = []
-    for elevated, explanation in cases:
+    for explanation, when in zip(explanations, elevated, strict=True):
         evidence = explanation.evidence(ELEVATED_CLASS)[numbers].sum(axis=0)
-        edges = cell_edges(len(elevated))
-        inside = np.add.reduceat(elevated, edges[:-1], dtype=float) / np.diff(edges)
+        edges = cell_edges(len(when))
+        inside = np.add.reduceat(when, edges[:-1], dtype=float) / np.diff(edges)
         ranking = [lead for lead, _ in explanation.ranked_leads(ELEVATED_CLASS)]
-        lead_share = explanation.lead_shares(ELEVATED_CLASS)[numbers].sum()
-        time_share = evidence @ inside / (evidence.sum() or 1.0)
         rows.append(
-            [lead_share, bool(set(ranking[:1]) & set(leads)), set(ranking[: len(leads)]) == set(leads), time_share]
+            {
+                "lead_share": explanation.lead_shares(ELEVATED_CLASS)[numbers].sum(),
+                "top_lead": bool(set(ranking[:1]) & set(leads)),
+                "all_first": set(ranking[: len(leads)]) == set(leads),
+                "time_share": evidence @ inside / (evidence.sum() or 1.0),
+            }
         )
-    lead_share, top_lead, all_first, time_share = np.array(rows, float).T
-    return {
-        "lead_share": round(float(lead_share.mean()), 3),
-        "top_lead": int(top_lead.sum()),
-        "all_first": int(all_first.sum()),
-        "time_share": round(float(time_share.mean()), 3),
-    }
+    found = pd.DataFrame(rows)
+    counts = found[["top_lead", "all_first"]].sum().to_dict()
+    return found[["lead_share", "time_share"]].mean().round(3).to_dict() | counts

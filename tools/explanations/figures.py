@@ -1,8 +1,5 @@
 """The figures of docs/explanations.md."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -27,16 +24,6 @@ CURVE_NAMES = {
     "deletion_line": "deletion, by a straight line",
 }
 AGREEMENT_NAMES = {"signed": "correlation", "absolute": "without signs", "strongest": "strongest cells in common"}
-
-
-def figure_paths(out: Path) -> dict[str, Path]:
-    """Where the figures go."""
-    return {name: out / "figures" / f"explain_{name}.png" for name in ("curves", "randomisation", "known_answer")}
-
-
-def figure_links(out: Path, directory: Path) -> dict[str, str]:
-    """The same, as links from a document in some directory."""
-    return {name: Path(os.path.relpath(path, directory)).as_posix() for name, path in figure_paths(out).items()}
 
 
 def draw_curves(content: dict) -> Figure:

@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy.stats import spearmanr
 from torch import nn
@@ -12,8 +13,6 @@ from dataset import PTBXLDataset
 from inference.explain import METHODS
 from models.checkpoint import Checkpoint
 from tools.explanations.curves import wave_sizes, why
-
-AGREEMENTS = ("signed", "absolute", "strongest")
 
 
 def randomised(network: nn.Module, seed: int) -> dict[str, nn.Module]:
@@ -35,43 +34,39 @@ def randomised(network: nn.Module, seed: int) -> dict[str, nn.Module]:
 
 
 def randomisation_check(checkpoint: Checkpoint, split: PTBXLDataset, chosen: list[tuple[int, np.ndarray]]) -> dict:
-    """Agreement of trained and randomised networks' maps; see `agreement`.
+    """Mean agreement of the maps of trained and randomised networks, by method and stage; see `agreement`.
 
     "amplitude" compares the trained network's map with the size of the waves, which no network is needed for.
     """
-    network, found = checkpoint.network(), {method: {} for method in METHODS}
+    network, rows = checkpoint.network(), []
     for number, outputs in tqdm(chosen, desc="randomisation", unit="ECG"):
         (signal,) = split.signals([number])
         classes = (checkpoint.classes[outputs[0]],)
-        networks = randomised(network, seed=number)
+        networks = {"trained": network, **randomised(network, seed=number)}
         for method in METHODS:
-            trained = why(checkpoint, network, signal, classes, method).importance[0]
-            maps = {
-                stage: why(checkpoint, net, signal, classes, method).importance[0] for stage, net in networks.items()
-            }
+            maps = {name: why(checkpoint, net, signal, classes, method).importance[0] for name, net in networks.items()}
+            trained = maps.pop("trained")
             for stage, other in {**maps, "amplitude": wave_sizes(signal)}.items():
-                found[method].setdefault(stage, []).append(agreement(trained, other))
+                rows.append({"method": method, "stage": stage} | agreement(trained, other))
+    means = pd.DataFrame(rows).groupby(["method", "stage"], sort=False).mean().round(3)
     return {
         "recordings": len(chosen),
-        "agreement": {
-            method: {
-                stage: dict(zip(AGREEMENTS, np.mean(rows, axis=0).round(3).tolist(), strict=True))
-                for stage, rows in stages.items()
-            }
-            for method, stages in found.items()
-        },
+        "agreement": {method: means.loc[method].to_dict("index") for method in METHODS},
     }
 
 
-def agreement(one: np.ndarray, other: np.ndarray) -> tuple[float, float, float]:
+def agreement(one: np.ndarray, other: np.ndarray) -> dict[str, float]:
     """Of two maps ``(12, cells)``: Spearman's correlation, the same without signs, overlap of the strongest cells.
 
     The overlap is the share of one map's strongest twentieth, which is what the eye sees, that is the other's too.
     """
     count = one.size // 20
-    strongest = [set(np.argsort(-importance, axis=None, kind="stable")[:count]) for importance in (one, other)]
-    overlap = len(strongest[0] & strongest[1]) / count
-    return rank_correlation(one, other), rank_correlation(np.abs(one), np.abs(other)), overlap
+    strongest = (np.argsort(-importance, axis=None, kind="stable")[:count] for importance in (one, other))
+    return {
+        "signed": rank_correlation(one, other),
+        "absolute": rank_correlation(np.abs(one), np.abs(other)),
+        "strongest": np.intersect1d(*strongest).size / count,
+    }
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:

@@ -1,7 +1,6 @@
 """Quality checks beside PTB-XL's own annotations of noise, and the limits they choose."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,8 @@ from ecg.recording import Recording
 from ptbxl.cache import SignalCache
 from ptbxl.index import DatasetError, Index
 
-ANNOTATIONS = ("baseline_drift", "static_noise", "burst_noise", "electrodes_problems")
+CHECKS = LEAD_CHECKS | RECORD_CHECKS
+ANNOTATIONS = ["baseline_drift", "static_noise", "burst_noise", "electrodes_problems"]
 VALIDATED = (  # check, the annotation it should find
     ("wander", "baseline_drift"),
     ("muscle noise", "static_noise"),
@@ -29,113 +29,89 @@ FALSE_ALARMS = 0.01  # of each graded flag, in recordings of folds 1-8 without a
 SWAP_FALSE_ALARMS = 0.015  # of all ten swaps together
 
 
-@dataclass(frozen=True, eq=False)
-class Recordings:
-    """All readable recordings of folds 1-9 at 100 Hz. rows: their rows in ``microvolts``, in the order of ``table``."""
-
-    table: pd.DataFrame
-    microvolts: np.ndarray
-    rows: np.ndarray
-
-    @property
-    def folds(self) -> np.ndarray:
-        return self.table["strat_fold"].to_numpy()
-
-    def each(self, numbers: np.ndarray, what: str) -> Iterator[Recording]:
-        """Recordings by number, with a progress bar."""
-        for number in tqdm(numbers, desc=what, unit="ECG"):
-            signal = self.microvolts[self.rows[number]].astype(np.float32) / MICROVOLTS_PER_MILLIVOLT
-            yield Recording(signal=signal, sampling_rate=SAMPLING_RATE, present=np.ones(len(LEADS), bool))
-
-
-def readable(index: Index, cache: SignalCache) -> Recordings:
-    """Folds 1-9 of the real PTB-XL; DatasetError without them."""
-    present = set(index.folds)
-    if index.is_synthetic or not {*TRAIN_FOLDS, VALIDATION_FOLD} <= present:
+def readable(index: Index, cache: SignalCache) -> pd.DataFrame:
+    """Table of the readable recordings of folds 1-9, ``row`` is theirs in the cache; DatasetError without PTB-XL."""
+    wanted = [*TRAIN_FOLDS, VALIDATION_FOLD]
+    if index.is_synthetic or not set(wanted) <= set(index.folds):
         raise DatasetError("folds 1-9 of the real PTB-XL are needed: `python dataset.py download` fetches them")
-    wanted = np.isin(index.folds, (*TRAIN_FOLDS, VALIDATION_FOLD)) & ~np.isin(index.table.index, list(cache.unreadable))
-    return Recordings(table=index.table[wanted], microvolts=cache.signals, rows=np.flatnonzero(wanted))
+    table = index.table.assign(row=np.arange(len(index.table)))
+    return table[np.isin(index.folds, wanted) & ~table.index.isin(cache.unreadable)]
+
+
+def cached_recordings(cache: SignalCache, table: pd.DataFrame, what: str) -> Iterator[Recording]:
+    """The table's recordings at 100 Hz, with a progress bar."""
+    for row in tqdm(table["row"], desc=what, unit="ECG"):
+        signal = cache.signals[row].astype(np.float32) / MICROVOLTS_PER_MILLIVOLT
+        yield Recording(signal=signal, sampling_rate=SAMPLING_RATE, present=np.ones(len(LEADS), bool))
+
+
+def annotations(table: pd.DataFrame) -> pd.DataFrame:
+    """Whether each column of annotations says anything at all, and any of the four on noise."""
+    noted = table[[*ANNOTATIONS, "pacemaker"]].notna()
+    return noted.assign(**{"any of the four": noted[ANNOTATIONS].any(axis=1)})
 
 
 def worst(result: Quality, name: str) -> float:
     """The value of a check in its worst lead, the higher the worse; NaN without one."""
-    if name in RECORD_CHECKS:
-        value, check = result.record.get(name, np.nan), RECORD_CHECKS[name]
-    else:
-        check, values = LEAD_CHECKS[name], result.measured[name]
-        value = np.nan if np.isnan(values).all() else (np.nanmin if check.low else np.nanmax)(values)
-    return -value if check.low else value
+    values = result.measured.get(name, np.array([result.record.get(name, np.nan)]))
+    return np.fmax.reduce(-values if CHECKS[name].low else values)
 
 
-def auroc(scores: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> float | None:
-    """AUROC of the finite scores; None where one of the groups is empty."""
-    finite = np.isfinite(scores)
-    positive, negative = positive & finite, negative & finite
-    if not positive.any() or not negative.any():
-        return None
-    return float(roc_auc_score(positive[positive | negative], scores[positive | negative]))
+def auroc(scores: pd.Series, positive: pd.Series, negative: pd.Series) -> float:
+    """AUROC of the scores that are not NaN, of the recordings in either group."""
+    member = (positive | negative) & scores.notna()
+    return float(roc_auc_score(positive[member], scores[member]))
 
 
-def annotations(table: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Annotation to bool ``(n,)``: the column says anything at all."""
-    found = {name: table[name].notna().to_numpy() for name in (*ANNOTATIONS, "pacemaker")}
-    found["any of the four"] = np.any([found[name] for name in ANNOTATIONS], axis=0)
-    return found
+def against_annotations(table: pd.DataFrame, results: list[Quality]) -> dict:
+    """Limits and detection of the annotations, of every recording of folds 1-9."""
+    noted, validation = annotations(table), table["strat_fold"] == VALIDATION_FOLD
+    clean = ~noted["any of the four"]
+    scores = pd.DataFrame([[worst(result, name) for name in CHECKS] for result in results], table.index, CHECKS)
+    raised = [{flag.name for flag in result.flags} for result in results]
+    flagged = pd.DataFrame([[name in found for name in CHECKS] for found in raised], table.index, CHECKS)
+    flagged["any"] = [result.severity in ("caution", "unusable") for result in results]  # notes left out
+    flagged["unusable"] = [not result.usable for result in results]
+    groups = {
+        "fold_9_not_annotated": validation & clean,
+        "fold_9_annotated": validation & ~clean,
+        "electrodes_problems": noted["electrodes_problems"],
+    }
+    return {
+        "chosen_limits": chosen_limits(scores[~validation & clean]),
+        "validated": validated(noted, validation, scores, flagged),
+        "all_aurocs_fold_9": {
+            name: {note: auroc(scores[name], noted[note] & validation, validation & clean) for note in ANNOTATIONS}
+            for name in CHECKS
+            if name not in ("mains", "leads lost", "units too small")
+        },
+        "right_lead": [right_lead(table, results, name, column) for name, column in VALIDATED[:3]],
+        "flag_rates": {name: flagged[member].mean().to_dict() for name, member in groups.items()},
+    }
 
 
-def against_annotations(results: list[Quality], folds: np.ndarray, noted: dict[str, np.ndarray]) -> list[dict]:
+def validated(noted: pd.DataFrame, validation: pd.Series, scores: pd.DataFrame, flagged: pd.DataFrame) -> list[dict]:
     """One row for each of `VALIDATED`: AUROC, false alarms and sensitivity of the shipped limit."""
     rows = []
     for name, annotation in VALIDATED:
-        check = LEAD_CHECKS.get(name) or RECORD_CHECKS[name]
-        scores = np.array([worst(result, name) for result in results])
-        flagged = np.array([any(flag.name == name for flag in result.flags) for result in results])
-        negative = ~noted["pacemaker"] if annotation == "pacemaker" else ~noted["any of the four"]
-        row = {"check": name, "annotation": annotation, "limit": check.limit, "unit": check.unit}
-        for split, member in (("folds_1_8", np.isin(folds, TRAIN_FOLDS)), ("fold_9", folds == VALIDATION_FOLD)):
+        row = {"check": name, "annotation": annotation, "limit": CHECKS[name].limit, "unit": CHECKS[name].unit}
+        negative = ~noted["pacemaker" if annotation == "pacemaker" else "any of the four"]
+        for split, member in (("folds_1_8", ~validation), ("fold_9", validation)):
             positive = noted[annotation] & member
             row[split] = {
                 "annotated": int(positive.sum()),
-                "not_annotated": int((negative & member).sum()),
-                "auroc": auroc(scores, positive, negative & member),
-                "sensitivity": float(flagged[positive].mean()) if positive.any() else None,
-                "false_alarms": float(flagged[negative & member].mean()),
+                "auroc": auroc(scores[name], positive, negative & member),
+                "sensitivity": flagged.loc[positive, name].mean(),
+                "false_alarms": flagged.loc[negative & member, name].mean(),
             }
         rows.append(row)
     return rows
 
 
-def all_aurocs(results: list[Quality], member: np.ndarray, noted: dict[str, np.ndarray]) -> dict[str, dict]:
-    """AUROC of every check for every annotation, against recordings with none of the four."""
-    names = [name for name in (*LEAD_CHECKS, *RECORD_CHECKS) if name not in ("mains", "leads lost", "units too small")]
-    scores = {name: np.array([worst(result, name) for result in results]) for name in names}
-    clean = member & ~noted["any of the four"]
-    return {
-        name: {note: auroc(values, noted[note] & member, clean) for note in ANNOTATIONS}
-        for name, values in scores.items()
-    }
-
-
-def chosen_limits(results: list[Quality], clean: np.ndarray) -> dict[str, float]:
-    """Limits that the false alarms of the given recordings would choose, unrounded."""
-    limits = {}
-    for name, share in [(name, FALSE_ALARMS) for name in GRADED] + [("electrodes swapped", SWAP_FALSE_ALARMS)]:
-        check = LEAD_CHECKS.get(name) or RECORD_CHECKS[name]
-        scores = np.array([worst(result, name) for result in results])[clean]
-        limits[name] = float(np.nanquantile(scores, 1 - share)) * (-1 if check.low else 1)
-    return limits
-
-
-def flag_rates(results: list[Quality], member: np.ndarray) -> dict[str, float]:
-    """Share of recordings with each flag, with any (notes left out), and unusable."""
-    chosen = [result for result, inside in zip(results, member, strict=True) if inside]
-    rates = {
-        name: float(np.mean([any(flag.name == name for flag in result.flags) for result in chosen]))
-        for name in (*LEAD_CHECKS, *RECORD_CHECKS)
-    }
-    rates["any"] = float(np.mean([result.severity in ("caution", "unusable") for result in chosen]))
-    rates["unusable"] = float(np.mean([not result.usable for result in chosen]))
-    return rates
+def chosen_limits(scores: pd.DataFrame) -> dict[str, float]:
+    """Limits that the false alarms of these recordings would choose, unrounded."""
+    shares = dict.fromkeys(GRADED, FALSE_ALARMS) | {"electrodes swapped": SWAP_FALSE_ALARMS}
+    return {name: scores[name].quantile(1 - share) for name, share in shares.items()}  # too much is the fault in all
 
 
 def right_lead(table: pd.DataFrame, results: list[Quality], name: str, column: str) -> dict:
@@ -145,4 +121,4 @@ def right_lead(table: pd.DataFrame, results: list[Quality], name: str, column: s
     hits = [
         int(np.argmax(results[row].measured[name])) == names[text] for row, text in enumerate(texts) if text in names
     ]
-    return {"check": name, "annotation": column, "n": len(hits), "share": float(np.mean(hits)) if hits else None}
+    return {"check": name, "annotation": column, "n": len(hits), "share": float(np.mean(hits))}

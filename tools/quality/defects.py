@@ -5,6 +5,7 @@ Electrodes are swapped by algebra of the leads, which is exact; noise, cuts and 
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -20,12 +21,12 @@ from ptbxl.index import Index
 from ptbxl.records import read_recording
 
 
-def fit_wiring(results: list[Quality], member: np.ndarray) -> np.ndarray:
+def fit_wiring(results: list[Quality]) -> np.ndarray:
     """Weights ``(3, 8, 8)`` that tell the `wave_products` of some real recordings from those with a swap.
 
     Logistic regression without intercept of "first minus second" for pairs of a recording and itself swapped.
     """
-    averages = [result.average_beat for result, inside in zip(results, member, strict=True) if inside]
+    averages = (result.average_beat for result in results)
     products = np.stack([wave_products(average) for average in averages if average is not None])
     rows, columns = np.triu_indices(8)
     pairs = np.concatenate([(products - swap @ products @ swap.T)[:, :, rows, columns] for swap in SWAPS.values()])
@@ -57,38 +58,36 @@ def right_leg_swapped(recording: Recording, arm: str) -> Recording:
 
 def flagged_share(recordings: list[Recording], change: Callable, flag: str, named_as: str = "") -> dict:
     """Share of recordings that get a flag when changed, and of those whose sentence names the right thing."""
-    hits, named = [], []
-    for recording in recordings:
-        found = [item for item in assess(change(recording)).flags if item.name == flag]
-        hits.append(bool(found))
-        named.append(any(named_as in item.sentence for item in found))
-    return {"n": len(hits), "flagged": float(np.mean(hits)), "named": float(np.mean(named))}
+    sentences = [
+        [found.sentence for found in assess(change(recording)).flags if found.name == flag] for recording in recordings
+    ]
+    return {
+        "flagged": float(np.mean([bool(found) for found in sentences])),
+        "named": float(np.mean([any(named_as in sentence for sentence in found) for found in sentences])),
+    }
 
 
 def suspected_swaps(table: pd.DataFrame, results: list[Quality]) -> dict[str, int]:
     """How many reports or annotations call electrodes "vertauscht" (swapped), and how many of these are flagged."""
     text = table["report"].fillna("") + table["electrodes_problems"].fillna("")
-    numbers = np.flatnonzero(text.str.contains("vertauscht", case=False))
+    suspected = [results[row] for row in np.flatnonzero(text.str.contains("vertauscht", case=False))]
     names = ("electrodes swapped", "right leg swapped")
-    flagged = [any(flag.name in names for flag in results[number].flags) for number in numbers]
-    return {"n": len(flagged), "flagged": sum(flagged)}
+    return {
+        "n": len(suspected),
+        "flagged": sum(any(flag.name in names for flag in result.flags) for result in suspected),
+    }
 
 
 def made_swaps(recordings: list[Recording]) -> dict[str, dict]:
     """Sensitivity to every swap in real recordings."""
     rows = {
-        name: flagged_share(
-            recordings, lambda recording, swap=swap: swapped(recording, swap), "electrodes swapped", name
-        )
+        name: flagged_share(recordings, partial(swapped, swap=swap), "electrodes swapped", name)
         for name, swap in tqdm(SWAPS.items(), desc="swaps", unit="swap")
     }
     for arm, lead in (("RA", "II"), ("LA", "III")):
-        name = f"The right-leg electrode and {arm}"
-        rows[name] = flagged_share(
-            recordings,
-            lambda recording, arm=arm: right_leg_swapped(recording, arm),
-            "right leg swapped",
-            f"Lead {lead} ",
+        change = partial(right_leg_swapped, arm=arm)
+        rows[f"The right-leg electrode and {arm}"] = flagged_share(
+            recordings, change, "right leg swapped", f"Lead {lead} "
         )
     return rows
 
@@ -100,6 +99,10 @@ def with_lead(recording: Recording, change: Callable[[np.ndarray], np.ndarray]) 
     signal = recording.signal.copy()
     signal[DEFECT_LEAD] = change(signal[DEFECT_LEAD])
     return replace(recording, signal=signal)
+
+
+def in_units(recording: Recording, factor: float) -> Recording:
+    return replace(recording, signal=recording.signal * np.float32(factor))
 
 
 def clip_peaks(lead: np.ndarray) -> np.ndarray:
@@ -123,45 +126,39 @@ def come_off(lead: np.ndarray) -> np.ndarray:
     return lead
 
 
-def hum(amplitude: float) -> Callable[[np.ndarray], np.ndarray]:
-    def add(lead: np.ndarray) -> np.ndarray:
-        return lead + amplitude * np.sin(2 * np.pi * 50.05 * np.arange(len(lead)) / 500).astype(np.float32)
+def hum(lead: np.ndarray, amplitude: float, hertz: float = 50.05) -> np.ndarray:
+    """Hum of the mains, amplitude in mV, on a lead at 500 Hz."""
+    return lead + amplitude * np.sin(2 * np.pi * hertz * np.arange(len(lead)) / 500).astype(np.float32)
 
-    return add
+
+DEFECTS = {  # name: the flag it must get, how it is made
+    "V3 without a signal": ("flat", partial(with_lead, change=np.zeros_like)),
+    "V3 at its limit for 0.5 s": ("saturated", partial(with_lead, change=rail)),
+    "V3 cut at 60 % of its height": ("clipped", partial(with_lead, change=clip_peaks)),
+    "V3 silent for 5 s": ("detached", partial(with_lead, change=come_off)),
+    "50 Hz of 0.02 mV in V3": ("mains", partial(with_lead, change=partial(hum, amplitude=0.02))),
+    "50 Hz of 0.05 mV in V3": ("mains", partial(with_lead, change=partial(hum, amplitude=0.05))),
+    "microvolts taken for millivolts": ("units too large", partial(in_units, factor=1000)),
+    "volts taken for millivolts": ("units too small", partial(in_units, factor=0.001)),
+}
 
 
 def made_defects(recordings: list[Recording]) -> dict[str, dict]:
     """Sensitivity to defects made in one lead (V3) or in the units of real recordings at 500 Hz."""
-
-    def in_lead(change: Callable) -> Callable:
-        return lambda recording: with_lead(recording, change)
-
-    def in_units(factor: float) -> Callable:
-        return lambda recording: replace(recording, signal=recording.signal * np.float32(factor))
-
-    defects = {
-        "V3 without a signal": ("flat", in_lead(np.zeros_like)),
-        "V3 at its limit for 0.5 s": ("saturated", in_lead(rail)),
-        "V3 cut at 60 % of its height": ("clipped", in_lead(clip_peaks)),
-        "V3 silent for 5 s": ("detached", in_lead(come_off)),
-        "50 Hz of 0.02 mV in V3": ("mains", in_lead(hum(0.02))),
-        "50 Hz of 0.05 mV in V3": ("mains", in_lead(hum(0.05))),
-        "microvolts taken for millivolts": ("units too large", in_units(1000)),
-        "volts taken for millivolts": ("units too small", in_units(0.001)),
+    return {
+        name: {
+            "flag": flag,
+            "flagged": flagged_share(recordings, change, flag)["flagged"],
+            "untouched": flagged_share(recordings, replace, flag)["flagged"],
+        }
+        for name, (flag, change) in tqdm(DEFECTS.items(), desc="defects", unit="kind")
     }
-    rows = {}
-    for name, (flag, change) in tqdm(defects.items(), desc="defects", unit="kind"):
-        untouched = flagged_share(recordings, lambda recording: recording, flag)
-        rows[name] = {"flag": flag, **flagged_share(recordings, change, flag), "untouched": untouched["flagged"]}
-    return rows
 
 
-def between_rates(index: Index, ids: list[int], recordings: list[Recording]) -> dict[str, list[float]]:
+def between_rates(index: Index, recordings: dict[int, Recording]) -> dict[str, list[float]]:
     """Values of the checks at 500 Hz over those of the same recording at 100 Hz: 5 %, 50 % and 95 % of all leads."""
-    fine = [assess(recording) for recording in recordings]
-    coarse = [assess(read_recording(index, ecg_id)) for ecg_id in ids]
-    rows = {}
-    for name in ("wander", "muscle noise", "bursts"):
-        ratios = np.concatenate([a.measured[name] / b.measured[name] for a, b in zip(fine, coarse, strict=True)])
-        rows[name] = [float(value) for value in np.quantile(ratios, (0.05, 0.5, 0.95))]
-    return rows
+    pairs = [(assess(fine), assess(read_recording(index, ecg_id))) for ecg_id, fine in recordings.items()]
+    return {
+        name: np.quantile([a.measured[name] / b.measured[name] for a, b in pairs], (0.05, 0.5, 0.95)).tolist()
+        for name in ("wander", "muscle noise", "bursts")
+    }

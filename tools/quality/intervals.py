@@ -1,103 +1,95 @@
 """Heart rate and intervals beside XQRS, generated ECGs of known intervals, and the diagnoses that intervals define."""
 
+from collections.abc import Iterable
+
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 from wfdb.processing import XQRS
 
 from config import VALIDATION_FOLD
-from ecg.intervals import measure_intervals
+from ecg.intervals import Intervals, measure_intervals
 from ecg.preprocessing import resample
 from ecg.quality import assess
 from ecg.recording import Recording
 from ecg.synthetic.patients import draw_case, draw_patients
 from ecg.synthetic.simulation import synthesise
-from tools.quality.annotations import Recordings, auroc
+from ptbxl.cache import SignalCache
+from tools.quality.annotations import auroc, cached_recordings
 
 SYNTHETIC_PATIENTS = 80
 COMPARED = {"heart_rate": "beats/min", "pr": "ms", "qrs": "ms", "qt": "ms", "qrs_axis": "degrees"}
-TRUE_NAMES = {"pr": "pr_ms", "qrs": "qrs_ms", "qt": "qt_ms", "qrs_axis": "axis"}
+TRUE_NAMES = {"heart_rate": "heart_rate", "pr": "pr_ms", "qrs": "qrs_ms", "qt": "qt_ms", "qrs_axis": "axis"}
+XQRS_RATE = 500  # Hz; at 100 it counts T waves too
+
+
+def as_table(found: Iterable[Intervals]) -> pd.DataFrame:
+    """The `COMPARED` values, a row a recording; NaN where withheld."""
+    return pd.DataFrame(map(vars, found))[list(COMPARED)].astype(float)
 
 
 def against_truth(rate: int) -> dict[str, dict]:
     """Errors of `measure_intervals` on generated ECGs, whose intervals are known."""
     rng = np.random.default_rng(0)
-    errors, withheld, false_pr, without_p = {name: [] for name in COMPARED}, dict.fromkeys(COMPARED, 0), 0, 0
-    for patient in tqdm(draw_patients(SYNTHETIC_PATIENTS, seed=1), desc=f"generated, {rate} Hz", unit="ECG"):
-        recording, truth = synthesise(draw_case(patient, 0, patient.age, rng), rate, rng)
-        found = measure_intervals(recording)
-        for name in COMPARED:
-            expected = getattr(truth, TRUE_NAMES.get(name, name))
-            value = getattr(found, name)
-            if np.isnan(expected):
-                without_p, false_pr = without_p + 1, false_pr + (value is not None)
-            elif value is None:
-                withheld[name] += 1
-            else:
-                error = value - expected
-                errors[name].append((error + 180) % 360 - 180 if name == "qrs_axis" else error)
-    rows = {
-        name: {
-            "n": len(values),
-            "withheld": withheld[name],
-            "median_error": float(np.median(values)),
-            "median_absolute_error": float(np.median(np.abs(values))),
-            "within_90_percent": float(np.quantile(np.abs(values), 0.9)),
-        }
-        for name, values in errors.items()
+    patients = tqdm(draw_patients(SYNTHETIC_PATIENTS, seed=1), desc=f"generated, {rate} Hz", unit="ECG")
+    generated = [synthesise(draw_case(patient, 0, patient.age, rng), rate, rng) for patient in patients]
+    found = as_table(measure_intervals(recording) for recording, _ in generated)
+    true = pd.DataFrame([[getattr(truth, name) for name in TRUE_NAMES.values()] for _, truth in generated])
+    true.columns = found.columns
+    error = found - true
+    error["qrs_axis"] = (error["qrs_axis"] + 180) % 360 - 180
+    columns = {
+        "n": error.count(),
+        "withheld": (found.isna() & true.notna()).sum(),
+        "median_error": error.median(),
+        "median_absolute_error": error.abs().median(),
+        "within_90_percent": error.abs().quantile(0.9),
+        "without_p": true.isna().sum(),
+        "given_without_p": (found.notna() & true.isna()).sum(),
     }
-    rows["pr"] |= {"without_p": without_p, "given_without_p": false_pr}
-    return rows
-
-
-XQRS_RATE = 500  # Hz; at 100 it counts T waves too
+    return pd.DataFrame(columns).to_dict("index")
 
 
 def against_xqrs(recordings: list[Recording]) -> dict[str, float]:
     """Heart rate of `assess` beside that of wfdb's XQRS detector in lead II, which is far slower."""
-    differences, none = [], 0
+    differences = []
     for recording in tqdm(recordings, desc="heart rate", unit="ECG"):
         rate = assess(recording).heart_rate
         lead = resample(recording.signal[1].astype(float), recording.sampling_rate, XQRS_RATE)
         detector = XQRS(sig=lead, fs=XQRS_RATE)
         detector.detect(verbose=False)
-        if rate is None or len(detector.qrs_inds) < 3:
-            none += 1
-        else:
-            differences.append(rate - 60 * XQRS_RATE / np.diff(detector.qrs_inds).mean())
-    size = np.abs(differences)
+        if rate is not None and len(detector.qrs_inds) >= 3:
+            differences.append(abs(rate - 60 * XQRS_RATE / np.diff(detector.qrs_inds).mean()))
     return {
-        "n": len(size),
-        "either_without": none,
-        "median": float(np.median(size)),
-        "within_5": float((size <= 5).mean()),
+        "n": len(differences),
+        "either_without": len(recordings) - len(differences),
+        "median": float(np.median(differences)),
+        "within_5": float(np.mean(np.array(differences) <= 5)),
     }
 
 
-def against_diagnoses(data: Recordings, usual: np.ndarray) -> dict[str, dict]:
+def against_diagnoses(table: pd.DataFrame, cache: SignalCache, usual: pd.Index) -> dict[str, dict]:
     """Do intervals of fold 9 tell the diagnoses they define beside ``usual`` recordings, and how many are withheld?"""
-    in_fold, codes = data.folds == VALIDATION_FOLD, data.table["scp_codes"]
-    groups = {code: in_fold & codes.str.contains(f"'{code}'").to_numpy() for code in ("1AVB", "CLBBB", "CRBBB", "AFIB")}
-    diagnosed = np.any(list(groups.values()), axis=0)
-    numbers = np.union1d(np.flatnonzero(diagnosed), usual)
-    found = dict(zip(numbers, map(measure_intervals, data.each(numbers, "intervals")), strict=True))
-    others = usual[~diagnosed[usual]]
-
-    def values(name: str, numbers: np.ndarray) -> np.ndarray:
-        return np.array([getattr(found[number], name) for number in numbers], float)
-
-    result = {}
-    for name, code in (("pr", "1AVB"), ("qrs", "CLBBB"), ("qrs", "CRBBB")):
-        positive, negative = values(name, np.flatnonzero(groups[code])), values(name, others)
-        scores = np.concatenate([positive, negative])
-        truth = np.arange(len(scores)) < len(positive)
-        result[f"{name} in {code}"] = {
-            "n": int(np.isfinite(positive).sum()),
-            "n_others": int(np.isfinite(negative).sum()),
-            "median": float(np.nanmedian(positive)),
-            "median_others": float(np.nanmedian(negative)),
-            "auroc": auroc(scores, truth, ~truth),
+    fold = table[table["strat_fold"] == VALIDATION_FOLD]
+    codes = ("1AVB", "CLBBB", "CRBBB", "AFIB")
+    has = pd.DataFrame({code: fold["scp_codes"].str.contains(f"'{code}'") for code in codes})
+    fold = fold[has.any(axis=1) | fold.index.isin(usual)]
+    has = has.loc[fold.index]
+    found = as_table(map(measure_intervals, cached_recordings(cache, fold, "intervals"))).set_index(fold.index)
+    others = ~has.any(axis=1)
+    result = {
+        f"{name} in {code}": {
+            "n": int(found.loc[has[code], name].count()),
+            "n_others": int(found.loc[others, name].count()),
+            "median": found.loc[has[code], name].median(),
+            "median_others": found.loc[others, name].median(),
+            "auroc": auroc(found[name], has[code], others),
         }
-    result["withheld"] = {name: float(np.isnan(values(name, others)).mean()) for name in COMPARED}
-    result["withheld_pr_afib"] = float(np.isnan(values("pr", np.flatnonzero(groups["AFIB"]))).mean())
-    result["n_others"], result["n_afib"] = len(others), int(groups["AFIB"].sum())
-    return result
+        for name, code in (("pr", "1AVB"), ("qrs", "CLBBB"), ("qrs", "CRBBB"))
+    }
+    return result | {
+        "withheld": found[others].isna().mean().to_dict(),
+        "withheld_pr_afib": found.loc[has["AFIB"], "pr"].isna().mean(),
+        "n_others": int(others.sum()),
+        "n_afib": int(has["AFIB"].sum()),
+    }
