@@ -1,41 +1,34 @@
 """The tools that measure and write documents, on generated data."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from config import DEFAULT_OUT
-from models import create_model
+from config import DEFAULT_OUT, LEADS, PROJECT
+from files import sha256
 from models.checkpoint import load_checkpoint, save_checkpoint
-from tools import measure_explanations, measure_quality
+from tests.support.networks import NARROW, narrow_network
+from tools import eval_leads, measure_explanations, measure_quality
+from tools.eval_leads import LEAD_SETS, OnlyLeads
 from tools.explanations import curves, elevations
 from tools.update_docs import filled_in, update_documents, update_drawing
 
-NARROW = {"lead_channels": (2, 4), "group_channels": 8, "heart_channels": 16, "heart_kernels": (3,)}
-
-
-def narrow_checkpoint(path):
-    """A checkpoint with a small network of random weights, whose probabilities are far from 0.5."""
-    torch.manual_seed(0)
-    network = create_model("hmt_ecgnet", **NARROW)
-    with torch.no_grad():
-        network.head.weight *= 300
-    changes = {"model_arguments": NARROW, "weights": network.state_dict(), "synthetic": True}
-    save_checkpoint(path, replace(load_checkpoint(DEFAULT_OUT / "multilabel_best.pth"), **changes))
-    return path
-
 
 def test_explanations_are_measured_and_written(demo_data, tmp_path, monkeypatch):
-    checkpoint = narrow_checkpoint(tmp_path / "narrow.pth")
+    path = tmp_path / "narrow.pth"
+    changes = {"model_arguments": NARROW, "weights": narrow_network().state_dict(), "synthetic": True}
+    save_checkpoint(path, replace(load_checkpoint(DEFAULT_OUT / "multilabel_best.pth"), **changes))
     monkeypatch.setattr(measure_explanations, "RANDOMISED_RECORDS", 1)
     monkeypatch.setattr(measure_explanations, "TIMED_RECORDS", 1)
     monkeypatch.setattr(elevations, "CASES", 1)
     monkeypatch.setattr(elevations, "ELEVATIONS_MV", (0.0, 0.8))
     monkeypatch.setattr(curves, "FRACTIONS", np.linspace(0, 1, 4))
-    arguments = ["--data", str(demo_data), "--checkpoint", str(checkpoint), "--out", str(tmp_path)]
+    arguments = ["--data", str(demo_data), "--checkpoint", str(path), "--out", str(tmp_path)]
     assert measure_explanations.main([*arguments, "--records", "2"]) == 0
     content = json.loads((tmp_path / "explanations.json").read_text())
     assert content["synthetic"] and content["curves"]["recordings"] == 2
@@ -49,11 +42,46 @@ def test_explanations_are_measured_and_written(demo_data, tmp_path, monkeypatch)
         assert (tmp_path / "figures" / f"explain_{name}.png").stat().st_size > 10_000
 
 
-def test_what_is_missing_is_one_sentence(tmp_path, capsys):
-    assert measure_explanations.main(["--checkpoint", str(tmp_path / "none.pth"), "--out", str(tmp_path)]) == 1
-    assert "no checkpoint at" in capsys.readouterr().err
-    assert measure_quality.main(["--data", str(tmp_path), "--out", str(tmp_path)]) == 1
-    assert "ptbxl_database.csv" in capsys.readouterr().err
+def test_lead_sets_are_written_with_what_they_were_measured_on(trained, demo_data):
+    out, _ = trained
+    assert eval_leads.main(["--data", str(demo_data), "--out", str(out)]) == 0
+    content = json.loads((out / "lead_sets_val.json").read_text())
+    metrics = json.loads((out / "multilabel_metrics_val.json").read_text())
+    assert content["checkpoint_sha256"] == sha256(out / "multilabel_best.pth")
+    assert content["data_sha256"] == metrics["data_sha256"] and content["synthetic"]
+    assert list(content["lead_sets"]) == list(LEAD_SETS)
+    assert content["lead_sets"]["I, II"]["leads"] == list(LEADS[:6])  # the six that two limb leads determine
+    for metric in ("auroc", "auprc"):
+        twelve = content["lead_sets"]["twelve leads"][metric]
+        np.testing.assert_allclose(twelve["value"], metrics["macro"][metric]["value"], atol=1e-4)
+        assert twelve["ci95"][0] <= twelve["value"] <= twelve["ci95"][1]
+
+
+def test_missing_leads_are_zeros_and_the_others_unchanged():
+    x = torch.ones(2, 12, 250)
+    expected = [[float(lead in ("I", "II", "V2"))] for lead in LEADS]
+    assert torch.equal(OnlyLeads(("I", "II", "V2"))(x), x * torch.tensor(expected))
+
+
+def test_lead_sets_run_as_a_file_too():
+    command = [sys.executable, "tools/eval_leads.py", "--help"]
+    assert "--split" in subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("tool", "missing"),
+    [
+        (measure_explanations, "no checkpoint at"),
+        (measure_quality, "ptbxl_database.csv"),
+        (eval_leads, "multilabel_best.pth"),
+    ],
+)
+def test_what_is_missing_is_one_sentence(tool, missing, tmp_path, capsys):
+    arguments = ["--data", str(tmp_path), "--out", str(tmp_path)]
+    if tool is measure_explanations:
+        arguments += ["--checkpoint", str(tmp_path / "none.pth")]
+    assert tool.main(arguments) == 1
+    assert missing in capsys.readouterr().err
 
 
 DOCUMENT = "Before\n<!-- table:speed -->\nold\n<!-- end -->\nafter"

@@ -16,14 +16,14 @@ from ecg.synthetic.patients import example_cases
 from ecg.synthetic.simulation import synthesise
 from ecg.windows import predict_probabilities
 from inference.explain import METHODS, blend, cell_edges, explain, isoelectric_line
-from models import create_model
 from models.checkpoint import load_checkpoint, logits_function
-from tools.explanations.curves import chosen_samples, curves, straight_line
+from tests.support.networks import narrow_network
+from tools.explanations.curves import curves, straight_line
 from tools.explanations.elevations import with_elevation
-from tools.explanations.randomisation import agreement, randomised, rank_correlation
+from tools.explanations.randomisation import agreement, randomised
 
 WINDOW_S, STRIDE_S = 2.5, 1.25
-NARROW = {"lead_channels": (2, 4), "group_channels": 8, "heart_channels": 16, "heart_kernels": (3,)}
+DIRECTIONS = ("for", "against", "neither")  # what the outputs of `ReadsOneLead` are
 PULSE = (432, 438)  # samples inside the cell from 4.3 to 4.4 s, out of reach of the blending of its neighbours
 
 
@@ -55,11 +55,8 @@ def generated(name: str = "MI", seconds: float = 10.0) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def network() -> nn.Module:
-    """A narrow HMT-ECGNet with random weights, fast, and with logits that differ from window to window."""
-    torch.manual_seed(0)
-    network = create_model("hmt_ecgnet", **NARROW).eval()
+    network = narrow_network()
     with torch.no_grad():
-        network.head.weight *= 300
         network.head.bias -= network(torch.from_numpy(generated()[None, :, :250]))[0]
     return network
 
@@ -105,7 +102,7 @@ def test_integrated_gradients_add_up_where_the_windows_disagree():
     windows = np.stack([signal[:, start : start + 250] for start in range(0, 751, 125)])
     mean_logit = logits_function(network)(windows)[:, 0].mean()
     assert abs(recording - mean_logit) > 0.1  # so that averaging logits instead would be noticed
-    importance = why(network, signal, ("for", "against", "neither"), method="integrated_gradients").importance
+    importance = why(network, signal, DIRECTIONS, method="integrated_gradients").importance
     assert importance[0].sum() == pytest.approx(recording - flat, abs=1e-3)
 
 
@@ -136,8 +133,7 @@ def test_occlusion_equals_predicting_the_whole_recording_without_the_cell(networ
 
 @pytest.mark.parametrize("method", METHODS)
 def test_only_the_lead_and_the_milliseconds_a_network_reads_are_important(method):
-    classes = ("for", "against", "neither")
-    explanation = why(ReadsOneLead("V3"), with_pulses("V3", "V4", "I"), classes, method=method)
+    explanation = why(ReadsOneLead("V3"), with_pulses("V3", "V4", "I"), DIRECTIONS, method=method)
     lead, cell = LEADS.index("V3"), 43
     assert np.argwhere(explanation.importance[0] > 1e-5).tolist() == [[lead, cell]]
     elsewhere = explanation.importance.copy()
@@ -147,13 +143,7 @@ def test_only_the_lead_and_the_milliseconds_a_network_reads_are_important(method
     assert explanation.ranked_leads("for") == [("V3", 1.0)]
     (span,) = explanation.spans("for")
     assert (span.lead, span.start_s, span.end_s, span.strength) == ("V3", 4.3, 4.4, 1.0)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_what_speaks_against_a_class_is_neither_ranked_nor_shaded(method):
-    explanation = why(ReadsOneLead("V3"), with_pulses("V3"), ("for", "against", "neither"), method=method)
-    assert explanation.importance[1].min() < -0.1
-    assert explanation.evidence("against").max() < 1e-5
+    assert explanation.importance[1].min() < -0.1 and explanation.evidence("against").max() < 1e-5
     assert explanation.ranked_leads("neither") == explanation.spans("neither") == []
     assert not explanation.lead_shares("neither").any()
 
@@ -242,7 +232,7 @@ def test_elevations_obey_the_limb_lead_equations_and_stay_where_they_belong():
 
 def test_the_right_order_deletes_faster_and_inserts_faster_than_the_reverse():
     network, signal = ReadsOneLead("V3"), with_pulses("V3", "V4")
-    importance = why(network, signal, ("for", "against", "neither")).importance[0]
+    importance = why(network, signal, DIRECTIONS).importance[0]
 
     def probability(signals):
         return predict_probabilities(logits_function(network), signals.astype(np.float32), WINDOW_S, STRIDE_S)[:, 0]
@@ -254,16 +244,6 @@ def test_the_right_order_deletes_faster_and_inserts_faster_than_the_reverse():
         assert (sign * (right[name] - wrong[name])).min() > -1e-6
     assert right["deletion"][[0, -1]] == pytest.approx([start, end])
     assert right["insertion"][[0, -1]] == pytest.approx([end, start])
-
-
-def test_cells_are_chosen_from_the_most_important_on():
-    importance = np.arange(12 * 100, dtype=float).reshape(12, 100)
-    chosen = chosen_samples(importance, 1000)
-    counts = chosen.sum((1, 2))
-    assert counts[0] == 0 and counts[-1] == 12_000 and (np.diff(counts) >= 0).all()
-    few = chosen[3]
-    assert 0 < few.sum() < 1000
-    assert not few[:11].any() and few[11, -few.sum() :].all()
 
 
 def test_a_straight_line_bridges_what_is_chosen():
@@ -290,7 +270,7 @@ def test_randomising_goes_from_the_logits_down_and_leaves_the_network_alone(netw
 @pytest.mark.parametrize("method", METHODS)
 def test_maps_depend_on_the_weights(shipped, method):
     network, signal = shipped.network(), generated("CD", seconds=5)
-    trained = why(network, signal, explained=("CD",), method=method).importance
-    random = why(randomised(network, 0)["stem"], signal, explained=("CD",), method=method).importance
-    assert abs(rank_correlation(trained, random)) < 0.3
-    assert agreement(trained[0], trained[0]) == pytest.approx((1, 1, 1))
+    (trained,) = why(network, signal, explained=("CD",), method=method).importance
+    (random,) = why(randomised(network, 0)["stem"], signal, explained=("CD",), method=method).importance
+    assert abs(agreement(trained, random)["signed"]) < 0.3
+    assert agreement(trained, trained) == pytest.approx({"signed": 1, "absolute": 1, "strongest": 1})

@@ -1,6 +1,7 @@
 """Defects made in generated recordings are found, in the lead they are in; good recordings are left alone."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,13 +11,13 @@ from scipy.signal import butter, sosfilt
 
 from config import LEADS
 from ecg.electrode_swaps import SWAPS
-from ecg.intervals import measure_intervals
+from ecg.intervals import VALUES, measure_intervals
 from ecg.preprocessing import resample
 from ecg.quality import LEAD_CHECKS, RECORD_CHECKS, SEVERITIES, assess
 from ecg.recording import Recording, RecordingError
 from ecg.synthetic.pathology import Finding
 from tests.support.ecgs import generated
-from tools.quality.defects import come_off, hum, rail, right_leg_swapped, swapped, with_lead
+from tools.quality.defects import clip_peaks, come_off, hum, in_units, rail, right_leg_swapped, swapped, with_lead
 
 RATE = 500
 LEAD = "V3"  # the one that tools/quality/defects.py damages
@@ -27,8 +28,8 @@ def good() -> Recording:
     return generated()[0]
 
 
-def names(recording: Recording) -> set[str]:
-    return {flag.name for flag in assess(recording).flags}
+def names(recording: Recording) -> list[str]:
+    return [flag.name for flag in assess(recording).flags]
 
 
 def at_rate(recording: Recording, rate: float) -> Recording:
@@ -49,16 +50,19 @@ def test_a_good_recording_has_no_flags_and_the_right_heart_rate_at_any_rate_and_
     assert result.heart_rate == pytest.approx(60 / np.diff(beats).mean(), rel=0.03)
 
 
-@pytest.mark.parametrize("heart_rate", [40, 70, 110, 150])
+@pytest.mark.parametrize("heart_rate", [40, 110, 150])
 def test_heart_rate_from_slow_to_fast(heart_rate):
     recording, truth = generated(heart_rate=heart_rate)
     assert assess(recording).heart_rate == pytest.approx(truth.heart_rate, rel=0.02)
 
 
-def test_measurements_are_the_same_at_100_and_500_hz(good):
-    coarse, fine = assess(at_rate(good, 100)).measured, assess(good).measured
+def test_measurements_are_the_same_at_100_and_500_hz_but_for_mains_hum(good):
+    coarse, fine = assess(at_rate(good, 100)), assess(good)
     for name in ("flat", "wander", "muscle noise", "bursts"):
-        assert coarse[name] == pytest.approx(fine[name], rel=0.15), name
+        assert coarse.measured[name] == pytest.approx(fine.measured[name], rel=0.15), name
+    assert np.isnan(coarse.measured["mains"]).all()
+    assert any("100 Hz" in sentence for sentence in coarse.not_judged)
+    assert not any("Mains" in sentence for sentence in fine.not_judged)
 
 
 def test_an_offset_of_the_amplifier_is_no_fault(good):
@@ -69,43 +73,34 @@ def test_an_offset_of_the_amplifier_is_no_fault(good):
 # -- One bad lead -----------------------------------------------------------------------------------------------------
 
 
-def _rng() -> np.random.Generator:
-    return np.random.default_rng(3)
+def _noise(samples: int, rows: int = 1) -> np.ndarray:
+    return np.random.default_rng(3).standard_normal((rows, samples)).squeeze()
 
 
 def _drift(lead: np.ndarray) -> np.ndarray:
     return lead + 3 * np.sin(2 * np.pi * 0.2 * np.arange(len(lead)) / RATE)
 
 
-def _tremble(lead: np.ndarray) -> np.ndarray:
-    return lead + 0.1 * _rng().standard_normal(len(lead))
-
-
 def _burst(lead: np.ndarray) -> np.ndarray:
-    noise = 0.3 * _rng().standard_normal(len(lead))
+    noise = 0.3 * _noise(len(lead))
     noise[: 4 * RATE] = noise[6 * RATE :] = 0
     return lead + noise
 
 
 def _drown(lead: np.ndarray) -> np.ndarray:
     """Slow random noise that hides the heartbeats without trembling."""
-    white = _rng().standard_normal(len(lead))
-    slow = sosfilt(butter(4, 8, fs=RATE, output="sos"), white)
+    slow = sosfilt(butter(4, 8, fs=RATE, output="sos"), _noise(len(lead)))
     return lead + 2 * slow / slow.std()
 
 
-def _cut(lead: np.ndarray) -> np.ndarray:
-    return np.clip(lead, -0.5 * np.abs(lead).max(), 0.5 * np.abs(lead).max())
-
-
-DEFECTS = {
+MADE = {
     "flat": np.zeros_like,
     "saturated": rail,
-    "clipped": _cut,
+    "clipped": clip_peaks,
     "detached": come_off,
-    "mains": hum(0.1),
+    "mains": partial(hum, amplitude=0.1),
     "wander": _drift,
-    "muscle noise": _tremble,
+    "muscle noise": lambda lead: lead + 0.1 * _noise(len(lead)),
     "bursts": _burst,
     "low signal-to-noise": _drown,
 }
@@ -113,7 +108,7 @@ DEFECTS = {
 
 @pytest.mark.parametrize("name", LEAD_CHECKS)
 def test_a_defect_is_flagged_in_its_lead_with_its_measurement(good, name):
-    result = assess(with_lead(good, lambda lead: DEFECTS[name](lead).astype(np.float32)))
+    result = assess(with_lead(good, lambda lead: MADE[name](lead).astype(np.float32)))
     flags = [flag for flag in result.flags if flag.name == name]
     assert [flag.lead for flag in flags] == [LEAD]
     flag, check = flags[0], LEAD_CHECKS[name]
@@ -125,35 +120,28 @@ def test_a_defect_is_flagged_in_its_lead_with_its_measurement(good, name):
     assert result.usable  # eleven leads are good
 
 
-@pytest.mark.parametrize("hertz", [50, 60])
-def test_mains_hum_is_measured_in_mv_at_either_frequency(good, hertz):
-    seconds = np.arange(good.signal.shape[1]) / RATE
-    humming = with_lead(good, lambda lead: lead + 0.05 * np.sin(2 * np.pi * hertz * seconds).astype(np.float32))
-    assert assess(humming).measured["mains"][LEADS.index(LEAD)] == pytest.approx(0.05, rel=0.1)
-
-
-def test_mains_hum_is_not_assessed_at_100_hz(good):
-    result = assess(at_rate(good, 100))
-    assert np.isnan(result.measured["mains"]).all()
-    assert any("100 Hz" in sentence for sentence in result.not_judged)
-    assert not any("Mains" in sentence for sentence in assess(good).not_judged)
-
-
-def test_drift_is_measured_in_mv(good):
-    value = assess(with_lead(good, _drift)).measured["wander"][LEADS.index(LEAD)]
-    assert value == pytest.approx(6, rel=0.1)
+@pytest.mark.parametrize(
+    ("name", "change", "millivolts"),
+    [
+        ("mains", partial(hum, amplitude=0.05, hertz=50), 0.05),
+        ("mains", partial(hum, amplitude=0.05, hertz=60), 0.05),
+        ("wander", _drift, 6),
+    ],
+)
+def test_hum_and_drift_are_measured_in_mv(good, name, change, millivolts):
+    value = assess(with_lead(good, change)).measured[name][LEADS.index(LEAD)]
+    assert value == pytest.approx(millivolts, rel=0.1)
 
 
 def test_the_end_held_by_some_recorders_is_not_saturation(good):
     signal = good.signal.copy()
     signal[:, -round(0.11 * RATE) :] = 2.5
-    assert not names(replace(good, signal=signal)) & {"saturated", "clipped", "detached"}
+    assert not {"saturated", "clipped", "detached"} & set(names(replace(good, signal=signal)))
 
 
 def test_a_silent_lead_has_one_flag_not_several(good):
-    flat = [flag.name for flag in assess(with_lead(good, np.zeros_like)).flags]
-    stuck = [flag.name for flag in assess(with_lead(good, lambda lead: np.full_like(lead, 5.0))).flags]
-    assert flat == ["flat"] and stuck == ["saturated"]
+    assert names(with_lead(good, np.zeros_like)) == ["flat"]
+    assert names(with_lead(good, lambda lead: np.full_like(lead, 5.0))) == ["saturated"]
 
 
 def test_three_lost_leads_make_a_recording_unusable(good):
@@ -179,8 +167,8 @@ def test_absent_leads_are_not_assessed(good):
 
 @pytest.mark.parametrize(("factor", "name"), [(1000, "units too large"), (0.001, "units too small")])
 def test_another_unit_is_recognised_and_nothing_else_is_said(good, factor, name):
-    result = assess(replace(good, signal=good.signal * np.float32(factor)))
-    assert [flag.name for flag in result.flags] == [name] and not result.usable
+    recording = in_units(good, factor)
+    assert names(recording) == [name] and not assess(recording).usable
 
 
 @pytest.mark.parametrize("kind", ["nothing", "noise", "drift"])
@@ -190,16 +178,13 @@ def test_without_heartbeats_there_is_no_heart_rate_and_no_use(kind):
     recording = Recording(signal.astype(np.float32), RATE, np.ones(12, bool))
     result = assess(recording)
     assert result.heart_rate is None and not result.usable
-    assert "no heartbeat" in {flag.name for flag in result.flags}
-    assert set(measure_intervals(recording).reasons) == {
-        field.name for field in fields(measure_intervals(recording))
-    } - {"reasons"}
+    assert "no heartbeat" in names(recording)
+    assert set(measure_intervals(recording).reasons) == set(VALUES)
 
 
 def test_a_pacemaker_is_noted_without_calling_the_recording_bad():
-    result = assess(generated(rhythm="PACE", findings=(Finding("PACE", 0.8),))[0])
-    assert "paced?" in {flag.name for flag in result.flags} and result.severity == "note"
-    assert "paced?" not in names(generated()[0])
+    paced = generated(rhythm="PACE", findings=(Finding("PACE", 0.8),))[0]
+    assert "paced?" in names(paced) and assess(paced).severity == "note"
 
 
 @pytest.mark.parametrize(
@@ -252,10 +237,8 @@ def test_no_signal_crashes_it_and_every_flag_is_beyond_its_limit(seed, rate, sec
 )
 def test_limb_swaps_follow_the_textbook_and_leave_the_chest_alone(good, swap, leads):
     after = swapped(good, SWAPS[swap]).signal
-    for row, lead in zip(after, leads, strict=False):
-        expected = good.signal[LEADS.index(lead.lstrip("-"))] * (-1 if lead.startswith("-") else 1)
-        assert row == pytest.approx(expected, abs=1e-5)
-    assert after[6:] == pytest.approx(good.signal[6:])
+    expected = [good.signal[LEADS.index(lead.lstrip("-"))] * (-1 if lead.startswith("-") else 1) for lead in leads]
+    np.testing.assert_allclose(after, [*expected, *good.signal[6:]], atol=1e-5)
 
 
 def test_moving_the_limb_electrodes_on_and_back_changes_nothing():
@@ -267,6 +250,6 @@ def test_moving_the_limb_electrodes_on_and_back_changes_nothing():
 def test_an_arm_swapped_with_the_right_leg_empties_one_lead(good, arm, empty):
     changed = right_leg_swapped(good, arm)
     assert changed.signal[LEADS.index(empty)] == pytest.approx(np.zeros(5000), abs=1e-5)
-    noisy = replace(changed, signal=changed.signal + 0.004 * _rng().standard_normal((12, 5000)).astype(np.float32))
+    noisy = replace(changed, signal=changed.signal + 0.004 * _noise(5000, rows=12).astype(np.float32))
     result = assess(noisy)
     assert any(empty in flag.sentence and flag.name in ("flat", "right leg swapped") for flag in result.flags)
