@@ -39,7 +39,6 @@ from ecg.plotting.layout import (
 from ecg.recording import Recording
 from files import replacing
 
-PICTURE_FORMATS = ("pdf", "png", "svg")
 MM_PER_INCH, POINTS_PER_MM = 25.4, 72 / 25.4
 DPI = 254  # 10 pixels a mm, so that grid lines fall on whole pixels
 FONT = "DejaVu Sans"  # comes with matplotlib
@@ -154,23 +153,16 @@ def _shrink(text: Text, width_mm: float) -> None:
 
 
 def save(figure: Figure, path: Path | str) -> None:
-    """Write a drawing whole or not at all; the ending, .pdf, .png (254 dpi) or .svg, says as what."""
-    suffix = _known_format(Path(path).suffix.lower().removeprefix("."), Path(path).name)
+    """Write a drawing whole or not at all; the ending, such as .pdf, .png (254 dpi) or .svg, says as what."""
     with replacing(path) as unfinished:
-        _write(figure, unfinished, suffix)
+        _write(figure, unfinished, Path(path).suffix.removeprefix("."))
 
 
 def export(figure: Figure, file_format: str) -> bytes:
     """A drawing as the bytes of a "pdf", "png" (254 dpi) or "svg"."""
     content = io.BytesIO()
-    _write(figure, content, _known_format(file_format, file_format))
+    _write(figure, content, file_format)
     return content.getvalue()
-
-
-def _known_format(file_format: str, name: str) -> str:
-    if file_format not in PICTURE_FORMATS:
-        raise ValueError(f"an ECG is saved as {', '.join(PICTURE_FORMATS)}, not {name!r}")
-    return file_format
 
 
 def _write(figure: Figure, target: Path | io.BytesIO, file_format: str) -> None:

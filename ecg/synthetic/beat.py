@@ -1,13 +1,29 @@
 """A heartbeat as a moving dipole: a 3-D vector in mV, the sum of one smooth kernel for each stretch of activation.
 
-After McSharry et al., IEEE Trans Biomed Eng 2003;50:289, there in one dimension.
+After McSharry et al., IEEE Trans Biomed Eng 2003;50:289, there in one dimension. Dower's lead vectors (Clin Cardiol
+1980;3:87) project the dipole on I, II and V1-V6; the other limb leads follow from these (`ecg.leads`). Axes of every
+vector: x left, y inferior, z posterior.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ecg.synthetic.dipole import FRONTAL, leads_from_dipole
+from ecg.leads import TWELVE_FROM_EIGHT
+
+DOWER = np.array(
+    [
+        [0.632, -0.235, 0.059],  # I
+        [0.235, 1.066, -0.132],  # II
+        [-0.515, 0.157, -0.917],  # V1
+        [0.044, 0.164, -1.387],  # V2
+        [0.882, 0.098, -1.277],  # V3
+        [1.213, 0.127, -0.601],  # V4
+        [1.125, 0.127, -0.086],  # V5
+        [0.831, 0.076, 0.230],  # V6
+    ]
+)
+FRONTAL = np.array([DOWER[0, :2], (DOWER[1, :2] - DOWER[0, :2] / 2) * 2 / np.sqrt(3)])  # x, y to the axis' plane
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +47,11 @@ class Beat:
     qrs: np.ndarray
     st: np.ndarray
     t: np.ndarray
+
+
+def leads_from_dipole(dipole: np.ndarray) -> np.ndarray:
+    """Twelve leads ``(12, samples)`` in mV of a heart vector ``(3, samples)`` in mV."""
+    return TWELVE_FROM_EIGHT @ (DOWER @ dipole)
 
 
 def draw_axis(age: float, rng: np.random.Generator) -> float:

@@ -4,8 +4,18 @@ import numpy as np
 from scipy.signal import lfilter
 
 from config import LEADS
+from ecg.leads import TWELVE_FROM_EIGHT
 from ecg.synthetic.case import DURATION, NATIVE_RATE, Artefact, Case
-from ecg.synthetic.dipole import ELECTRODES, leads_from_electrodes
+
+ELECTRODES = ("RA", "LA", "LL", "V1", "V2", "V3", "V4", "V5", "V6")
+_EIGHT_FROM_ELECTRODES = np.vstack(
+    [[-1, 1, 0] + [0] * 6, [-1, 0, 1] + [0] * 6, np.hstack([np.full((6, 3), -1 / 3), np.eye(6)])]
+)
+
+
+def leads_from_electrodes(potentials: np.ndarray) -> np.ndarray:
+    """Twelve leads ``(12, samples)`` of the potentials ``(9, samples)`` at ``ELECTRODES``, the same unit."""
+    return TWELVE_FROM_EIGHT @ (_EIGHT_FROM_ELECTRODES @ potentials)
 
 
 def electrode_noise(case: Case, breath: np.ndarray, rng: np.random.Generator) -> np.ndarray:

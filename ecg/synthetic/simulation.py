@@ -18,6 +18,7 @@ from ecg.synthetic.beat import (
     draw_axis,
     frontal_axis,
     kernel_shapes,
+    leads_from_dipole,
     qrs_extremes,
     template,
     template_slice,
@@ -25,8 +26,7 @@ from ecg.synthetic.beat import (
     with_axis,
 )
 from ecg.synthetic.case import DURATION, MALE, NATIVE_RATE, Case, Truth
-from ecg.synthetic.dipole import leads_from_dipole, leads_from_electrodes
-from ecg.synthetic.noise import ARTEFACTS, electrode_noise
+from ecg.synthetic.noise import ARTEFACTS, electrode_noise, leads_from_electrodes
 from ecg.synthetic.pathology import EFFECTS
 
 

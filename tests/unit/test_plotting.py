@@ -138,7 +138,6 @@ def test_files_print_at_true_size(tmp_path, suffix):
 
 # -- The right leads at the right times -------------------------------------------------------------------------------
 
-CHEST_ROWS = [["V1", "V4"], ["V2", "V5"], ["V3", "V6"]]
 EXPECTED_ROWS = {
     "3x4": [["I", "aVR", "V1", "V4"], ["II", "aVL", "V2", "V5"], ["III", "aVF", "V3", "V6"], ["II"]],
     "6x2": [["I", "V1"], ["II", "V2"], ["III", "V3"], ["aVR", "V4"], ["aVL", "V5"], ["aVF", "V6"]],
@@ -333,7 +332,7 @@ def test_a_smaller_page_keeps_the_scale():
         (lambda: Span("V7", 0, 1, 1), "no lead"),
         (lambda: Span("V1", 2, 1, 1), "span"),
         (lambda: Span("V1", 0, 1, 1.5), "strength"),
-        (lambda: save(draw(flat()), "ecg.gif"), "saved as"),
+        (lambda: save(draw(flat()), "ecg.doc"), "not supported"),
     ],
 )
 def test_mistakes_are_explained(mistake, message):

@@ -17,7 +17,7 @@ from ecg.synthetic.beat import frontal_axis, template
 from ecg.synthetic.case import FEMALE, MALE, Artefact, Case
 from ecg.synthetic.noise import draw_artefacts
 from ecg.synthetic.pathology import EFFECTS, Finding
-from ecg.synthetic.simulation import diseased_beat, normal_beat, simulate, synthesise, to_100_hz
+from ecg.synthetic.simulation import diseased_beat, normal_beat, simulate, synthesise
 
 CLEAN = Case(age=55, sex=MALE, heart_rate=70, axis=45, noise=0)
 
@@ -57,13 +57,6 @@ def test_100_hz_shows_the_same_heartbeats_as_500_hz():
     np.testing.assert_array_equal(truth_high.r_peaks, truth_low.r_peaks)
     elsewhere = decimate(high.signal.astype(float), 5, ftype="fir", axis=1)
     assert np.sqrt(np.mean((low.signal - elsewhere)[:, 20:-20] ** 2)) < 0.01
-
-
-def test_decimation_keeps_the_ecg_band_and_stops_aliases():
-    seconds = np.arange(5000) / 500
-    kept, stopped = (to_100_hz(np.sin(2 * np.pi * hertz * seconds)[None])[0, 50:-50] for hertz in (20, 80))
-    assert np.abs(kept).max() == pytest.approx(1, abs=0.05)
-    assert np.abs(stopped).max() < 0.05
 
 
 @settings(max_examples=60, deadline=None)
