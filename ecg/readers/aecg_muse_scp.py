@@ -29,50 +29,23 @@ MAX_SCP_BEAT_MS = 5000
 SCP_SECTION_HEADER = 16
 
 
-def is_aecg(content: bytes) -> bool:
-    """Whether the bytes start like an HL7 annotated ECG."""
-    return HL7aECGParser.can_parse(Path(), content[:HEAD_BYTES])
+def parser_of(content: bytes) -> type[Parser] | None:
+    """The parser of the format that the bytes start like, None if it is none of the three."""
+    parsers = (HL7aECGParser, GEMuseXMLParser, SCPECGParser)
+    return next((parser for parser in parsers if parser.can_parse(Path(), content[:HEAD_BYTES])), None)
 
 
-def is_muse(content: bytes) -> bool:
-    """Whether the bytes start like a GE MUSE export."""
-    return GEMuseXMLParser.can_parse(Path(), content[:HEAD_BYTES])
+def read(content: bytes) -> Channels:
+    """The first rhythm series of an aECG, the rhythm waveform of a MUSE export or the rhythm data of an SCP-ECG record.
 
-
-def is_xml(content: bytes) -> bool:
-    """Whether the bytes start like some XML."""
-    return content[:HEAD_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
-
-
-def is_scp(content: bytes) -> bool:
-    """Whether the bytes start like an SCP-ECG record."""
-    return SCPECGParser.can_parse(Path(), content[:HEAD_BYTES])
-
-
-def read_aecg(content: bytes) -> Channels:
-    """The first rhythm series of an HL7 annotated ECG. Raises RecordingError."""
-    return _read_xml(HL7aECGParser(), content)
-
-
-def read_muse(content: bytes) -> Channels:
-    """The rhythm waveform of a GE MUSE export. Raises RecordingError."""
-    return _read_xml(GEMuseXMLParser(), content)
-
-
-def read_scp(content: bytes) -> Channels:
-    """The rhythm data of an SCP-ECG record. Raises RecordingError."""
-    if len(content) > MAX_SCP_BYTES:
-        raise RecordingError(
-            f"an SCP-ECG record of {len(content) / 1e6:.1f} MB; at most {MAX_SCP_BYTES / 1e6:.0f} MB are read"
-        )
-    _check_scp(content)
-    return _channels(*_parse(SCPECGParser(), content))
-
-
-def _read_xml(parser: Parser, content: bytes) -> Channels:
-    if max(content.count(b"<"), content.count(b"=")) > MAX_XML_MARKS:
+    Raises RecordingError.
+    """
+    parser = parser_of(content)
+    if parser is SCPECGParser:
+        _check_scp(content)
+    elif max(content.count(b"<"), content.count(b"=")) > MAX_XML_MARKS:
         raise RecordingError(f"the XML file has more than {MAX_XML_MARKS} tags or attributes; no ECG needs so many")
-    return _channels(*_parse(parser, content))
+    return _channels(*_parse(parser(), content))
 
 
 def _parse(parser: Parser, content: bytes) -> tuple[ECGRecord, tuple[str, ...]]:
@@ -113,7 +86,11 @@ def _physical(lead: Lead) -> np.ndarray:
 
 
 def _check_scp(content: bytes) -> None:
-    """Refuse counts in sections 3 (leads) and 4 (beats) that would cost hours or cannot be true."""
+    """Refuse a size, and counts in sections 3 (leads) and 4 (beats), that would cost hours or cannot be true."""
+    if len(content) > MAX_SCP_BYTES:
+        raise RecordingError(
+            f"an SCP-ECG record of {len(content) / 1e6:.1f} MB; at most {MAX_SCP_BYTES / 1e6:.0f} MB are read"
+        )
     leads = _scp_section(content, 3)
     count = leads[0] if leads else 0
     if not 1 <= count <= MAX_SIGNALS:

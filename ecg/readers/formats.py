@@ -12,9 +12,7 @@ FORMATS = "WFDB, CSV or TSV, NPY or NPZ, EDF or EDF+, DICOM, HL7 aECG, GE MUSE X
 _SELF_DESCRIBING = (
     (edf.is_edf, edf.read),
     (dicom.is_dicom, dicom.read),
-    (aecg_muse_scp.is_aecg, aecg_muse_scp.read_aecg),
-    (aecg_muse_scp.is_muse, aecg_muse_scp.read_muse),
-    (aecg_muse_scp.is_scp, aecg_muse_scp.read_scp),
+    (aecg_muse_scp.parser_of, aecg_muse_scp.read),
 )
 _BARE = ((numpy_arrays.is_npy, numpy_arrays.read_npy), (csv_tables.is_text, csv_tables.read_text))
 
@@ -49,7 +47,7 @@ def read_channels(files: Mapping[str, bytes], sampling_rate: float | None, units
     for recognises, read in _SELF_DESCRIBING:
         if recognises(content):
             return _agreeing(read(content), sampling_rate, units)
-    if aecg_muse_scp.is_xml(content):
+    if content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
         raise RecordingError(f"{printable(name)} is XML, but neither an HL7 aECG nor a GE MUSE RestingECG")
     for recognises, read in _BARE:
         if recognises(content):

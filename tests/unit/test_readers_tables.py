@@ -85,6 +85,7 @@ def test_bare_arrays(dtype, transposed):
 def test_archives_of_arrays_name_their_leads_and_rate():
     recording = read(npz(signal=TRUTH[::-1].T, sampling_rate=500.0, leads=LEADS[::-1], units=["uV"] * 12))
     assert_is_truth(recording, 1e-6)
+    assert recording.notes == ()
     assert read(npz(signal=TRUTH_MV[:2], leads=["I", "II"]), sampling_rate=500, units="mV").present.sum() == 6
     refused(npz(signal=TRUTH_MV), "sampling rate is not in the file")
     refused(npz(signal=TRUTH, sampling_rate=250), "250 in the file and 500 by request", sampling_rate=500)

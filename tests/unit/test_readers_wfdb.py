@@ -37,7 +37,7 @@ def test_wfdb_formats(code, gain):
     assert_is_truth(read({"r.hea": header.encode(), "r.dat": signal_file(code, counts)}), 1.1 / gain)
 
 
-def test_16_bit_files_read_as_wfdb_reads_them(tmp_path):
+def test_16_bit_files_and_their_mark_of_missing_samples_are_read_as_wfdb_reads_them(tmp_path):
     header = (
         "r 5 500/1000(3) 400\n"
         "a.dat 16 812.5(-7)/mV 16 3 0 0 0 V1\n"
@@ -59,14 +59,6 @@ def test_16_bit_files_read_as_wfdb_reads_them(tmp_path):
     np.testing.assert_array_equal(np.stack(ours.values, axis=1), theirs.p_signal)
     assert list(ours.names) == theirs.sig_name
     assert (list(ours.units), ours.sampling_rate) == (theirs.units, theirs.fs)
-
-
-def test_the_mark_of_a_missing_sample_is_a_gap():
-    counts = TRUTH.T.copy()
-    counts[50:60, 6] = -32768
-    recording = read({"truth.hea": HEADER, "truth.dat": counts.tobytes()})
-    assert any(note.startswith("lead V1: 1 gap(s) of up to 20 ms") for note in recording.notes)
-    np.testing.assert_allclose(recording.signal[:6], TRUTH[:6] / 1000, atol=1e-6)
 
 
 def test_a_record_is_read_from_disk_by_its_header_or_all_its_files(tmp_path):
