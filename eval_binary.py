@@ -17,14 +17,11 @@ from pathlib import Path
 from config import BINARY_TASKS, SUPERCLASSES, SYNTHETIC_NOTICE, data_directory
 from dataset import PTBXLDataset
 from evaluation.bootstrap import metrics_with_intervals, ranking_with_intervals
-from evaluation.cli import MULTILABEL_HELP, add_shared_flags
-from evaluation.held_out import held_out_decisions
-from evaluation.predictions import SplitPredictions, predict_by_both, predict_recordings
+from evaluation.cli import MULTILABEL_HELP, add_shared_flags, add_split_flag, exit_code
+from evaluation.predictions import SplitPredictions, held_out_decisions, predict_by_both, predict_recordings
 from evaluation.results import evaluate_split, write_results
 from evaluation.tables import by_score_table, metrics_table
-from inference.decisions import Decisions, ThresholdsError, load_decisions, multilabel_score
-from models.checkpoint import CheckpointError
-from ptbxl.index import DatasetError
+from inference.decisions import Decisions, load_decisions, multilabel_score
 
 MI_LIMIT = (
     "An MI-vs-NORM network never saw ECGs that are neither; against all of them (ST/T changes, conduction "
@@ -36,7 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_flags(parser)
     parser.add_argument("--task", default="mi_vs_norm", choices=BINARY_TASKS, help="(default: %(default)s)")
-    parser.add_argument("--split", default="val", choices=("val", "test"), help="(default: %(default)s)")
+    add_split_flag(parser)
     parser.add_argument("--thresholds", help="(default: TASK_thresholds.json in --out)")
     parser.add_argument("--multilabel", help=MULTILABEL_HELP)
     return parser
@@ -95,13 +92,7 @@ def mi_against_everything(by_score: dict[str, SplitPredictions], arguments) -> d
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = make_parser().parse_args(argv)
-    try:
-        evaluate(arguments)
-    except (DatasetError, CheckpointError, ThresholdsError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_code(evaluate, make_parser().parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -22,21 +22,27 @@ from tqdm import tqdm
 from config import SPLIT_FOLDS, SYNTHETIC_NOTICE, data_directory
 from dataset import PTBXLDataset
 from evaluation.bootstrap import BOOTSTRAP_DRAWS
-from evaluation.cli import add_shared_flags
+from evaluation.cli import add_shared_flags, add_split_flag, exit_code
 from evaluation.comparison import ComparedNetwork, compare_networks, size_and_speed, unique_names
 from evaluation.coverage import quality_severities
 from evaluation.figures import draw_comparison
-from evaluation.held_out import held_out_decisions
-from evaluation.prediction_files import prediction_arrays, write_predictions
-from evaluation.predictions import SplitPredictions, load_checkpoint_of, predict_recordings, predict_task
+from evaluation.predictions import (
+    SplitPredictions,
+    held_out_decisions,
+    load_checkpoint_of,
+    predict_recordings,
+    predict_task,
+    prediction_arrays,
+    write_predictions,
+)
 from evaluation.results import evaluate_split, write_results
 from evaluation.tables import comparison_table, metrics_table
 from files import replacing, write_text
 from inference.calibration import fit_decisions
-from inference.decisions import ThresholdsError, load_decisions
-from models.checkpoint import Checkpoint, CheckpointError
+from inference.decisions import load_decisions
+from models.checkpoint import Checkpoint
 from models.provenance import machine_facts
-from ptbxl.index import DatasetError, Index, read_index
+from ptbxl.index import Index, read_index
 
 TASK = "multilabel"
 
@@ -44,7 +50,7 @@ TASK = "multilabel"
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_flags(parser)
-    parser.add_argument("--split", default="val", choices=("val", "test"), help="(default: %(default)s)")
+    add_split_flag(parser)
     parser.add_argument("--thresholds", help=f"(default: {TASK}_thresholds.json in --out)")
     parser.add_argument(
         "--compare",
@@ -146,15 +152,7 @@ def comparison_content(networks: list[ComparedNetwork], predicted: list[SplitPre
 
 def main(argv: list[str] | None = None) -> int:
     arguments = make_parser().parse_args(argv)
-    try:
-        if arguments.compare:
-            compare(arguments)
-        else:
-            evaluate(arguments)
-    except (DatasetError, CheckpointError, ThresholdsError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_code(compare if arguments.compare else evaluate, arguments)
 
 
 if __name__ == "__main__":

@@ -13,14 +13,12 @@ import sys
 from pathlib import Path
 
 from config import TASK_CLASSES, VALIDATION_FOLD
-from evaluation.cli import MULTILABEL_HELP, add_shared_flags
+from evaluation.cli import MULTILABEL_HELP, add_shared_flags, exit_code
 from evaluation.comparison import choose_score
 from evaluation.metrics import macro_auroc_and_auprc
-from evaluation.predictions import SplitPredictions, predict_by_both, predict_task
+from evaluation.predictions import predict_by_both, predict_task
 from inference.calibration import calibration_losses, fit_decisions
 from inference.decisions import Decisions, ThresholdsError, save_decisions
-from models.checkpoint import CheckpointError
-from ptbxl.index import DatasetError
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -46,8 +44,8 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def search(arguments) -> Path:
-    """Fit on all of fold 9 and write the file."""
+def search(arguments) -> None:
+    """Fit on all of fold 9, write the file and print what was chosen and the next command."""
     if arguments.split != "val":
         raise ThresholdsError(
             f"thresholds may only be fitted on fold {VALIDATION_FOLD} (--split val): "
@@ -69,7 +67,10 @@ def search(arguments) -> Path:
     decisions = fit_decisions(*arrays, arguments.task, arguments.criterion, arguments.sensitivity_floor, score, losses)
     facts = {
         "n": len(recordings),
-        "auroc_by_score": aurocs_of(candidates),
+        "auroc_by_score": {
+            name: round(macro_auroc_and_auprc(one.probabilities, one.recordings.targets)[0], 5)
+            for name, one in candidates.items()
+        },
         "score_choice": choice,
         "synthetic": predictions.synthetic,
         "data_sha256": recordings.fold_sha256,
@@ -79,15 +80,7 @@ def search(arguments) -> Path:
     save_decisions(path, decisions, predictions.sha256, VALIDATION_FOLD, facts)
     print_fit(decisions, facts)
     print(f"written: {path}")
-    return path
-
-
-def aurocs_of(candidates: dict[str, SplitPredictions]) -> dict[str, float]:
-    """Macro AUROC on fold 9 of each network that has a score for the task."""
-    return {
-        score: round(macro_auroc_and_auprc(one.probabilities, one.recordings.targets)[0], 5)
-        for score, one in candidates.items()
-    }
+    print(next_command(arguments))
 
 
 def print_fit(decisions: Decisions, facts: dict) -> None:
@@ -111,14 +104,7 @@ def next_command(arguments) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = make_parser().parse_args(argv)
-    try:
-        search(arguments)
-    except (DatasetError, CheckpointError, ThresholdsError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(next_command(arguments))
-    return 0
+    return exit_code(search, make_parser().parse_args(argv))
 
 
 if __name__ == "__main__":

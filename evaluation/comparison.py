@@ -14,9 +14,8 @@ from dataset import PTBXLDataset
 from ecg.preprocessing import FULL_DURATION_S
 from ecg.windows import predict_probabilities
 from evaluation.bootstrap import paired_difference, point_and_interval, value_and_replicate_weights
-from evaluation.held_out import HeldOutDecisions
 from evaluation.metrics import all_metrics, auroc_and_auprc
-from evaluation.predictions import SplitPredictions
+from evaluation.predictions import HeldOutDecisions, SplitPredictions
 from models import count_parameters
 from models.checkpoint import Checkpoint, logits_function
 

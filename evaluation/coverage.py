@@ -25,7 +25,7 @@ def product_uncertain(certainty: np.ndarray, severity: np.ndarray) -> np.ndarray
 def coverage_metrics(positive: np.ndarray, certainty: np.ndarray, severity: np.ndarray, targets: np.ndarray) -> dict:
     """Macro F1 and share of recordings right in every class, of certain and of uncertain verdicts.
 
-    positive, targets: ``(n, classes)``. certainty: ``(n,)``, see `evaluation.held_out`. severity: ``(n,)``.
+    positive, targets: ``(n, classes)``. certainty: ``(n,)``, see `evaluation.predictions`. severity: ``(n,)``.
     ``verdict_*`` follow the product, where poor quality makes a verdict uncertain too; under ``margin_alone`` it
     does not. The curve ranks recordings by certainty, whatever their quality.
     """

@@ -31,10 +31,10 @@ def draw_comparison(content: dict) -> Figure:
 def draw_roc(content: dict, predictions: dict) -> Figure:
     """ROC curve of each class on labelled recordings."""
     figure, axes = _square("1 - specificity", "sensitivity", content)
-    for name, colour, scores, targets in _classes(predictions, "probabilities"):
-        fallout, recall, _ = roc_curve(targets, scores)
-        axes.plot(fallout, recall, color=colour, label=f"{name}  {content[name]['auroc']['value']:.3f}")
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, zorder=0)
+    for scores, targets, style in _classes(content, predictions, "probabilities", "auroc"):
+        fallout, recall, _ = roc_curve(targets, scores)
+        axes.plot(fallout, recall, **style)
     axes.legend(title="AUROC", loc="lower right", frameon=False)
     return figure
 
@@ -42,9 +42,9 @@ def draw_roc(content: dict, predictions: dict) -> Figure:
 def draw_precision_recall(content: dict, predictions: dict) -> Figure:
     """Precision against recall of each class on labelled recordings."""
     figure, axes = _square("sensitivity (recall)", "positive predictive value (precision)", content)
-    for name, colour, scores, targets in _classes(predictions, "probabilities"):
+    for scores, targets, style in _classes(content, predictions, "probabilities", "auprc"):
         precision, recall, _ = precision_recall_curve(targets, scores)
-        axes.plot(recall, precision, color=colour, label=f"{name}  {content[name]['auprc']['value']:.3f}")
+        axes.plot(recall, precision, **style)
     axes.legend(title="AUPRC", loc="lower left", frameon=False)
     return figure
 
@@ -53,17 +53,12 @@ def draw_reliability(content: dict, predictions: dict) -> Figure:
     """Frequency against calibrated probability in bins of at least ten recordings."""
     figure, axes = _square("calibrated probability", "frequency", content)
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, zorder=0)
-    for name, colour, scores, targets in _classes(predictions, "calibrated"):
+    for scores, targets, style in _classes(content, predictions, "calibrated", "ece"):
         bins = np.minimum((scores * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-        filled = [number for number in range(CALIBRATION_BINS) if (bins == number).sum() >= 10]
-        axes.plot(
-            [scores[bins == number].mean() for number in filled],
-            [targets[bins == number].mean() for number in filled],
-            "o-",
-            markersize=3.5,
-            color=colour,
-            label=f"{name}  {content[name]['ece']['value']:.3f}",
-        )
+        counts, score_sums, positives = (np.bincount(bins, weights) for weights in (None, scores, targets))
+        filled = counts >= 10
+        probability, frequency = score_sums[filled] / counts[filled], positives[filled] / counts[filled]
+        axes.plot(probability, frequency, "o-", markersize=3.5, **style)
     axes.legend(title="calibration error", loc="upper left", frameon=False)
     return figure
 
@@ -134,10 +129,13 @@ def draw_agreement(content: dict) -> Figure:
     return figure
 
 
-def _classes(predictions: dict, key: str):
+def _classes(content: dict, predictions: dict, key: str, metric: str):
+    """Scores and targets of each class on labelled recordings, and the colour and label of its curve."""
     chosen = predictions["labelled"]
-    for k, name in enumerate(predictions["classes"]):
-        yield str(name), COLOURS[k], predictions[key][chosen, k], predictions["targets"][chosen, k]
+    for name, colour, scores, targets in zip(
+        predictions["classes"], COLOURS, predictions[key][chosen].T, predictions["targets"][chosen].T, strict=False
+    ):
+        yield scores, targets, {"color": colour, "label": f"{name}  {content[name][metric]['value']:.3f}"}
 
 
 def _square(x: str, y: str, content: dict) -> tuple[Figure, object]:

@@ -1,5 +1,9 @@
-"""A network's probabilities on a split of PTB-XL."""
+"""Probabilities and decisions of a network on a split of PTB-XL, and the files they are kept in.
 
+``predictions/NAME_TASK_SPLIT.npz`` holds all that a metric or a comparison can be recomputed from.
+"""
+
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,12 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from config import CHECKPOINT_NAMES, SYNTHETIC_NOTICE, data_directory
+from config import CHECKPOINT_NAMES, SUPERCLASSES, SYNTHETIC_NOTICE, data_directory
 from dataset import PTBXLDataset
 from ecg.windows import predict_probabilities
-from files import sha256
-from inference.decisions import multilabel_score
+from files import replacing, sha256
+from inference.calibration import cross_fit
+from inference.decisions import Decisions, multilabel_score
 from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint, logits_function
+from ptbxl.index import DatasetError
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,3 +105,111 @@ def predict_split(
     return np.concatenate(
         [predict_probabilities(logits_of, split.signals(part), window_s, stride_s) for part in chunks]
     )
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutDecisions:
+    """One network's decisions on a split.
+
+    calibrated: probabilities ``(n, classes)``. positive: bool ``(n, classes)``.
+    certainty: ``(n,)``, distance to the nearest threshold over the margin; under 1 if the margin alone says uncertain.
+    """
+
+    calibrated: np.ndarray
+    positive: np.ndarray
+    certainty: np.ndarray
+
+
+def held_out_decisions(predictions: SplitPredictions, decisions: Decisions, split: str) -> HeldOutDecisions:
+    """Decide on a split by thresholds and calibration of fold 9.
+
+    On fold 9 itself, where they were fitted, the fit is repeated by 5-fold cross-fitting by patient;
+    on any other split the fitted ones apply.
+    """
+    if split == "val":
+        recordings = predictions.recordings
+        calibrated, positive, certainty = cross_fit(
+            predictions.probabilities,
+            recordings.targets,
+            recordings.patient_ids,
+            decisions.task,
+            criterion=decisions.criterion,
+            sensitivity_floor=decisions.sensitivity_floor,
+        )
+    else:
+        calibrated = decisions.calibrate(predictions.probabilities)
+        positive = decisions.decide(calibrated)
+        certainty = decisions.clearance(calibrated) / decisions.margin
+    return HeldOutDecisions(calibrated=calibrated, positive=positive, certainty=certainty)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredPredictions:
+    """One multi-label network's predictions on labelled recordings; arrays ``(n, 5)`` but for the two ids ``(n,)``."""
+
+    name: str
+    checkpoint_sha256: str
+    ecg_ids: np.ndarray
+    patient_ids: np.ndarray
+    targets: np.ndarray
+    probabilities: np.ndarray
+    calibrated: np.ndarray
+    positive: np.ndarray
+
+    @property
+    def wrong(self) -> np.ndarray:
+        """Which decisions differ from the annotation."""
+        return self.positive != (self.targets > 0)
+
+
+def prediction_arrays(
+    predictions: SplitPredictions, held_out: HeldOutDecisions, severity: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Contents of a predictions file.
+
+    severity ``(n,)`` is stored as ``quality``: "good", "note", "caution" or "unusable". Files of earlier versions
+    lack it.
+    """
+    recordings = predictions.recordings
+    return {
+        "ecg_id": recordings.ecg_ids,
+        "patient_id": recordings.patient_ids,
+        "labelled": recordings.labelled,
+        "classes": np.array(recordings.classes),
+        "checkpoint_sha256": np.array(predictions.sha256),
+        "targets": recordings.targets.astype(np.uint8),
+        "probabilities": predictions.probabilities.astype(np.float32),
+        "calibrated": held_out.calibrated.astype(np.float32),
+        "positive": held_out.positive,
+        "certainty": held_out.certainty.astype(np.float32),
+        "quality": severity,
+    }
+
+
+def write_predictions(out: Path, name: str, task: str, split: str, arrays: dict[str, np.ndarray]) -> Path:
+    """Write the arrays of `prediction_arrays` below ``out``; returns the path."""
+    path = out / "predictions" / f"{name}_{task}_{split}.npz"
+    with replacing(path) as unfinished:
+        np.savez_compressed(unfinished, **arrays)
+    return path
+
+
+def read_predictions(path: Path) -> StoredPredictions:
+    """The labelled recordings of a multi-label predictions file. Raises DatasetError if it is not one."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if tuple(stored["classes"]) != SUPERCLASSES:
+                raise ValueError(f"its classes are {', '.join(stored['classes'])}")
+            labelled = stored["labelled"]
+            return StoredPredictions(
+                name=re.sub(r"_multilabel_(val|test)$", "", path.stem),
+                checkpoint_sha256=str(stored["checkpoint_sha256"]),
+                ecg_ids=stored["ecg_id"][labelled],
+                patient_ids=stored["patient_id"][labelled],
+                targets=stored["targets"][labelled],
+                probabilities=stored["probabilities"][labelled].astype(float),
+                calibrated=stored["calibrated"][labelled].astype(float),
+                positive=stored["positive"][labelled],
+            )
+    except (ValueError, KeyError, OSError) as error:
+        raise DatasetError(f"{path} is not a file of multi-label predictions: {error}") from error

@@ -10,9 +10,13 @@ from config import SPLIT_FOLDS, VALIDATION_FOLD
 from evaluation.bootstrap import BOOTSTRAP_DRAWS, metrics_with_intervals
 from evaluation.coverage import coverage_metrics, quality_severities
 from evaluation.figures import draw_confusion, draw_precision_recall, draw_reliability, draw_roc
-from evaluation.held_out import HeldOutDecisions, held_out_decisions
-from evaluation.prediction_files import prediction_arrays, write_predictions
-from evaluation.predictions import SplitPredictions
+from evaluation.predictions import (
+    HeldOutDecisions,
+    SplitPredictions,
+    held_out_decisions,
+    prediction_arrays,
+    write_predictions,
+)
 from files import replacing, sha256, write_text
 from inference.decisions import Decisions
 from models import count_parameters

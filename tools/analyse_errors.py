@@ -14,6 +14,7 @@ import argparse
 import json
 import re
 import sys
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -32,30 +33,17 @@ from config import (
 from dataset import PTBXLDataset
 from ecg.plotting.draw import draw
 from ecg.preprocessing import model_input
-from evaluation.error_analysis import (
-    accuracy_against_auroc,
-    all_group_metrics,
-    clear_against_doubtful,
-    clear_recordings,
-    confident_mistakes,
-    group_columns,
-    least_certainty,
-    macro_metrics,
-    missed_by_likelihood,
-    seed_spread,
-    shared_errors,
-    squared_error_shares,
-    stability,
-)
+from evaluation import error_analysis as errors
+from evaluation.cli import add_split_flag, exit_code
 from evaluation.error_claims import conclusions
 from evaluation.figures import draw_agreement, draw_groups
-from evaluation.prediction_files import StoredPredictions, read_predictions
+from evaluation.predictions import StoredPredictions, read_predictions
 from files import replacing, sha256, write_text
 from inference.explain import explain
 from models.checkpoint import CheckpointError, load_checkpoint
 from ptbxl.index import DatasetError, read_index
 from ptbxl.records import read_recording
-from tools.error_report import error_report
+from tools.documents import filled
 
 OURS = re.compile(r"hmt_ecgnet(_seed\d+)?")
 CREDIT = "PTB-XL 1.0.3, Wagner et al. 2022, CC BY 4.0"
@@ -67,22 +55,21 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", default=str(DEFAULT_OUT), help="holds predictions/, gets analysis/ (default: artifacts)"
     )
-    parser.add_argument("--split", default="val", choices=("val", "test"), help="(default: %(default)s)")
+    add_split_flag(parser)
     parser.add_argument("--mistakes", type=int, default=20, help="most confident ones to list (default: %(default)s)")
     parser.add_argument("--figures", type=int, default=20, help="of them to draw, at most 20 (default: %(default)s)")
     return parser
 
 
-def analyse(arguments) -> dict:
-    """Analyse, write and draw; returns the content of errors.json."""
+def analyse(arguments) -> None:
+    """Analyse, write, draw and print."""
     out, split = Path(arguments.out), arguments.split
     networks = read_networks(out / "predictions", split)
     seeds = [network for network in networks if OURS.fullmatch(network.name)]
     ours, architectures = seeds[0], [seeds[0], *(network for network in networks if network not in seeds)]
     index = read_index(data_directory(arguments.data))
     recordings = labelled_metadata(index, ours, split)
-    certainty, clear = recordings["certainty"], recordings["clear"]
-    columns = group_columns(recordings["metadata"], ours.targets, certainty)
+    columns = errors.group_columns(recordings["metadata"], ours.targets, recordings["certainty"])
     content = {
         "split": split,
         "fold": SPLIT_FOLDS[split][0],
@@ -90,38 +77,44 @@ def analyse(arguments) -> dict:
         "synthetic": index.is_synthetic,
         "checkpoints": {network.name: network.checkpoint_sha256 for network in networks},
         "data_sha256": recordings["data_sha256"],
-        "metrics": {network.name: macro_metrics(network) for network in tqdm(networks, desc="networks")},
-        "architectures": shared_errors(architectures),
-        "accuracy_and_auroc": accuracy_against_auroc(architectures),
-        "groups": all_group_metrics(ours, columns),
-        "missed_by_likelihood": missed_by_likelihood(ours, recordings["statements"], recordings["superclass_of"]),
-        "clear_and_doubtful": clear_against_doubtful(ours, clear),
+        "metrics": {network.name: errors.macro_metrics(network) for network in tqdm(networks, desc="networks")},
+        "architectures": errors.shared_errors(architectures),
+        "accuracy_and_auroc": errors.accuracy_against_auroc(architectures),
+        "groups": errors.all_group_metrics(ours, columns),
+        "missed_by_likelihood": errors.missed_by_likelihood(
+            ours, recordings["statements"], recordings["superclass_of"]
+        ),
+        "clear_and_doubtful": errors.clear_against_doubtful(ours, recordings["clear"]),
         "confident_mistakes": list_mistakes(ours, recordings, arguments.mistakes),
     }
     if len(seeds) > 1:
-        content["seeds"] = seed_spread(seeds)
-        content["seed_errors"] = shared_errors(seeds)
-        content["squared_error"] = squared_error_shares(seeds)
+        content["seeds"] = errors.seed_spread(seeds)
+        content["seed_errors"] = errors.shared_errors(seeds)
+        content["squared_error"] = errors.squared_error_shares(seeds)
     if len(seeds) > 3:
-        content["stability"] = stability(seeds)
+        content["stability"] = errors.stability(seeds)
     content["conclusions"] = conclusions(content)
     write_report(out / "analysis", content)
     draw_mistakes(arguments, index, content, ours)
     write_private_reports(out / "analysis" / "private", recordings["metadata"], content)
-    return content
+    for item in content["conclusions"]:
+        print(f"{item['verdict'].upper():15} {item['claim']} {item['numbers']}")
+    print(f"written: {out / 'analysis' / 'errors.md'}")
+    if content["synthetic"]:
+        print(SYNTHETIC_NOTICE)
 
 
 def read_networks(directory: Path, split: str) -> list[StoredPredictions]:
-    """All multi-label predictions on a split, our seeds first; ValueError if ours is not among them."""
+    """All multi-label predictions on a split, our seeds first. Raises DatasetError if ours is not among them."""
     paths = sorted(directory.glob(f"*_multilabel_{split}.npz"))
     networks = sorted(map(read_predictions, paths), key=lambda n: (not OURS.fullmatch(n.name), n.name))
     if not networks or not OURS.fullmatch(networks[0].name):
-        raise ValueError(
+        raise DatasetError(
             f"no predictions of hmt_ecgnet in {directory}: run python eval_multilabel.py --split {split} first"
         )
     for network in networks[1:]:
         if not np.array_equal(network.ecg_ids, networks[0].ecg_ids):
-            raise ValueError(
+            raise DatasetError(
                 f"{network.name} was evaluated on other recordings than {networks[0].name}: evaluate it again"
             )
     return networks
@@ -132,21 +125,21 @@ def labelled_metadata(index, ours: StoredPredictions, split: str) -> dict:
     recordings = PTBXLDataset(index, split, "multilabel", input_scale=1.0)
     chosen = recordings.labelled
     if not np.array_equal(recordings.ecg_ids[chosen], ours.ecg_ids):
-        raise ValueError(
+        raise DatasetError(
             f"the predictions of {ours.name} are not of this data set: evaluate again with the same --data"
         )
     table = index.statement_table
     superclass_of = table["diagnostic_class"].where(table["diagnostic"] == 1).to_numpy()
     diagnostic = np.isin(superclass_of.astype(str), SUPERCLASSES)
     statements, metadata = recordings.statements[chosen], recordings.metadata[chosen]
-    certainty = least_certainty(statements, diagnostic)
+    certainty = errors.least_certainty(statements, diagnostic)
     return {
         "metadata": metadata,
         "statements": statements,
         "superclass_of": superclass_of,
         "codes": table.index.to_numpy(),
         "certainty": certainty,
-        "clear": clear_recordings(certainty, ours.targets, metadata["report"]),
+        "clear": errors.clear_recordings(certainty, ours.targets, metadata["report"]),
         "data_sha256": recordings.fold_sha256,
     }
 
@@ -154,23 +147,15 @@ def labelled_metadata(index, ours: StoredPredictions, split: str) -> dict:
 def list_mistakes(ours: StoredPredictions, recordings: dict, count: int) -> list[dict]:
     """The most confident mistakes with all that is needed to look them up."""
     rows = []
-    for row, column in confident_mistakes(ours, count):
-        present = ~np.isnan(recordings["statements"][row])
+    for row, column in errors.confident_mistakes(ours, count):
         rows.append(
             {
                 "ecg_id": int(ours.ecg_ids[row]),
-                "label": [name for name, yes in zip(SUPERCLASSES, ours.targets[row], strict=True) if yes],
-                "predicted": [name for name, yes in zip(SUPERCLASSES, ours.positive[row], strict=True) if yes],
+                "label": list(compress(SUPERCLASSES, ours.targets[row])),
+                "predicted": list(compress(SUPERCLASSES, ours.positive[row])),
                 "wrong_about": SUPERCLASSES[column],
-                "probabilities": {
-                    name: round(float(p), 3) for name, p in zip(SUPERCLASSES, ours.calibrated[row], strict=True)
-                },
-                "statements": {
-                    str(code): float(likelihood)
-                    for code, likelihood in zip(
-                        recordings["codes"][present], recordings["statements"][row][present], strict=True
-                    )
-                },
+                "probabilities": pd.Series(ours.calibrated[row].astype(float), SUPERCLASSES).round(3).to_dict(),
+                "statements": pd.Series(recordings["statements"][row], recordings["codes"], float).dropna().to_dict(),
             }
         )
     return rows
@@ -179,7 +164,11 @@ def list_mistakes(ours: StoredPredictions, recordings: dict, count: int) -> list
 def write_report(directory: Path, content: dict) -> None:
     """errors.md, errors.json and the figures of groups and agreement."""
     write_text(directory / "errors.json", json.dumps(content, indent=1) + "\n")
-    write_text(directory / "errors.md", error_report(content))
+    constants = {name: getattr(errors, name) for name in ("EXACT_MATCH_MARGIN", "SMALLEST_CLASS", "SMALLEST_GROUP")}
+    report = filled(
+        "errors.md.j2", **content, **constants, SUPERCLASSES=SUPERCLASSES, SYNTHETIC_NOTICE=SYNTHETIC_NOTICE
+    )
+    write_text(directory / "errors.md", report)
     for name, draw_figure in (("groups", draw_groups), ("agreement", draw_agreement)):
         with replacing(directory / f"{name}.png") as unfinished:
             draw_figure(content).savefig(unfinished, dpi=110)
@@ -221,18 +210,7 @@ def draw_mistakes(arguments, index, content: dict, ours: StoredPredictions) -> N
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = make_parser().parse_args(argv)
-    try:
-        content = analyse(arguments)
-    except (DatasetError, CheckpointError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    for item in content["conclusions"]:
-        print(f"{item['verdict'].upper():15} {item['claim']} {item['numbers']}")
-    print(f"written: {Path(arguments.out) / 'analysis' / 'errors.md'}")
-    if content["synthetic"]:
-        print(SYNTHETIC_NOTICE)
-    return 0
+    return exit_code(analyse, make_parser().parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from evaluation.tables import markdown_table
 from files import sha256, write_text
 from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from ptbxl.index import DatasetError, read_index
-from tools.documents.whole import filled
+from tools.documents import filled
 from training.cli import train_command
 
 

@@ -1,6 +1,7 @@
 """The binary tasks from training to report, on generated data."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,15 +9,13 @@ import torch
 from sklearn.metrics import accuracy_score, average_precision_score, confusion_matrix, roc_auc_score
 
 import threshold_search
-from config import BINARY_RECIPES, BINARY_TASKS
+from config import BINARY_RECIPES, BINARY_TASKS, CHECKPOINT_NAMES
 from dataset import PTBXLDataset
 from ecg.quality import SEVERITIES
 from eval_binary import main
 from evaluation.predictions import predict_recordings
-from evaluation.results import confusion
 from files import sha256
 from inference.decisions import load_decisions, multilabel_score
-from models import create_model
 from models.checkpoint import load_checkpoint
 from training.cli import train_command
 from training.transfer import start_from
@@ -24,16 +23,11 @@ from training.transfer import start_from
 QUICK = ["--epochs", "2", "--quiet", "--threads", "1"]
 
 
-def out_with(multilabel, directory):
-    directory.mkdir()
-    (directory / "multilabel_best.pth").write_bytes((multilabel / "multilabel_best.pth").read_bytes())
-    return directory
-
-
 @pytest.fixture(scope="module")
 def binary(trained, demo_data, tmp_path_factory):
     """--out after both binary tasks were trained, tuned and evaluated on folds 9 and 10."""
-    out = out_with(trained[0], tmp_path_factory.mktemp("binary") / "out")
+    out = tmp_path_factory.mktemp("binary")
+    shutil.copy(trained[0] / "multilabel_best.pth", out)
     shared = ["--data", str(demo_data), "--out", str(out)]
     for task in BINARY_TASKS:
         assert train_command(BINARY_RECIPES, "", [*shared, "--task", task, *QUICK]) == 0
@@ -41,6 +35,19 @@ def binary(trained, demo_data, tmp_path_factory):
         assert main([*shared, "--task", task]) == 0
         assert main([*shared, "--task", task, "--split", "test"]) == 0
     return out
+
+
+@pytest.fixture
+def own_out(binary, tmp_path):
+    """A directory of its own with the multi-label network and that of MI against NORM."""
+    for name in ("mi_best.pth", "multilabel_best.pth"):
+        shutil.copy(binary / name, tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def shared(demo_data, tmp_path):
+    return ["--data", str(demo_data), "--out", str(tmp_path)]
 
 
 @pytest.fixture(params=BINARY_TASKS)
@@ -53,7 +60,6 @@ def metrics(out, task, split="val"):
 
 
 def test_every_file_of_the_contract_is_there(binary):
-    assert {"mi_best.pth", "abnormal_best.pth"} <= {path.name for path in binary.iterdir()}
     for task in BINARY_TASKS:
         for split in ("val", "test"):
             assert (binary / f"{task}_metrics_{split}.json").is_file()
@@ -62,24 +68,16 @@ def test_every_file_of_the_contract_is_there(binary):
                 assert (binary / "figures" / f"{task}_{figure}_{split}.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_the_checkpoint_remembers_what_it_started_from(binary, task):
-    name = {"mi_vs_norm": "mi_best.pth", "norm_vs_abnormal": "abnormal_best.pth"}[task]
-    checkpoint = load_checkpoint(binary / name)
+def test_checkpoint_and_thresholds_say_where_they_come_from(binary, task):
+    digests = {"binary": sha256(binary / CHECKPOINT_NAMES[task]), "multilabel": sha256(binary / "multilabel_best.pth")}
+    checkpoint = load_checkpoint(binary / CHECKPOINT_NAMES[task])
     assert checkpoint.task == task and len(checkpoint.classes) == 1
-    assert checkpoint.training["init_sha256"] == sha256(binary / "multilabel_best.pth")
-
-
-def test_the_thresholds_say_why_they_name_a_score(binary, task):
+    assert checkpoint.training["init_sha256"] == digests["multilabel"]
     content = json.loads((binary / f"{task}_thresholds.json").read_text())
     assert set(content["auroc_by_score"]) == {"binary", "multilabel"}
     better = content["score_choice"]["binary_minus_multilabel_auroc"]["ci95"][0] > 0
     assert content["score"] == ("binary" if better else "multilabel")
-    checkpoint = {"multilabel": "multilabel_best.pth", "binary": load_name(task)}[content["score"]]
-    assert content["checkpoint_sha256"] == sha256(binary / checkpoint)
-
-
-def load_name(task):
-    return {"mi_vs_norm": "mi_best.pth", "norm_vs_abnormal": "abnormal_best.pth"}[task]
+    assert content["checkpoint_sha256"] == digests[content["score"]]
 
 
 def test_metrics_equal_scikit_learns(binary, task):
@@ -91,14 +89,9 @@ def test_metrics_equal_scikit_learns(binary, task):
     assert macro["auprc"]["value"] == pytest.approx(average_precision_score(targets, scores), abs=1e-5)
     assert macro["accuracy"]["value"] == pytest.approx(accuracy_score(targets, positive), abs=1e-5)
     (tn, fp), (fn, tp) = confusion_matrix(targets, positive)
-    assert content["confusion"] == {
-        "true_positive": tp,
-        "false_positive": fp,
-        "false_negative": fn,
-        "true_negative": tn,
-    }
-    for key in ("f1", "sensitivity", "specificity", "ppv", "npv", "brier", "ece"):
-        assert key in macro
+    counts = {"true_positive": tp, "false_positive": fp, "false_negative": fn, "true_negative": tn}
+    assert content["confusion"] == counts
+    assert {"f1", "sensitivity", "specificity", "ppv", "npv", "brier", "ece"} <= set(macro)
 
 
 def test_both_networks_are_reported_and_the_chosen_one_is_the_headline(binary, task):
@@ -112,12 +105,10 @@ def test_both_networks_are_reported_and_the_chosen_one_is_the_headline(binary, t
 
 def test_infarction_is_also_evaluated_against_everything(binary, demo_data):
     everything = metrics(binary, "mi_vs_norm")["mi_against_everything"]
-    recordings = PTBXLDataset(demo_data, "val")
-    assert everything["n"] == len(recordings)
-    assert everything["positives"] == recordings.targets[:, 1].sum()
-    assert "never saw" in everything["limit"]
     checkpoint = load_checkpoint(binary / "mi_best.pth")
     recordings = PTBXLDataset(demo_data, "val", "multilabel", checkpoint.input_scale)
+    assert everything["n"] == len(recordings)
+    assert everything["positives"] == recordings.targets[:, 1].sum()
     scores = predict_recordings(binary / "mi_best.pth", checkpoint, recordings).probabilities[:, 0]
     expected = roc_auc_score(recordings.targets[:, 1], scores)
     assert everything["figures"]["binary, MI against NORM"]["auroc"]["value"] == pytest.approx(expected, abs=1e-5)
@@ -136,68 +127,38 @@ def test_training_starts_from_the_multilabel_networks_own_score(trained, task):
     np.testing.assert_allclose(started, multilabel_score(probabilities, task), atol=1e-4)
 
 
-def test_the_first_and_the_second_way_to_start_differ(trained, demo_data, tmp_path):
-    shared = ["--data", str(demo_data), "--out", str(tmp_path), "--epochs", "1", "--quiet", "--threads", "1"]
-    assert train_command(BINARY_RECIPES, "", [*shared, "--init", "none"]) == 0
+def test_training_starts_from_random_weights_only_if_asked_to(shared, tmp_path, capsys):
+    assert train_command(BINARY_RECIPES, "", [*shared, *QUICK]) == 1
+    assert "--init none" in capsys.readouterr().err
+    assert train_command(BINARY_RECIPES, "", [*shared, *QUICK, "--init", "none"]) == 0
     assert load_checkpoint(tmp_path / "mi_best.pth").training["init_sha256"] == ""
 
 
-def test_without_a_network_to_start_from_the_way_out_is_named(demo_data, tmp_path, trained, capsys):
-    shared = ["--data", str(demo_data), "--out", str(tmp_path), *QUICK]
-    assert train_command(BINARY_RECIPES, "", shared) == 1
-    assert "--init none" in capsys.readouterr().err
-    network = create_model("hmt_ecgnet", classes=1)
-    assert network(torch.zeros(1, 12, 250)).shape == (1, 1)
-
-
-def test_a_binary_network_is_no_start_for_another(binary, demo_data, tmp_path, capsys):
-    shared = ["--data", str(demo_data), "--out", str(tmp_path), *QUICK]
-    assert train_command(BINARY_RECIPES, "", [*shared, "--init", str(binary / "mi_best.pth")]) == 1
+def test_a_binary_network_is_no_start_for_another(binary, shared, capsys):
+    assert train_command(BINARY_RECIPES, "", [*shared, *QUICK, "--init", str(binary / "mi_best.pth")]) == 1
     assert "--init takes a multi-label network" in capsys.readouterr().err
 
 
-def test_a_binary_network_alone_is_evaluated_alone(binary, demo_data, tmp_path, capsys):
-    (tmp_path / "mi_best.pth").write_bytes((binary / "mi_best.pth").read_bytes())
-    shared = ["--data", str(demo_data), "--out", str(tmp_path)]
+def test_a_binary_network_alone_is_evaluated_alone(own_out, shared, capsys):
+    (own_out / "multilabel_best.pth").unlink()
     assert threshold_search.main([*shared, "--task", "mi_vs_norm"]) == 0
     assert "only the binary network is evaluated" in capsys.readouterr().out
-    assert json.loads((tmp_path / "mi_vs_norm_thresholds.json").read_text())["score"] == "binary"
+    assert json.loads((own_out / "mi_vs_norm_thresholds.json").read_text())["score"] == "binary"
     assert main(shared) == 0
-    assert set(metrics(tmp_path, "mi_vs_norm")["by_score"]) == {"binary"}
+    assert set(metrics(own_out, "mi_vs_norm")["by_score"]) == {"binary"}
 
 
-def test_a_sensitivity_floor_is_kept_where_it_was_fitted(binary, demo_data, tmp_path):
-    for name in ("mi_best.pth", "multilabel_best.pth"):
-        (tmp_path / name).write_bytes((binary / name).read_bytes())
-    shared = ["--data", str(demo_data), "--out", str(tmp_path)]
+@pytest.mark.parametrize("score", ["binary", "multilabel"])
+def test_score_and_sensitivity_floor_can_be_asked_for(own_out, shared, score):
     floor = ["--criterion", "sensitivity", "--sensitivity-floor", "0.95"]
-    assert threshold_search.main([*shared, "--task", "mi_vs_norm", *floor]) == 0
+    assert threshold_search.main([*shared, "--task", "mi_vs_norm", "--score", score, *floor]) == 0
     assert main(shared) == 0
-    digests = {"binary": sha256(tmp_path / "mi_best.pth"), "multilabel": sha256(tmp_path / "multilabel_best.pth")}
-    decisions = load_decisions(tmp_path / "mi_vs_norm_thresholds.json", "mi_vs_norm", digests)
-    with np.load(tmp_path / "predictions" / "hmt_ecgnet_mi_vs_norm_val.npz", allow_pickle=False) as arrays:
+    assert metrics(own_out, "mi_vs_norm")["score"] == score
+    digests = {"binary": sha256(own_out / "mi_best.pth"), "multilabel": sha256(own_out / "multilabel_best.pth")}
+    decisions = load_decisions(own_out / "mi_vs_norm_thresholds.json", "mi_vs_norm", digests)
+    with np.load(own_out / "predictions" / "hmt_ecgnet_mi_vs_norm_val.npz", allow_pickle=False) as arrays:
         found = decisions.decide(decisions.calibrate(arrays["probabilities"].astype(float)))
         assert found[arrays["targets"] > 0].mean() >= 0.95
-
-
-def test_the_score_can_be_forced(binary, demo_data, tmp_path):
-    for name in ("mi_best.pth", "multilabel_best.pth"):
-        (tmp_path / name).write_bytes((binary / name).read_bytes())
-    shared = ["--data", str(demo_data), "--out", str(tmp_path)]
-    for score in ("binary", "multilabel"):
-        assert threshold_search.main([*shared, "--task", "mi_vs_norm", "--score", score]) == 0
-        assert main(shared) == 0
-        assert metrics(tmp_path, "mi_vs_norm")["score"] == score
-
-
-def test_confusion_counts_every_recording_once():
-    positive, targets = np.array([True, True, False, False, False]), np.array([1, 0, 1, 0, 0])
-    assert confusion(positive, targets) == {
-        "true_positive": 1,
-        "false_positive": 1,
-        "false_negative": 1,
-        "true_negative": 2,
-    }
 
 
 def test_certain_verdicts_and_the_rest_make_up_everything(binary, task):

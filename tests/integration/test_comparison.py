@@ -18,6 +18,7 @@ from tools import analyse_errors
 from training.cli import train_command
 
 QUICK = ["--epochs", "1", "--quiet", "--threads", "1"]
+NAMES = ["hmt_ecgnet", "plain_cnn", "hmt_ecgnet_seed1", "hmt_ecgnet_seed2", "hmt_ecgnet_seed3"]
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +37,10 @@ def compared(trained, demo_data, tmp_path_factory):
     return out
 
 
-def test_seeds_run_one_after_the_other_and_seed_0_ships(compared):
+def test_seeds_run_one_after_the_other_seed_0_ships_and_none_is_trained_again(compared, demo_data):
     for seed in range(4):
         assert load_checkpoint(compared / "runs" / f"multilabel_hmt_ecgnet_seed{seed}" / "best.pth").seed == seed
     assert load_checkpoint(compared / "multilabel_best.pth").seed == 0
-
-
-def test_finished_seeds_are_not_trained_again(compared, demo_data):
     runs = sorted((compared / "runs").glob("*seed*/log.csv"))
     before = [path.read_text() for path in runs]
     arguments = ["--data", str(demo_data), "--out", str(compared), "--seeds", "4", *QUICK]
@@ -64,8 +62,7 @@ def test_the_comparison_holds_what_was_promised(compared):
     for split, fold in (("val", 9), ("test", 10)):
         content = json.loads((compared / f"comparison_{split}.json").read_text())
         assert content["fold"] == fold and content["synthetic"] is True
-        names = [row["name"] for row in content["networks"]]
-        assert names == ["hmt_ecgnet", "plain_cnn", "hmt_ecgnet_seed1", "hmt_ecgnet_seed2", "hmt_ecgnet_seed3"]
+        assert [row["name"] for row in content["networks"]] == NAMES
         for row in content["networks"]:
             assert row["parameters"] == count_parameters(create_model(row["model"]))
             assert row["cpu_ms"] > 0 and row["multiply_accumulates"] > 1e6
@@ -94,9 +91,6 @@ def test_multiply_accumulates_are_those_of_the_layers():
     assert multiply_accumulates(Network()) == 4 * (convolutions + 256 * 128 + 128 * 5)
 
 
-# --------------------------------------------------------------------------- errors
-
-
 def test_the_report_says_what_it_rests_on(compared):
     text = (compared / "analysis" / "errors.md").read_text()
     content = json.loads((compared / "analysis" / "errors.json").read_text())
@@ -104,19 +98,13 @@ def test_the_report_says_what_it_rests_on(compared):
     assert len(content["conclusions"]) == 4
     for item in content["conclusions"]:
         assert item["claim"] in text and item["verdict"].capitalize() in text
-    assert set(content["checkpoints"]) == {
-        "hmt_ecgnet",
-        "plain_cnn",
-        "hmt_ecgnet_seed1",
-        "hmt_ecgnet_seed2",
-        "hmt_ecgnet_seed3",
-    }
+    assert set(content["checkpoints"]) == set(NAMES)
     for picture in ("groups.png", "agreement.png"):
         assert picture in text and (compared / "analysis" / picture).read_bytes()[:4] == b"\x89PNG"
     assert len(list((compared / "analysis" / "mistakes").glob("ecg_*.png"))) == 1
 
 
-def test_patients_report_texts_stay_out_of_what_is_committed(compared, demo_data):
+def test_patients_report_texts_stay_out_of_what_is_committed(compared):
     reports = pd.read_csv(compared / "analysis" / "private" / "reports.csv")
     assert len(reports) == 5
     for path in (compared / "analysis").glob("errors.*"):
@@ -126,14 +114,11 @@ def test_patients_report_texts_stay_out_of_what_is_committed(compared, demo_data
     assert "/artifacts/analysis/private/" in ignored
 
 
-def test_predictions_without_their_data_set_are_refused(compared, own_data, capsys):
+def test_predictions_of_other_data_and_none_at_all_are_refused(compared, own_data, tmp_path, capsys):
     table = pd.read_csv(own_data / "ptbxl_database.csv")
     first = table[table["strat_fold"] == 9].index[0]
     table.drop(index=first).to_csv(own_data / "ptbxl_database.csv", index=False)
     assert analyse_errors.main(["--data", str(own_data), "--out", str(compared), "--figures", "0"]) == 1
     assert "not of this data set" in capsys.readouterr().err
-
-
-def test_without_predictions_the_way_to_them_is_named(demo_data, tmp_path, capsys):
-    assert analyse_errors.main(["--data", str(demo_data), "--out", str(tmp_path)]) == 1
+    assert analyse_errors.main(["--data", str(own_data), "--out", str(tmp_path)]) == 1
     assert "eval_multilabel.py" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from config import SUPERCLASSES
 from evaluation.bootstrap import equivalence, paired_difference
 from evaluation.comparison import ComparedNetwork, choose_score, compare_networks
 from evaluation.coverage import coverage_metrics
-from evaluation.held_out import HeldOutDecisions
+from evaluation.predictions import HeldOutDecisions
 
 
 def simulated(n=400, classes=5, noise=1.0, seed=0):

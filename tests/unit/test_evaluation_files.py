@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from config import DEFAULT_OUT, SUPERCLASSES
-from evaluation.prediction_files import read_predictions
+from evaluation.predictions import read_predictions
 from evaluation.releases import comparison_of_checkpoint, metrics_of_checkpoint, read_releases
 from evaluation.tables import markdown_table, metric_cell
+from ptbxl.index import DatasetError
 
 
 def test_a_markdown_table():
@@ -51,7 +52,7 @@ def test_predictions_files_load_with_and_without_quality(tmp_path, changes):
 def test_other_files_are_no_predictions(tmp_path, changes):
     path = tmp_path / "hmt_ecgnet_multilabel_val.npz"
     write_predictions_of(path, **changes)
-    with pytest.raises(ValueError, match="not a file of multi-label predictions"):
+    with pytest.raises(DatasetError, match="not a file of multi-label predictions"):
         read_predictions(path)
 
 

@@ -1,4 +1,4 @@
-"""README.md, MODEL_CARD.md and docs/ from the files in artifacts/: Jinja templates and the values they are filled with."""
+"""README.md, MODEL_CARD.md and docs/ from the files in artifacts/: Jinja templates and what fills them."""
 
 import json
 from pathlib import Path

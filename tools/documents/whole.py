@@ -3,30 +3,14 @@
 import os
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from config import SYNTHETIC_NOTICE
 from evaluation.bootstrap import BOOTSTRAP_DRAWS
-from evaluation.tables import metric_cell
 from inference.explain import METHODS
+from tools.documents import filled
 from tools.explanations.curves import PRESENT
 from tools.explanations.figures import AGREEMENT_NAMES, CURVE_NAMES, ORDER_NAMES
 from tools.quality.annotations import ANNOTATIONS, FALSE_ALARMS, SWAP_FALSE_ALARMS
 from tools.quality.intervals import COMPARED, SYNTHETIC_PATIENTS
-
-
-def filled(template: str, **values) -> str:
-    """A document from its template; UndefinedError if a value is missing. None is written as a dash."""
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-    templates.filters["as"] = lambda value, style: "–" if value is None else format(value, style)
-    templates.filters["percent"] = lambda share: "–" if share is None else f"{100 * share:.1f} %"
-    templates.filters["metric"] = metric_cell
-    return templates.get_template(template).render(values)
 
 
 def quality(content: dict) -> str:
