@@ -139,8 +139,8 @@ def check_extent(signals: int, samples: int, sampling_rate: float) -> None:
         )
 
 
-def declared_or_given(what: str, declared: float | str | None, given: float | str | None, how: str) -> float | str:
-    """What the file declares or else the caller gives; both only if they agree."""
+def declared_or_given(what: str, declared: float | str | None, given: float | str | None, how="") -> float | str:
+    """What the file declares or else the caller gives; both only if they agree. how: the way to give it."""
     if declared is None and given is None:
         raise RecordingError(f"the {what} is not in the file; give it {how}")
     if declared is None:

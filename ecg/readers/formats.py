@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from ecg.leads import millivolts
 from ecg.readers import aecg_muse_scp, csv_tables, dicom, edf, numpy_arrays, wfdb_records, zip_archive
-from ecg.readers.channels import Channels, lead_channels
+from ecg.readers.channels import Channels, declared_or_given, lead_channels
 from ecg.recording import RecordingError, printable
 
 FORMATS = "WFDB, CSV or TSV, NPY or NPZ, EDF or EDF+, DICOM, HL7 aECG, GE MUSE XML and SCP-ECG"
@@ -67,11 +66,7 @@ def _by_base_name(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 def _agreeing(channels: Channels, sampling_rate: float | None, units: str | None) -> Channels:
     """The channels, unless the caller's idea of rate or units is another than the file's."""
-    if sampling_rate is not None and sampling_rate != channels.sampling_rate:
-        raise RecordingError(
-            f"the file says {channels.sampling_rate:g} Hz, not {printable(sampling_rate)} Hz; leave the rate out"
-        )
-    declared = [channels.units[index] for index in lead_channels(channels.names)[0].values()]
-    if units is not None and any(millivolts(unit) != millivolts(units) for unit in declared):
-        raise RecordingError(f"the file declares its units, and not all are {printable(units)}; leave the units out")
+    declared_or_given("sampling rate", channels.sampling_rate, sampling_rate)
+    for lead, index in lead_channels(channels.names)[0].items():
+        declared_or_given(f"unit of {lead}", channels.units[index], units)
     return channels

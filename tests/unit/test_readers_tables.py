@@ -20,7 +20,7 @@ from tests.support.ecg_files import RATE, TRUTH, TRUTH_MV, assert_is_truth, chan
 )
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_tables_that_say_or_are_told_rate_and_units(before, unit, arguments, delimiter):
-    assert_is_truth(read(table(delimiter=delimiter, before=before, unit=unit), **arguments), 1e-6)
+    assert_is_truth(read(table(delimiter=delimiter, before=before, unit=unit), **arguments), 1e-6, 1000)
 
 
 @pytest.mark.parametrize(("name", "factor"), [("time_s", 1), ("Time (ms)", 1000), ("seconds", 1), ("t [us]", 1e6)])
@@ -28,7 +28,7 @@ def test_a_time_column_gives_the_rate(name, factor):
     lines = table(unit="_mV").decode().splitlines()
     rows = [f"{round(index / RATE * factor, 4)},{line}" for index, line in enumerate(lines[1:])]
     timed = "\n".join([f"{name},{lines[0]}", *rows]).encode()
-    assert_is_truth(read(timed), 1e-6)
+    assert_is_truth(read(timed), 1e-6, 1000)
     refused("\n".join([f"{name},{lines[0]}", *rows[:300], *rows[320:]]).encode(), "uneven")
     refused("\n".join([f"{name},{lines[0]}", *rows[::-1]]).encode(), "does not rise")
     refused(changed(timed, name.encode(), b"time"), "sampling rate is not in the file")
@@ -37,7 +37,7 @@ def test_a_time_column_gives_the_rate(name, factor):
 def test_decimal_commas_windows_lines_utf_16_and_a_spreadsheets_micro_in_latin_1():
     text = table(delimiter=";", before="# fs: 500\n").decode().replace(".", ",").replace("\n", "\r\n")
     for content in (text.encode(), text.encode("utf-16")):
-        assert_is_truth(read(content), 1e-6)
+        assert_is_truth(read(content), 1e-6, 1000)
     latin = table(unit=" (µV)", before="# fs: 500\n").decode().encode("latin-1")
     np.testing.assert_allclose(read(latin).signal, TRUTH_MV[:, :1000] / 1000, atol=1e-9)
 

@@ -38,8 +38,8 @@ def test_rate_and_units_that_are_given_complete_a_file_or_agree_with_it():
     assert_is_truth(read(committed("biosig.csv"), sampling_rate=100), 1e-6, step=5)
     refused(committed("biosig.csv"), "sampling rate is not in the file; give it as sampling_rate=")
     assert_is_truth(read(committed("biosig.edf"), sampling_rate=500, units="uV"), 1e-4)
-    refused(committed("biosig.edf"), "says 500 Hz, not 250 Hz", sampling_rate=250)
-    refused(committed("biosig.edf"), "declares its units", units="mV")
+    refused(committed("biosig.edf"), "sampling rate is 500.0 in the file and 250 by request", sampling_rate=250)
+    refused(committed("biosig.edf"), "unit of I is uV in the file and mV by request", units="mV")
 
 
 @pytest.mark.parametrize(
