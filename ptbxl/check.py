@@ -12,13 +12,19 @@ RELEASE_COUNTS = {
     (VALIDATION_FOLD,): (2183, 955, 540, 528, 495, 268, 37),
     (TEST_FOLD,): (2198, 963, 550, 521, 496, 262, 40),
 }
+CONSEQUENCES = {
+    TRAIN_FOLDS: "training cannot run; thresholds and evaluation of a shipped checkpoint can",
+    (VALIDATION_FOLD,): "training, thresholds and `--split val` cannot run; `--split test` can",
+    (TEST_FOLD,): "`--split test` cannot run; training, thresholds and `--split val` can",
+}
 MAX_LISTED = 20
 
 
 def check_dataset(index: Index, cache: SignalCache) -> tuple[str, bool]:
     """A readable report on the data set and whether it is whole."""
     table, problems = _fold_table(index, cache)
-    crossing = _patients_in_several_folds(index)
+    folds = index.table.groupby("patient_id")["strat_fold"].nunique()
+    crossing = folds[folds > 1].index.tolist()
     if crossing:
         problems.append(f"{len(crossing)} patients are in more than one fold (leakage), e.g. {crossing[:5]}")
     at_500 = sum((index.directory / f"{name}.dat").is_file() for name in index.table["filename_hr"])
@@ -60,11 +66,11 @@ def _fold_table(index: Index, cache: SignalCache) -> tuple[list[str], list[str]]
             lines.append(_row("release 1.0.3", expected))
         absent = sorted(set(folds) - set(index.folds))
         if absent:
-            problems.append(f"fold {', '.join(map(str, absent))} is missing: {_consequence(folds)}")
+            problems.append(f"fold {', '.join(map(str, absent))} is missing: {CONSEQUENCES[folds]}")
         elif not index.is_synthetic and counts != expected:
             problems.append(f"folds {name} differ from release 1.0.3 in records or labels")
         if unreadable:
-            problems.append(f"folds {name}: {unreadable} recordings are missing or unreadable: {_consequence(folds)}")
+            problems.append(f"folds {name}: {unreadable} recordings are missing or unreadable: {CONSEQUENCES[folds]}")
     return lines, problems
 
 
@@ -73,22 +79,9 @@ def _row(name: str, counts: tuple, unreadable: int | str = "") -> str:
     return f"{name:>14} {records:>8} {' '.join(f'{count:>6}' for count in labels)}  {unreadable:>10}".rstrip()
 
 
-def _patients_in_several_folds(index: Index) -> list[int]:
-    folds = index.table.groupby("patient_id")["strat_fold"].nunique()
-    return folds[folds > 1].index.tolist()
-
-
 def _counts(index: Index, cache: SignalCache, folds: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
     """Records, each superclass, no superclass; and how many are unreadable."""
     in_folds = np.isin(index.folds, folds)
     labels = index.superclasses[in_folds]
     counts = (len(labels), *(int(n) for n in labels.sum(0)), int((~labels.any(1)).sum()))
     return counts, sum(ecg_id in cache.unreadable for ecg_id in index.table.index[in_folds])
-
-
-def _consequence(folds: tuple[int, ...]) -> str:
-    if folds == TRAIN_FOLDS:
-        return "training cannot run; thresholds and evaluation of a shipped checkpoint can"
-    if folds == (TEST_FOLD,):
-        return "`--split test` cannot run; training, thresholds and `--split val` can"
-    return "training, thresholds and `--split val` cannot run; `--split test` can"

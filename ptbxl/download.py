@@ -20,9 +20,10 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
@@ -221,20 +222,16 @@ class _Run:
     def _write(self, url: str, output_file: str, _: pooch.Pooch) -> None:
         """pooch's downloader: one file into ``output_file``, on disk before pooch gives it its name."""
         self.unfinished.append(output_file)
-        self._refuse_if_stopped()
         os.remove(output_file)  # pooch made it readable by its owner only
         with open(output_file, "xb") as file:
-            for chunk in self.read(url):
-                self._refuse_if_stopped()
+            for chunk in chain([b""], self.read(url)):  # nothing at first: once stopped, no request goes out
+                if self.stop.is_set():
+                    raise _Failed("was given up")
                 file.write(chunk)
                 if file.tell() > MAX_FILE_BYTES:
                     raise _Failed(f"is larger than {MAX_FILE_BYTES >> 20} MB, which no file of the release is")
             file.flush()
             os.fsync(file.fileno())
-
-    def _refuse_if_stopped(self) -> None:
-        if self.stop.is_set():
-            raise _Failed("was given up")
 
     def _abandon(self) -> None:
         """Let no thread begin another file, and leave nothing of those that wait for a silent server."""
@@ -243,7 +240,8 @@ class _Run:
         while any(map(os.path.exists, self.unfinished)) and time.monotonic() < deadline:
             time.sleep(0.01)
         for unfinished in self.unfinished:
-            Path(unfinished).unlink(missing_ok=True)
+            with suppress(OSError):  # done already, or on Windows still open
+                os.remove(unfinished)
 
 
 def _complete(run: _Run, rate: str, progress: bool) -> None:

@@ -220,12 +220,17 @@ def test_a_table_that_is_not_ptbxls_is_refused(own_data, text, capsys):
 # --- commands
 
 
-def test_check_calls_a_whole_data_set_whole_and_says_what_to_do_without_one(demo_data, tmp_path, capsys):
+def test_check_calls_a_whole_data_set_whole(demo_data, capsys):
     assert main(["check", "--data", str(demo_data)]) == 0
     report = capsys.readouterr().out
     assert "Whole" in report and "SYNTHETIC" in report
+
+
+def test_commands_that_fail_say_why_and_what_to_do(tmp_path, capsys):
     assert main(["check", "--data", str(tmp_path)]) == 2
     assert "python dataset.py download" in capsys.readouterr().err
+    assert main(["download", "--dest", str(tmp_path / "new"), "--from", str(tmp_path / "absent.zip")]) == 2
+    assert "absent.zip" in capsys.readouterr().err
 
 
 def test_demo_writes_a_set_that_loads(tmp_path, capsys):
@@ -256,8 +261,3 @@ def test_download_hands_over_its_arguments_then_checks_and_caches(
     monkeypatch.setattr(download, function, stand_in)
     assert main(["download", "--dest", str(tmp_path / "downloaded"), *arguments]) == 0
     assert "Whole" in capsys.readouterr().out and (tmp_path / "downloaded" / "cache").is_dir()
-
-
-def test_a_download_that_fails_says_why(tmp_path, capsys):
-    assert main(["download", "--dest", str(tmp_path / "new"), "--from", str(tmp_path / "absent.zip")]) == 2
-    assert "absent.zip" in capsys.readouterr().err

@@ -18,8 +18,6 @@ from itertools import repeat
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ptbxl import download
 from ptbxl.download import CHECKSUMS, LOCK_NAME, DownloadError, extract_release, fetch_release, parse_checksums
@@ -126,8 +124,7 @@ def waits(monkeypatch) -> list[float]:
     monkeypatch.setattr(download, "MAX_FILE_BYTES", 100_000)
     monkeypatch.setattr(time, "sleep", waits.append)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     return waits
 
 
@@ -180,43 +177,30 @@ class Stall:
 
 # --------------------------------------------------------------------------- the list
 
-plain_names = st.text("abcXYZ019_-", min_size=1, max_size=8)
-plain_paths = st.lists(plain_names, min_size=1, max_size=4).map("/".join)
-separators = st.sampled_from([" ", "  ", " *"])
-bad_parts = st.sampled_from(["..", ".", "", "C:", "a\\b", "..\\", "a\0b", "a\tb", "a ", "a."])
+UNSAFE_PATHS = ["..", "../a", "a/../b", "a/..", "./a", "a/.", "/etc/passwd", "a//b", "a/", "a ", "a /b", "a./b", "a."]
+UNSAFE_PATHS += ["C:/a", "a\\b", "..\\a", "\\\\host\\a", "a\0b", "a\tb"]
 
 
-@given(st.lists(st.tuples(plain_paths, st.binary(max_size=3), separators), unique_by=lambda entry: entry[0].casefold()))
-def test_list_is_read_back_whatever_its_spacing_and_case(entries):
-    sums = {path: hashlib.sha256(data).hexdigest() for path, data, _ in entries}
-    lines = [f"{sums[path]}{separator}{path}" for path, _, separator in entries]
-    assert parse_checksums("\n".join(lines).encode()) == sums
-    upper = [f"{sums[path].upper()}{separator}{path}\r\n" for path, _, separator in entries]
-    assert parse_checksums("".join(upper).encode()) == sums
-
-
-@given(plain_paths, bad_parts, plain_paths, separators)
-def test_list_with_an_unsafe_path_is_refused(before, bad, after, separator):
-    for path in (f"{before}/{bad}/{after}", f"{bad}/{after}", f"{before}/{bad}"):
-        with pytest.raises(DownloadError, match="line 2"):
-            parse_checksums(f"{DIGEST}  good\n{DIGEST}{separator}{path}\n".encode())
+def test_a_list_is_read_whatever_its_spacing_and_case():
+    text = f"{DIGEST}  a/b_1\r\n\n{DIGEST.upper()} *RECORDS\n{DIGEST} records100/-Z\n"
+    assert parse_checksums(text.encode()) == dict.fromkeys(["a/b_1", "RECORDS", "records100/-Z"], DIGEST)
 
 
 @pytest.mark.parametrize(
-    "text",
+    "line",
     [
-        b"<html>Please log in</html>\n",
-        f"{DIGEST[:-1]}  short\n".encode(),
-        f"{DIGEST}\tpath\n".encode(),
-        f"{DIGEST}  \n".encode(),
-        f"{DIGEST}  /etc/passwd\n".encode(),
-        f"{DIGEST}  a\n{DIGEST}  A\n".encode(),
-        b"\xff\xfe",
+        "<html>Please log in</html>",
+        f"{DIGEST[:-1]}  short",
+        f"{DIGEST}\tpath",
+        f"{DIGEST}  ",
+        f"{DIGEST} *GOOD",  # there already: one file on macOS and Windows
+        "\udcff\udcfe",
+        *(f"{DIGEST}  {path}" for path in UNSAFE_PATHS),
     ],
 )
-def test_other_lists_are_refused(text):
-    with pytest.raises(DownloadError, match=CHECKSUMS):
-        parse_checksums(text)
+def test_a_list_with_another_line_or_an_unsafe_path_is_refused(line):
+    with pytest.raises(DownloadError, match=f"{CHECKSUMS}, line 2"):
+        parse_checksums(f"{DIGEST}  good\n{line}\n".encode("utf-8", "surrogateescape"))
 
 
 def test_a_list_cut_at_a_line_or_leading_outside_is_noticed(tmp_path, server, release):
@@ -393,7 +377,7 @@ def test_ctrl_c_stops_at_once_keeps_what_is_complete_and_the_lock_keeps_others_o
     # a shell that runs the tests in the background lets them, and what they start, ignore SIGINT
     listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     script = f"{listen}; from ptbxl.cli import main; raise SystemExit(main({arguments!r}))"
-    environment = os.environ | {"PYTHONPATH": str(PROJECT), "NO_PROXY": "127.0.0.1"}
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
     process = subprocess.Popen([sys.executable, "-c", script], env=environment, stderr=subprocess.PIPE, text=True)
     for stall in stalls:
         assert stall.asked.wait(timeout=60)
@@ -450,14 +434,8 @@ def test_a_damaged_zip_keeps_what_is_good_and_the_server_completes_it(tmp_path, 
     ("name", "kind", "message"),
     [
         ("../escaped", stat.S_IFREG, "unsafe path"),
-        (ZIP_FOLDER + "records100/../../../escaped", stat.S_IFREG, "unsafe path"),
-        ("/escaped", stat.S_IFREG, "unsafe path"),
-        ("C:/escaped", stat.S_IFREG, "unsafe path"),
         ("..\\escaped", stat.S_IFREG, "unsafe path"),
-        ("\\\\host\\escaped", stat.S_IFREG, "unsafe path"),
         (ZIP_FOLDER + "./LICENSE.txt", stat.S_IFREG, "unsafe path"),
-        (ZIP_FOLDER + "/LICENSE.txt", stat.S_IFREG, "unsafe path"),
-        (ZIP_FOLDER + "a\nb", stat.S_IFREG, "unsafe path"),
         ("shown#hidden", stat.S_IFREG, "unsafe path"),
         (ZIP_FOLDER + "license.TXT", stat.S_IFREG, "there twice"),
         (ZIP_FOLDER + SIGNAL, stat.S_IFREG, "there twice"),
