@@ -15,9 +15,9 @@ def patient_weights(patient_ids: np.ndarray, draws: int = BOOTSTRAP_DRAWS, seed:
     return counts[:, number].astype(np.float64)
 
 
-def value_and_replicate_weights(patient_ids: np.ndarray) -> np.ndarray:
+def value_and_replicate_weights(patient_ids: np.ndarray, draws: int = BOOTSTRAP_DRAWS) -> np.ndarray:
     """Weights ``(1 + draws, n)`` that give a metric itself in row 0 and its bootstrap replicates after it."""
-    return np.concatenate([np.ones((1, len(patient_ids))), patient_weights(patient_ids)])
+    return np.concatenate([np.ones((1, len(patient_ids))), patient_weights(patient_ids, draws)])
 
 
 def metrics_with_intervals(
@@ -30,15 +30,11 @@ def metrics_with_intervals(
     draws: int = BOOTSTRAP_DRAWS,
 ) -> dict[str, dict[str, dict]]:
     """`all_metrics` as ``{"value": ..., "ci95": [low, high]}``, the interval from resampled patients."""
-    arrays = (probabilities, calibrated, positive, targets, classes)
-    values = all_metrics(*arrays, np.ones((1, len(targets))))
-    resampled = all_metrics(*arrays, patient_weights(patient_ids, draws))
+    weights = value_and_replicate_weights(patient_ids, draws)
+    by_class = all_metrics(probabilities, calibrated, positive, targets, classes, weights)
     return {
-        name: {
-            key: {"value": _plain(value[0]), "ci95": _interval(key, value[0], resampled[name][key])}
-            for key, value in metrics.items()
-        }
-        for name, metrics in values.items()
+        name: {key: point_and_interval(metric, key) for key, metric in metrics.items()}
+        for name, metrics in by_class.items()
     }
 
 
@@ -49,8 +45,15 @@ def ranking_with_intervals(scores: np.ndarray, targets: np.ndarray, patient_ids:
 
 
 def point_and_interval(metric: np.ndarray, key: str = "") -> dict:
-    """A metric and its replicates ``(1 + draws,)`` as value and 95 % interval; key "ece" centres, see `_interval`."""
-    return {"value": _plain(metric[0]), "ci95": _interval(key, metric[0], metric[1:])}
+    """A metric and its replicates ``(1 + draws,)`` as value and 95 % interval.
+
+    key: the metric's name. A binned calibration error ("ece...") can only grow with the noise of resampling, so its
+    replicates are moved back to centre on the value.
+    """
+    value, draws = metric[0], metric[1:][np.isfinite(metric[1:])]
+    if key.startswith("ece") and len(draws):
+        draws = np.maximum(draws - draws.mean() + value, 0)
+    return {"value": _plain(value), "ci95": _percentiles(draws, 2.5, 97.5) if len(draws) else [None, None]}
 
 
 def paired_difference(ours: np.ndarray, theirs: np.ndarray) -> dict:
@@ -83,16 +86,6 @@ def equivalence(ours: np.ndarray, theirs: np.ndarray, margin: float) -> dict:
 def _difference(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, np.ndarray]:
     difference = ours - theirs
     return difference[0], difference[1:][np.isfinite(difference[1:])]
-
-
-def _interval(key: str, value: float, draws: np.ndarray) -> list[float | None]:
-    draws = draws[np.isfinite(draws)]
-    if not len(draws):
-        return [None, None]
-    if key.startswith("ece"):
-        # a binned error can only grow with the noise of resampling, so its draws are moved back to centre on the value
-        draws = np.maximum(draws - draws.mean() + value, 0)
-    return _percentiles(draws, 2.5, 97.5)
 
 
 def _percentiles(draws: np.ndarray, low: float, high: float) -> list[float | None]:

@@ -55,21 +55,14 @@ def read_releases(artifacts: Path) -> list[Release]:
 
 def metrics_of_checkpoint(releases: list[Release], task: str, checkpoint_sha256: str) -> dict | None:
     """A task's test-set metrics of just these weights, or None."""
-    for release in releases:
-        content = release.metrics.get(task)
-        if content is not None and content["checkpoint_sha256"] == checkpoint_sha256:
-            return content
-    return None
+    contents = (release.metrics[task] for release in releases if task in release.metrics)
+    return next((content for content in contents if content["checkpoint_sha256"] == checkpoint_sha256), None)
 
 
 def comparison_of_checkpoint(releases: list[Release], checkpoint_sha256: str) -> dict | None:
     """The test-set comparison whose first network, the one all others are compared with, has these weights, or None."""
-    for release in releases:
-        if release.comparison is not None:
-            first = release.comparison["networks"][0]
-            if first["checkpoint_sha256"] == checkpoint_sha256:
-                return release.comparison
-    return None
+    compared = (release.comparison for release in releases if release.comparison)
+    return next((one for one in compared if one["networks"][0]["checkpoint_sha256"] == checkpoint_sha256), None)
 
 
 def _read(path: Path) -> dict:

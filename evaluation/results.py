@@ -38,10 +38,7 @@ def evaluate_split(
         "macro_all": metrics_of_all["macro"],
         **metrics,
         "coverage": coverage_metrics(
-            held_out.positive[labelled],
-            held_out.certainty[labelled],
-            severity[labelled],
-            recordings.targets[labelled],
+            *(a[labelled] for a in (held_out.positive, held_out.certainty, severity, recordings.targets))
         ),
     }
     if len(recordings.classes) == 1:
@@ -78,14 +75,9 @@ def _facts(predictions: SplitPredictions, decisions: Decisions, split: str) -> d
 
 def _metrics(predictions: SplitPredictions, held_out: HeldOutDecisions, chosen: np.ndarray) -> dict:
     recordings = predictions.recordings
-    return metrics_with_intervals(
-        predictions.probabilities[chosen],
-        held_out.calibrated[chosen],
-        held_out.positive[chosen],
-        recordings.targets[chosen],
-        recordings.classes,
-        recordings.patient_ids[chosen],
-    )
+    arrays = (predictions.probabilities, held_out.calibrated, held_out.positive, recordings.targets)
+    picked = (array[chosen] for array in arrays)
+    return metrics_with_intervals(*picked, recordings.classes, recordings.patient_ids[chosen])
 
 
 def confusion(positive: np.ndarray, targets: np.ndarray) -> dict[str, int]:
