@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 from playwright.sync_api import sync_playwright
 
-from config import DEFAULT_OUT, PROJECT, data_directory
+from config import PROJECT
 
 FLAGS = (
     "--headless",
@@ -39,14 +39,17 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def serve(artifacts: Path | str = DEFAULT_OUT, data: Path | str | None = None) -> Iterator[str]:
-    """Run the page on a free port; gives its address. Raises RuntimeError if it does not start."""
+def serve(data: Path | str | None = None) -> Iterator[str]:
+    """Run the page on a free port; gives its address. Raises RuntimeError if it does not start.
+
+    data: another data set than the page's own choice.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(PROJECT / "app.py"), "--server.headless", "true"]
     command += ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.fileWatcherType", "none"]
-    environment = os.environ | {"HMT_ARTIFACTS": str(artifacts), "PTBXL_DIR": str(data or data_directory())}
+    environment = os.environ | ({"PTBXL_DIR": str(data)} if data else {})
     server = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL)
     try:
         address = f"http://127.0.0.1:{port}"

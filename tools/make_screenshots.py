@@ -94,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as data:
             if arguments.all:
                 write_dataset(Path(data), GENERATED_PATIENTS, seed=0, progress=False)
-            with serve(data=data) as address:
+            with serve(data) as address:
                 if arguments.all:
                     take_all(address, Path(arguments.all))
                 else:

@@ -148,8 +148,8 @@ def measurements_html(intervals: Intervals) -> str:
     return tiles + (f"<p class='note'>Not measured – {why}.</p>" if why else "")
 
 
-def leads_html(lead_shares: Sequence[tuple[str, float]], shown: int = 6) -> str:
-    """The leads with the most evidence for a class, and their shares of it, largest first."""
+def leads_html(lead_shares: Sequence[tuple[str, float]]) -> str:
+    """The six leads with the most evidence for a class, and their shares of it, largest first."""
     if not lead_shares:
         return "<p class='note'>No lead has evidence for this class.</p>"
     largest = lead_shares[0][1]
@@ -157,6 +157,6 @@ def leads_html(lead_shares: Sequence[tuple[str, float]], shown: int = 6) -> str:
         f'<div class="bar-row lead" role="img" aria-label="lead {lead}, {percent(share)} of the evidence">'
         f'<div class="bar-name"><b>{lead}</b></div><div class="track"><div class="fill evidence" '
         f'style="width:{100 * share / largest:.1f}%"></div></div><div class="bar-value">{percent(share)}</div></div>'
-        for lead, share in lead_shares[:shown]
+        for lead, share in lead_shares[:6]
     ]
     return f'<div class="bars">{"".join(rows)}</div>'

@@ -29,7 +29,6 @@ SPLITS = {VALIDATION_FOLD: "val", TEST_FOLD: "test"}
 UNKNOWN_AGE = 300  # PTB-XL's code for over 89
 
 ANY, DISAGREE, UNCERTAIN = "Any", "Network and label disagree", "Network is uncertain"
-UNCERTAIN_BY_MARGIN = "Network is uncertain (quality not checked)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,15 +83,10 @@ def crop(ecg: DisplayedECG, start_s: float) -> DisplayedECG:
 
 @dataclass(frozen=True, eq=False)
 class StoredPredictions:
-    """What the network says to ``n`` ECGs, from a predictions file.
-
-    positive: bool ``(n, 5)``. uncertain: bool ``(n,)``. quality_checked: whether ``uncertain`` takes the recordings'
-    quality into account, as a diagnosis does; older files lack it.
-    """
+    """What the network says to ``n`` ECGs. positive: bool ``(n, 5)``. uncertain: bool ``(n,)``, as in a diagnosis."""
 
     positive: np.ndarray
     uncertain: np.ndarray
-    quality_checked: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +127,7 @@ class PTBXLFold:
         found["Labelled with no class"] = self.ecg_ids[~self.labels.any(axis=1)]
         if self.predictions is not None:
             found[DISAGREE] = self.ecg_ids[(self.predictions.positive != self.labels).any(axis=1)]
-            uncertain = UNCERTAIN if self.predictions.quality_checked else UNCERTAIN_BY_MARGIN
-            found[uncertain] = self.ecg_ids[self.predictions.uncertain]
+            found[UNCERTAIN] = self.ecg_ids[self.predictions.uncertain]
         return {name: ids for name, ids in found.items() if len(ids)}
 
     @cached_property
@@ -174,22 +167,20 @@ def open_fold(data: Path, artifacts: Path, decisions: Decisions | None) -> PTBXL
 
 
 def read_predictions(path: Path, ecg_ids: np.ndarray, decisions: Decisions) -> StoredPredictions | None:
-    """What a diagnosis of each of these ECGs would say, or None unless the file has a prediction of every one."""
+    """What a diagnosis of each of these ECGs would say, or None unless the file has all their predictions.
+
+    Files of earlier versions lack the recordings' quality, without which they cannot say what is uncertain.
+    """
     if not path.is_file():
         return None
     with np.load(path) as stored:
         row_of = {int(ecg_id): row for row, ecg_id in enumerate(stored["ecg_id"])}
-        if not set(map(int, ecg_ids)) <= set(row_of):
+        if not set(map(int, ecg_ids)) <= set(row_of) or "quality" not in stored:
             return None
         rows = [row_of[int(ecg_id)] for ecg_id in ecg_ids]
         calibrated = decisions.calibrate(stored["probabilities"][rows])
-        quality = stored["quality"][rows] if "quality" in stored else None
-    uncertain = decisions.uncertain(calibrated)
-    if quality is not None:
-        uncertain = is_uncertain(uncertain, quality)
-    return StoredPredictions(
-        positive=decisions.decide(calibrated), uncertain=uncertain, quality_checked=quality is not None
-    )
+        uncertain = is_uncertain(decisions.uncertain(calibrated), stored["quality"][rows])
+    return StoredPredictions(positive=decisions.decide(calibrated), uncertain=uncertain)
 
 
 def ptbxl_ecg(fold: PTBXLFold, ecg_id: int) -> DisplayedECG:

@@ -1,6 +1,5 @@
 """The running page in a real browser, as a reader uses it."""
 
-import io
 import json
 import os
 import subprocess
@@ -36,7 +35,7 @@ def address(demo_data):
     """The page, served with the shipped networks and the generated data set."""
     if chromium() is None:
         unavailable("there is no Chromium: apt-get install chromium", "REQUIRE_BROWSER")
-    with serve(ARTIFACTS, demo_data) as address:
+    with serve(demo_data) as address:
         yield address
 
 
@@ -89,8 +88,7 @@ def test_it_opens_with_an_ecg_its_prediction_and_the_disclaimer_and_explains_a_c
 
 def test_a_good_upload_is_read_and_a_bad_one_gets_the_readers_message(page):
     record = ARTIFACTS / "examples" / "left_bundle_branch_block"
-    files = [(record.with_suffix(suffix).name, record.with_suffix(suffix).read_bytes()) for suffix in (".hea", ".dat")]
-    upload(page, *files)
+    upload(page, *((path.name, path.read_bytes()) for path in (record.with_suffix(".hea"), record.with_suffix(".dat"))))
     wait_for_paper(page, "left_bundle_branch_block.hea")
     assert page.locator("h2", has_text="Conduction disturbance").is_visible()
     page.reload()
@@ -147,11 +145,9 @@ def test_calipers_measure_a_dragged_rectangle(page):
 def test_the_report_is_one_page_of_searchable_text(page):
     with page.expect_download() as download:
         page.get_by_role("button", name="Report (PDF)").click()
-    content = Path(download.value.path()).read_bytes()
-    (sheet,) = PdfReader(io.BytesIO(content)).pages
+    (sheet,) = PdfReader(download.value.path()).pages
     text = " ".join(sheet.extract_text().split())
-    assert "Prediction: Myocardial infarction" in text
-    assert "Evidence for MI" in text and RESEARCH_ONLY in text
+    assert all(part in text for part in ("Prediction: Myocardial infarction", "Evidence for MI", RESEARCH_ONLY))
     assert download.value.suggested_filename == "Example__anterior_infarction_report.pdf"
 
 
@@ -166,9 +162,8 @@ def test_every_tab_opens_under_the_disclaimer(page):
 
 def test_a_phone_shows_it_without_scrolling_sideways(page, address):
     size = {"width": PHONE[0], "height": PHONE[1]}
-    context = page.context.browser.new_context(viewport=size, color_scheme="dark")
-    context.set_default_timeout(1000 * WAIT_S)
-    phone = context.new_page()
+    phone = page.context.browser.new_page(viewport=size, color_scheme="dark")
+    phone.set_default_timeout(1000 * WAIT_S)
     phone.goto(address)
     wait_for_paper(phone, "anterior infarction")
     settle(phone)
@@ -179,7 +174,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(page, address):
     open_sidebar(phone)
     press(phone, "layout", "6x2")
     wait_for_paper(phone, "6x2")
-    context.close()
+    phone.close()
 
 
 def test_the_page_can_be_timed(address, tmp_path):
