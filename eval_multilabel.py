@@ -27,7 +27,6 @@ from evaluation.comparison import ComparedNetwork, compare_networks, size_and_sp
 from evaluation.coverage import quality_severities
 from evaluation.figures import draw_comparison
 from evaluation.predictions import (
-    SplitPredictions,
     held_out_decisions,
     load_checkpoint_of,
     predict_recordings,
@@ -85,15 +84,12 @@ def compare(arguments) -> dict:
     checkpoints = [load_checkpoint_of(path, TASK) for path in paths]
     index = read_index(data_directory(arguments.data))
     severity = quality_severities(PTBXLDataset(index, split, TASK, input_scale=1.0))
-    networks, predicted = [], []
-    for name, path, checkpoint in tqdm(
-        list(zip(unique_names(checkpoints, paths), paths, checkpoints, strict=True)), desc="networks"
-    ):
-        predictions, network = predict_and_decide(name, path, checkpoint, index, split)
-        write_predictions(out, name, TASK, split, prediction_arrays(predictions, network.held_out, severity))
+    names, networks = unique_names(checkpoints, paths), []
+    for name, path, checkpoint in zip(names, paths, tqdm(checkpoints, desc="networks"), strict=True):
+        network = predict_and_decide(name, path, checkpoint, index, split)
+        write_predictions(out, name, TASK, split, prediction_arrays(network.predictions, network.held_out, severity))
         networks.append(network)
-        predicted.append(predictions)
-    content = comparison_content(networks, predicted, split)
+    content = comparison_content(networks, split)
     path = out / f"comparison_{split}.json"
     write_text(path, json.dumps(content, indent=1) + "\n")
     picture = out / "figures" / f"comparison_{split}.png"
@@ -107,9 +103,7 @@ def compare(arguments) -> dict:
     return content
 
 
-def predict_and_decide(
-    name: str, path: Path, checkpoint: Checkpoint, index: Index, split: str
-) -> tuple[SplitPredictions, ComparedNetwork]:
+def predict_and_decide(name: str, path: Path, checkpoint: Checkpoint, index: Index, split: str) -> ComparedNetwork:
     """One network on a split, by thresholds and calibration that are fitted on its own fold 9."""
     fold9 = PTBXLDataset(index, "val", TASK, checkpoint.input_scale)
     tuned_on = predict_recordings(path, checkpoint, fold9)
@@ -118,11 +112,12 @@ def predict_and_decide(
         predictions = predict_recordings(path, checkpoint, PTBXLDataset(index, split, TASK, checkpoint.input_scale))
     decisions = fit_decisions(tuned_on.probabilities, fold9.targets, fold9.patient_ids, TASK)
     held_out = held_out_decisions(predictions, decisions, split)
-    return predictions, ComparedNetwork(name=name, probabilities=predictions.probabilities, held_out=held_out)
+    return ComparedNetwork(name=name, predictions=predictions, held_out=held_out)
 
 
-def comparison_content(networks: list[ComparedNetwork], predicted: list[SplitPredictions], split: str) -> dict:
+def comparison_content(networks: list[ComparedNetwork], split: str) -> dict:
     """What comparison_SPLIT.json holds."""
+    predicted = [network.predictions for network in networks]
     recordings, checkpoints = predicted[0].recordings, [predictions.checkpoint for predictions in predicted]
     rows = compare_networks(networks, recordings, recordings.labelled)
     sizes = size_and_speed(checkpoints)

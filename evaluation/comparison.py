@@ -24,10 +24,10 @@ COMPARED_METRICS = {"auroc": "AUROC", "auprc": "AUPRC", "f1": "F1", "exact_match
 
 @dataclass(frozen=True, eq=False)
 class ComparedNetwork:
-    """One network's uncalibrated probabilities ``(n, classes)`` and decisions on the recordings of a comparison."""
+    """One network's predictions and decisions on the recordings of a comparison."""
 
     name: str
-    probabilities: np.ndarray
+    predictions: SplitPredictions
     held_out: HeldOutDecisions
 
 
@@ -42,7 +42,7 @@ def compare_networks(networks: list[ComparedNetwork], recordings: PTBXLDataset, 
     rows, reference = [], None
     for network in networks:
         decided = network.held_out
-        arrays = (network.probabilities[chosen], decided.calibrated[chosen], decided.positive[chosen])
+        arrays = (network.predictions.probabilities[chosen], decided.calibrated[chosen], decided.positive[chosen])
         macro = all_metrics(*arrays, targets, classes, weights)["macro"]
         row = {"name": network.name, **{key: point_and_interval(macro[key]) for key in COMPARED_METRICS}}
         if reference is None:

@@ -47,6 +47,8 @@ def ensembles_claim(content: dict) -> dict:
 
 def systematic_claim(content: dict) -> dict:
     shared, share = content["seed_errors"], content["squared_error"]["variance_share"]
+    count, everywhere = len(content["architectures"]["networks"]), content["architectures"]["share_wrong_in_all"]
+    across = f" Across {count} architectures {everywhere:.0%} of a network's wrong decisions are wrong in all."
     return {
         "claim": "Remaining errors are systematic, not variance.",
         "verdict": HOLDS if shared["share_wrong_in_all"] >= 0.5 and share <= 0.25 else DOES_NOT_HOLD,
@@ -54,17 +56,8 @@ def systematic_claim(content: dict) -> dict:
         "seeds makes up at most a quarter of the squared error",
         "numbers": f"{shared['share_wrong_in_all']:.0%} of a seed's wrong decisions are wrong in all "
         f"{len(shared['networks'])} seeds (independent errors: {shared['share_by_chance']:.2%}); variance is "
-        f"{share:.1%} of the squared error.{_across_architectures(content['architectures'])}",
+        f"{share:.1%} of the squared error." + (across if count > 1 else ""),
     }
-
-
-def _across_architectures(facts: dict) -> str:
-    if len(facts["networks"]) < 2:
-        return ""
-    return (
-        f" Across {len(facts['networks'])} architectures {facts['share_wrong_in_all']:.0%} of a network's wrong "
-        "decisions are wrong in all."
-    )
 
 
 def saturation_claim(content: dict) -> dict:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -22,6 +23,11 @@ STAGE_TEXT = {
     "heart": "heart, both planes mixed",
     "heart_encoder": "heart encoder, over time",
     "head": "head, on mean and maximum over time",
+}
+COLOURS = {
+    **dict.fromkeys(("stem", "lead_encoder"), "#D9E8F5"),
+    **dict.fromkeys(("limb_group", "chest_group"), "#FBE8C8"),
+    "head": "#F7DDE9",
 }
 
 
@@ -59,36 +65,26 @@ def shipped_stages() -> list[Stage]:
 
 def draw_architecture(parts: list[Stage]) -> Figure:
     """Boxes from the leads down to the logits, the two lead groups side by side."""
-    rows = [[part] for part in parts if not part.name.endswith("_group")]
-    first = next(number for number, part in enumerate(parts) if part.name.endswith("_group"))
-    rows.insert(first, [part for part in parts if part.name.endswith("_group")])
-    height = 1.0
+    rows = [list(row) for _, row in groupby(parts, key=lambda part: part.name.endswith("_group") or part.name)]
     figure = Figure(figsize=(8, 1.05 * (len(rows) + 1) + 0.4), layout="constrained")
     axes = figure.subplots()
-    axes.set(xlim=(0, 10), ylim=(-height * (len(rows) + 0.7), 0.9))
+    axes.set(xlim=(0, 10), ylim=(-len(rows) - 0.7, 0.9))
     axes.set_axis_off()
-    total = sum(part.parameters for part in parts)
-    axes.text(5, 0.75, f"HMT-ECGNet, {total:,} parameters", ha="center", va="center", size=13, weight="bold")
+    title = f"HMT-ECGNet, {sum(part.parameters for part in parts):,} parameters"
+    axes.text(5, 0.75, title, ha="center", va="center", size=13, weight="bold")
     samples = round(MULTILABEL_RECIPE.window_s * SAMPLING_RATE)
     _box(axes, 5, 0, 7.4, f"12 leads × {samples} samples", "mV over one constant, 100 Hz", "#F2F2F2")
-    colours = {"stem": "#D9E8F5", "lead_encoder": "#D9E8F5", "head": "#F7DDE9"}
+    above = [5]
     for number, row in enumerate(rows, 1):
-        width = 7.4 if len(row) == 1 else 4.5
-        centres = [5] if len(row) == 1 else [2.6, 7.4]
-        above = [5] if number == 1 or len(rows[number - 2]) == 1 else [2.6, 7.4]
-        for x in centres if len(centres) > 1 else above:
-            axes.add_patch(
-                FancyArrowPatch(
-                    (x, -height * (number - 1) - 0.33), (x, -height * number + 0.33), arrowstyle="-|>", mutation_scale=9
-                )
-            )
+        width, centres = (7.4, [5]) if len(row) == 1 else (4.5, [2.6, 7.4])
+        for x in max(above, centres, key=len):
+            ends = (x, 0.67 - number), (x, 0.33 - number)
+            axes.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=9))
         for x, part in zip(centres, row, strict=True):
-            colour = colours.get(part.name, "#FBE8C8" if part.name.endswith("_group") else "#D8EFE3")
             shape = f"{' × '.join(map(str, part.shape))}   ·   {part.parameters:,} parameters"
-            _box(axes, x, -height * number, width, STAGE_TEXT[part.name], shape, colour)
-    axes.text(
-        5, -height * (len(rows) + 0.6), "shapes: channels × leads × time steps", ha="center", size=8.5, color="0.35"
-    )
+            _box(axes, x, -number, width, STAGE_TEXT[part.name], shape, COLOURS.get(part.name, "#D8EFE3"))
+        above = centres
+    axes.text(5, -len(rows) - 0.6, "shapes: channels × leads × time steps", ha="center", size=8.5, color="0.35")
     return figure
 
 

@@ -25,7 +25,7 @@ def test_a_better_network_is_told_from_a_worse_one_and_from_itself():
     networks = [
         ComparedNetwork(
             name=name,
-            probabilities=p,
+            predictions=SimpleNamespace(probabilities=p),
             held_out=HeldOutDecisions(calibrated=p, positive=p >= 0.5, certainty=np.ones(len(p))),
         )
         for name, p in (("good", good), ("bad", bad), ("same", good))
