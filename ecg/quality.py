@@ -150,7 +150,9 @@ def assess(recording: Recording) -> Quality:
     if average is None:
         not_assessed.append("Units and electrode positions: no regular heartbeats were found.")
     else:
-        record |= _measure_average(average, recording.present, bands.noise, peaks)
+        height = float(np.median(np.ptp(average[recording.present][:, QRS], axis=1)))
+        record |= dict.fromkeys(("units too large", "units too small"), (height, None))
+        record["paced?"] = (_spike(bands.noise[recording.present], peaks), None)
         if recording.present[: len(LIMB_LEADS)].all():
             record |= measure_right_leg(average)
         if recording.present.all() and not lost:
@@ -271,18 +273,6 @@ def _signal_to_noise(beats: np.ndarray, average: np.ndarray) -> np.ndarray:
     departure = np.median(np.square(beats - average[:, None]).mean(2), axis=1) + 1e-9
     heart = average.var(1) - np.pi / 2 / beats.shape[1] * departure
     return 10 * np.log10(np.maximum(heart / departure, 1e-3))
-
-
-def _measure_average(
-    average: np.ndarray, present: np.ndarray, noise: np.ndarray, peaks: np.ndarray
-) -> dict[str, tuple[float, str | None]]:
-    """Size of the QRS and of what comes before it, as check to value and lead."""
-    height = float(np.median(np.ptp(average[present][:, QRS], axis=1)))
-    return {
-        "units too large": (height, None),
-        "units too small": (height, None),
-        "paced?": (_spike(noise[present], peaks), None),
-    }
 
 
 def _spike(noise: np.ndarray, peaks: np.ndarray) -> float:

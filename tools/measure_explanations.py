@@ -13,21 +13,23 @@ import os
 import sys
 import time
 from datetime import date
+from itertools import product
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from config import DEFAULT_OUT, PROJECT, VALIDATION_FOLD, data_directory
+from config import DEFAULT_OUT, PROJECT, VALIDATION_FOLD
 from dataset import PTBXLDataset
+from evaluation.cli import add_shared_flags
+from evaluation.predictions import load_task
 from files import replacing, sha256, write_text
 from inference.explain import DEFAULT_METHOD, METHODS
-from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from models.checkpoint import Checkpoint, CheckpointError
 from models.provenance import machine_facts
 from ptbxl.index import DatasetError
 from tools.documents.whole import explanations
 from tools.explanations.curves import deletion_and_insertion, present_recordings, why
-from tools.explanations.elevations import ELEVATED_CLASS, known_elevations
+from tools.explanations.elevations import known_elevations
 from tools.explanations.figures import draw_curves, draw_elevation, draw_randomisation
 from tools.explanations.randomisation import randomisation_check
 
@@ -35,16 +37,12 @@ RANDOMISED_RECORDS = 6
 TIMED_RECORDS = 5
 
 
-def measure(data: Path, checkpoint_path: Path, records: int) -> tuple[dict, Checkpoint]:
-    """The content of explanations.json, and the checkpoint. Raises DatasetError or CheckpointError."""
-    checkpoint = load_checkpoint(checkpoint_path)
-    if ELEVATED_CLASS not in checkpoint.classes:
-        raise CheckpointError(f"{checkpoint_path} has no output for {ELEVATED_CLASS}; use a multi-label checkpoint")
-    split = PTBXLDataset(data, "val", checkpoint.task, checkpoint.input_scale)
+def measure(checkpoint_path: Path, checkpoint: Checkpoint, split: PTBXLDataset, records: int) -> dict:
+    """The content of explanations.json. Raises DatasetError."""
     chosen = present_recordings(checkpoint, split, records)
     if not chosen:
-        raise DatasetError(f"the network finds no class in any recording of fold {VALIDATION_FOLD} in {data}")
-    content = {
+        raise DatasetError(f"the network finds no class in any recording of fold {VALIDATION_FOLD}")
+    return {
         "checkpoint_sha256": sha256(checkpoint_path),
         "fold": VALIDATION_FOLD,
         "data_sha256": split.fold_sha256[VALIDATION_FOLD],
@@ -56,7 +54,6 @@ def measure(data: Path, checkpoint_path: Path, records: int) -> tuple[dict, Chec
         "randomisation": randomisation_check(checkpoint, split, chosen[:RANDOMISED_RECORDS]),
         "known_answer": known_elevations(checkpoint),
     }
-    return content, checkpoint
 
 
 def explanation_time(checkpoint: Checkpoint, split: PTBXLDataset, chosen: list[tuple[int, np.ndarray]]) -> dict:
@@ -64,17 +61,16 @@ def explanation_time(checkpoint: Checkpoint, split: PTBXLDataset, chosen: list[t
 
     wall_ms passes on the clock, which other programs on the machine slow down; cpu_ms is computed, by all threads.
     """
-    network, found = checkpoint.network(), {}
-    for method in METHODS:
-        for label, classes in (("one_class", checkpoint.classes[:1]), ("all_classes", checkpoint.classes)):
-            elapsed = []
-            for number, _ in chosen:
-                (signal,) = split.signals([number])
-                started = np.array([time.perf_counter(), time.process_time()])
-                why(checkpoint, network, signal, classes, method)
-                elapsed.append(np.array([time.perf_counter(), time.process_time()]) - started)
-            wall_ms, cpu_ms = np.round(1000 * np.median(elapsed, axis=0)).astype(int).tolist()
-            found.setdefault(method, {})[label] = {"wall_ms": wall_ms, "cpu_ms": cpu_ms}
+    network, found = checkpoint.network(), {method: {} for method in METHODS}
+    for method, (label, classes) in product(METHODS, (("one_class", checkpoint.classes[:1]), ("all_classes", None))):
+        elapsed = []
+        for number, _ in chosen:
+            (signal,) = split.signals([number])
+            started = np.array([time.perf_counter(), time.process_time()])
+            why(checkpoint, network, signal, classes, method)
+            elapsed.append(np.array([time.perf_counter(), time.process_time()]) - started)
+        wall_ms, cpu_ms = np.round(1000 * np.median(elapsed, axis=0)).astype(int).tolist()
+        found[method][label] = {"wall_ms": wall_ms, "cpu_ms": cpu_ms}
     return {
         "recordings": len(chosen),
         "median": found,
@@ -104,17 +100,15 @@ def write_results(content: dict, checkpoint: Checkpoint, out: Path) -> list[Path
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", help="PTB-XL's directory (default: PTBXL_DIR, else data/ptbxl)")
-    parser.add_argument("--checkpoint", default=str(DEFAULT_OUT / "multilabel_best.pth"), help="(default: %(default)s)")
-    parser.add_argument("--out", default=str(DEFAULT_OUT), help="where files go (default: %(default)s)")
+    add_shared_flags(parser)
     parser.add_argument("--records", type=int, default=40, help="of fold 9, for the curves (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="of PyTorch (default: %(default)s)")
+    parser.set_defaults(threads=1)
     arguments = parser.parse_args(argv)
-    if arguments.records < 1 or arguments.threads < 1:
-        parser.error("--records and --threads are at least 1")
-    torch.set_num_threads(arguments.threads)
+    if arguments.records < 1:
+        parser.error("--records is at least 1")
     try:
-        content, checkpoint = measure(data_directory(arguments.data), Path(arguments.checkpoint), arguments.records)
+        path, checkpoint, split = load_task(arguments, "multilabel", "val")
+        content = measure(path, checkpoint, split, arguments.records)
         written = write_results(content, checkpoint, Path(arguments.out))
     except (DatasetError, CheckpointError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,12 +1,10 @@
 """Quality and intervals of recordings of PTB-XL without any annotation of noise."""
 
-from dataclasses import fields
-
 import numpy as np
 import pytest
 
 from ecg.electrode_swaps import SWAPS
-from ecg.intervals import measure_intervals
+from ecg.intervals import VALUES, measure_intervals
 from ecg.quality import assess
 from ecg.recording import Recording
 from ptbxl.records import read_recording
@@ -22,13 +20,10 @@ def real_recordings(real) -> list[Recording]:
     return [read_recording(real, ecg_id) for ecg_id in ids]
 
 
-def names(recording: Recording) -> set[str]:
-    return {flag.name for flag in assess(recording).flags}
-
-
 def test_few_real_recordings_are_flagged_and_none_is_called_unusable(real_recordings):
     results = [assess(recording) for recording in real_recordings]
     assert sum(result.severity == "caution" for result in results) <= 4
+    assert sum(any(flag.name == "electrodes swapped" for flag in result.flags) for result in results) <= 2
     assert all(result.usable and result.heart_rate is not None for result in results)
 
 
@@ -43,12 +38,6 @@ def test_swaps_of_real_electrodes_are_found_and_named(real_recordings, swap, lea
     assert np.mean([any(swap in sentence for sentence in found) for found in sentences]) >= least
 
 
-def test_few_real_electrodes_are_called_swapped(real_recordings):
-    assert sum("electrodes swapped" in names(recording) for recording in real_recordings) <= 2
-
-
 def test_every_value_is_given_or_explained(real_recordings):
-    for recording in real_recordings[:8]:
-        found = measure_intervals(recording)
-        missing = {field.name for field in fields(found) if getattr(found, field.name) is None}
-        assert missing == set(found.reasons)
+    for found in map(measure_intervals, real_recordings[:8]):
+        assert set(found.reasons) == {name for name in VALUES if getattr(found, name) is None}

@@ -12,6 +12,7 @@ from ecg.intervals import Intervals, measure_intervals
 from ecg.preprocessing import resample
 from ecg.quality import assess
 from ecg.recording import Recording
+from ecg.synthetic.case import Truth
 from ecg.synthetic.patients import draw_case, draw_patients
 from ecg.synthetic.simulation import synthesise
 from ptbxl.cache import SignalCache
@@ -28,14 +29,20 @@ def as_table(found: Iterable[Intervals]) -> pd.DataFrame:
     return pd.DataFrame(map(vars, found))[list(COMPARED)].astype(float)
 
 
+def found_and_true(generated: list[tuple[Recording, Truth]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What `measure_intervals` finds in generated ECGs and what it should, as `as_table`."""
+    found = as_table(measure_intervals(recording) for recording, _ in generated)
+    true = [[getattr(truth, name) for name in TRUE_NAMES.values()] for _, truth in generated]
+    return found, pd.DataFrame(true, columns=found.columns)
+
+
 def against_truth(rate: int) -> dict[str, dict]:
     """Errors of `measure_intervals` on generated ECGs, whose intervals are known."""
     rng = np.random.default_rng(0)
     patients = tqdm(draw_patients(SYNTHETIC_PATIENTS, seed=1), desc=f"generated, {rate} Hz", unit="ECG")
-    generated = [synthesise(draw_case(patient, 0, patient.age, rng), rate, rng) for patient in patients]
-    found = as_table(measure_intervals(recording) for recording, _ in generated)
-    true = pd.DataFrame([[getattr(truth, name) for name in TRUE_NAMES.values()] for _, truth in generated])
-    true.columns = found.columns
+    found, true = found_and_true(
+        [synthesise(draw_case(patient, 0, patient.age, rng), rate, rng) for patient in patients]
+    )
     error = found - true
     error["qrs_axis"] = (error["qrs_axis"] + 180) % 360 - 180
     columns = {
