@@ -124,7 +124,7 @@ def _fill(target: Path, paths: list[Path], progress: bool) -> dict[int, str]:
     firsts = range(0, len(paths), CHUNK)
     chunks = [paths[first : first + CHUNK] for first in firsts]
     targets = [target] * len(chunks)
-    bar = {"desc": "signal cache", "unit": "ECG", "unit_scale": CHUNK, "disable": not progress}
+    bar = {"desc": f"signal cache of {len(paths)} ECGs", "unit": " chunks", "disable": not progress}
     failed = process_map(_read_chunk, chunks, targets, firsts, max_workers=os.cpu_count(), chunksize=1, **bar)
     return {row: reason for chunk in failed for row, reason in chunk.items()}
 
