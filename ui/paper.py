@@ -1,4 +1,4 @@
-"""The ECG on the page: heading, drawing on paper, interactive view with caliper, and the sidebar's paper settings."""
+"""The ECG on the page: drawing on paper, interactive view with caliper, and the sidebar's paper settings."""
 
 from base64 import b64encode
 from dataclasses import dataclass
@@ -43,10 +43,6 @@ def choose_paper() -> PaperSettings:
     return PaperSettings(
         scale=Scale(speed, gain), arrangement=f"{order} Cabrera" if cabrera else order, interactive=interactive
     )
-
-
-def show_heading(ecg: DisplayedECG) -> None:
-    st.html(html.heading_html(ecg))
 
 
 def show_paper(ecg: DisplayedECG, paper: PaperSettings, explanation: ClassExplanation | None = None) -> None:

@@ -22,7 +22,6 @@ EXAMPLES = {
     "left_bundle_branch_block": "Left bundle branch block",
     "left_hypertrophy": "Left ventricular hypertrophy",
 }
-EXAMPLE_NOTICE = "Generated ECG, not from a patient."
 DEMONSTRATION_DATA = PROJECT / "demo" / "data"
 SHOWN_S = 10.0  # the page shows and diagnoses this much at a time
 SPLITS = {VALIDATION_FOLD: "val", TEST_FOLD: "test"}
@@ -54,7 +53,7 @@ def example_ecg(artifacts: Path, name: str) -> DisplayedECG:
         key=f"example {name}",
         title=f"Example: {EXAMPLES[name].lower()}",
         recording=read_recording(artifacts / "examples" / f"{name}.hea"),
-        notice=EXAMPLE_NOTICE,
+        notice="Generated ECG, not from a patient.",
     )
 
 

@@ -9,7 +9,7 @@ from ecg.recording import RecordingError
 from ptbxl.index import DatasetError
 from ui import html
 from ui.cached import artifacts, diagnose, load_fold
-from ui.paper import PaperSettings, show_heading, show_paper
+from ui.paper import PaperSettings, show_paper
 from ui.sources import EXAMPLES, DisplayedECG, PTBXLFold, example_ecg, ptbxl_ecg
 
 PATIENT, TWO_EXAMPLES = "One patient over time", "Two examples"
@@ -30,7 +30,7 @@ def compare_tab(paper: PaperSettings) -> None:
     diagnoses = [diagnose(ecg) for ecg in pair]
     for column, ecg in zip(st.container(key="pair").columns(2, gap="medium"), pair, strict=True):
         with column:
-            show_heading(ecg)
+            st.html(html.heading_html(ecg))
             show_paper(ecg, paper)
     for column, ecg, diagnosis in zip(st.columns(2, gap="large"), pair, diagnoses, strict=True):
         with column:

@@ -9,12 +9,11 @@ from ecg.recording import Recording, RecordingError
 from ui import html
 from ui.cached import load_diagnoser
 from ui.monitor import last_seconds, monitor_html, seamless_loop
-from ui.paper import show_heading
 from ui.sources import DisplayedECG
 
 
 def live_tab(ecg: DisplayedECG) -> None:
-    show_heading(ecg)
+    st.html(html.heading_html(ecg))
     running = st.toggle("Running", value=True, key="running")
     if not running:
         st.session_state.pop("live", None)

@@ -9,14 +9,14 @@ from ecg.plotting.draw import draw, export
 from inference.diagnoser import Diagnosis
 from ui import html
 from ui.cached import ClassExplanation, diagnose, explanation, intervals
-from ui.paper import PaperSettings, show_heading, show_interactive, show_paper
+from ui.paper import PaperSettings, show_interactive, show_paper
 from ui.pdf_report import report_pdf
 from ui.sources import DisplayedECG, describe_label
 
 
 def read_tab(ecg: DisplayedECG, paper: PaperSettings) -> None:
     diagnosis = diagnose(ecg)
-    show_heading(ecg)
+    st.html(html.heading_html(ecg))
     if isinstance(diagnosis, str):
         st.warning(f"No prediction: {diagnosis}")
         show_paper(ecg, paper)

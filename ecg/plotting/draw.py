@@ -65,7 +65,7 @@ def draw(
     notice: one line at the foot, such as "synthetic" or "research only".
     """
     page = layout(recording, scale, arrangement, size_mm)
-    figure = Figure(figsize=(page.width_mm / MM_PER_INCH, page.height_mm / MM_PER_INCH), dpi=DPI, facecolor="white")
+    figure = Figure(figsize=np.divide(size_mm, MM_PER_INCH), dpi=DPI, facecolor="white")
     draw_page(figure.add_axes((0, 0, 1, 1)), page, recording, shading=shading, caption=caption, notice=notice)
     return figure
 

@@ -50,19 +50,14 @@ class Arrangement:
 CABRERA_LEADS = ("aVL", "I", "-aVR", "II", "aVF", "III") + CHEST_LEADS
 
 
-def _in_columns(leads: tuple[str, ...], rows: int, rhythm: tuple[str, ...] = ()) -> Arrangement:
+def _in_columns(leads: tuple[str, ...], rows: int) -> Arrangement:
     columns = tuple(leads[first : first + rows] for first in range(0, len(leads), rows))
-    return Arrangement(columns=columns, rhythm=rhythm)
+    return Arrangement(columns=columns, rhythm=("II",) if rows == 3 else ())
 
 
-ARRANGEMENTS = {
-    "3x4": _in_columns(LEADS, 3, rhythm=("II",)),
-    "6x2": _in_columns(LEADS, 6),
-    "12x1": _in_columns(LEADS, 12),
-    "3x4 Cabrera": _in_columns(CABRERA_LEADS, 3, rhythm=("II",)),
-    "6x2 Cabrera": _in_columns(CABRERA_LEADS, 6),
-    "12x1 Cabrera": _in_columns(CABRERA_LEADS, 12),
-}
+ROWS = {"3x4": 3, "6x2": 6, "12x1": 12}
+ARRANGEMENTS = {name: _in_columns(LEADS, rows) for name, rows in ROWS.items()}
+ARRANGEMENTS |= {f"{name} Cabrera": _in_columns(CABRERA_LEADS, rows) for name, rows in ROWS.items()}
 
 
 @dataclass(frozen=True)

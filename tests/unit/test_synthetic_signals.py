@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import product
 from types import SimpleNamespace
 
 import neurokit2
@@ -250,20 +251,14 @@ def test_first_degree_av_block_prolongs_pr():
         assert distance - normal_distance == pytest.approx(pr - normal_pr, abs=6)
 
 
-@pytest.mark.parametrize("severity", [0.4, 0.7, 1.0])
-def test_left_hypertrophy_meets_sokolow_lyon(severity):
-    beat = mean_beat(with_findings(Finding("LVH", severity)))
-    index = -beat.s["V1"] + max(beat.r["V5"], beat.r["V6"])
-    assert index >= 3.5
-    assert index == pytest.approx(beat.truth.sokolow_mv, rel=0.1)
-
-
-@pytest.mark.parametrize("block", ["LAFB", "LPFB", "CRBBB", "CLBBB"])
-def test_hypertrophy_with_a_block_stays_in_human_bounds(block):
-    for seed in range(20):
+def test_left_hypertrophy_meets_sokolow_lyon_and_stays_in_human_bounds_with_a_block():
+    for severity in (0.4, 0.7, 1.0):
+        beat = mean_beat(with_findings(Finding("LVH", severity)))
+        index = -beat.s["V1"] + max(beat.r["V5"], beat.r["V6"])
+        assert index >= 3.5 and index == pytest.approx(beat.truth.sokolow_mv, rel=0.1)
+    for block, seed in product(("LAFB", "LPFB", "CRBBB", "CLBBB"), range(20)):
         case = with_findings(Finding("LVH", 1.0), Finding(block, 0.7), voltage=0.6 + 0.04 * seed, axis=None)
-        leads = template(diseased_beat(case, np.random.default_rng(seed)))
-        assert 1.5 < np.abs(leads).max() < 6
+        assert 1.5 < np.abs(template(diseased_beat(case, np.random.default_rng(seed)))).max() < 6
 
 
 def test_nonspecific_changes_are_smaller_than_ischaemia():
