@@ -71,18 +71,9 @@ def to_onnx(network: torch.nn.Module) -> onnx.ModelProto:
 
 def facts_of(checkpoint: Checkpoint, checkpoint_sha256: str) -> dict:
     """What the file says of itself, for `inference.backends`."""
-    return {
-        "task": checkpoint.task,
-        "classes": list(checkpoint.classes),
-        "leads": list(checkpoint.leads),
-        "sampling_rate": checkpoint.sampling_rate,
-        "input_scale": checkpoint.input_scale,
-        "window_s": checkpoint.window_s,
-        "stride_s": checkpoint.stride_s,
-        "model": checkpoint.model,
-        "checkpoint_sha256": checkpoint_sha256,
-        "synthetic": checkpoint.synthetic,
-    }
+    names = ("task", "classes", "leads", "sampling_rate", "input_scale", "window_s", "stride_s", "model")
+    facts = {name: getattr(checkpoint, name) for name in names}
+    return {**facts, "checkpoint_sha256": checkpoint_sha256, "synthetic": checkpoint.synthetic}
 
 
 def pad_instead_of_ceil(model: onnx.ModelProto) -> None:

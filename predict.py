@@ -50,15 +50,11 @@ def find_files(inputs: list[str]) -> list[Path]:
         path = Path(name)
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist")
-        for file in _below(path) if path.is_dir() else [path]:
+        below = [file for file in sorted(path.rglob("*")) if file.is_file()]
+        visible = [file for file in below if "/." not in f"/{file.relative_to(path).as_posix()}"]
+        for file in visible if path.is_dir() else [path]:
             found[_header_of(file)] = None
     return list(found)
-
-
-def _below(directory: Path) -> Iterator[Path]:
-    for path in sorted(directory.rglob("*")):
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(directory).parts):
-            yield path
 
 
 def _header_of(path: Path) -> Path:

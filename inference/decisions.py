@@ -83,10 +83,13 @@ class Decisions:
         """Calibrated probabilities to bool ``(n, classes)``."""
         return calibrated >= np.array(self.thresholds)
 
+    def distances(self, calibrated: np.ndarray) -> np.ndarray:
+        """How far each class is from its threshold, in log odds, ``(n, classes)``."""
+        return np.abs(log_odds(calibrated) - log_odds(np.array(self.thresholds)))
+
     def clearance(self, calibrated: np.ndarray) -> np.ndarray:
         """How far the class nearest to its threshold is from it, in log odds, ``(n,)``."""
-        thresholds = np.array(self.thresholds)
-        return np.abs(log_odds(calibrated) - log_odds(thresholds)).min(axis=1)
+        return self.distances(calibrated).min(axis=1)
 
     def uncertain(self, calibrated: np.ndarray) -> np.ndarray:
         """Whether a recording is too near to a threshold to be sure of, bool ``(n,)``."""

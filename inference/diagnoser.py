@@ -209,20 +209,11 @@ def reasons_for_doubt(decisions: Decisions, calibrated: np.ndarray, quality: Qua
     """
     reasons = []
     if decisions.uncertain(calibrated)[0]:
-        near = nearest_class(decisions, calibrated)
+        near = decisions.classes[int(decisions.distances(calibrated)[0].argmin())]
         reasons.append(f"the probability of {near} is too close to its threshold to decide either way")
     if quality is not None and quality.severity in POOR_QUALITY:
         reasons.append("the recording's quality is poor")
     return tuple(reasons)
-
-
-def nearest_class(decisions: Decisions, calibrated: np.ndarray) -> str:
-    """The class nearest to its threshold; calibrated ``(1, classes)``."""
-    alone = [
-        replace(decisions, thresholds=(threshold,)).clearance(calibrated[:, [k]])[0]
-        for k, threshold in enumerate(decisions.thresholds)
-    ]
-    return decisions.classes[int(np.argmin(alone))]
 
 
 def warnings_of(recording: Recording, quality: Quality | None) -> tuple[str, ...]:

@@ -99,14 +99,12 @@ def problem_with(content) -> str | None:
         return f"it lacks {', '.join(sorted(missing))}"
     if unknown:
         return f"it also holds {', '.join(sorted(map(str, unknown)))}, perhaps it is of a later version"
-    if content["model"] not in ARCHITECTURES:
-        return f"its architecture is {content['model']!r}, not one of {', '.join(ARCHITECTURES)}"
-    if content["task"] not in TASK_CLASSES:
-        return f"its task is {content['task']!r}, not one of {', '.join(TASK_CLASSES)}"
-    if tuple(content["classes"]) != TASK_CLASSES[content["task"]]:
-        return f"its classes are {', '.join(content['classes'])}, not {', '.join(TASK_CLASSES[content['task']])}"
-    if tuple(content["leads"]) != LEADS:
-        return f"its leads are {', '.join(content['leads'])}, not {', '.join(LEADS)}"
+    for name, known in (("model", ARCHITECTURES), ("task", TASK_CLASSES)):
+        if content[name] not in known:
+            return f"its {name} is {content[name]!r}, not one of {', '.join(known)}"
+    for name, expected in (("classes", TASK_CLASSES[content["task"]]), ("leads", LEADS)):
+        if tuple(content[name]) != expected:
+            return f"its {name} are {', '.join(content[name])}, not {', '.join(expected)}"
     for name in ("weights", "training", "model_arguments"):
         if not isinstance(content[name], dict):
             return f"its {name} are no dictionary"

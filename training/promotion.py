@@ -7,7 +7,7 @@ from pathlib import Path
 
 from config import BASELINE_NAMES, CHECKPOINT_NAMES, DEFAULT_OUT, MULTILABEL_RECIPE, TINY, TrainingConfig
 from files import replacing
-from models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from models.checkpoint import load_checkpoint, save_checkpoint
 from training.loop import BEST
 
 
@@ -38,14 +38,10 @@ def promote(config: TrainingConfig, run: Path, out: Path, replace_shipped: bool)
         with replacing(target) as unfinished:
             shutil.copyfile(run / BEST, unfinished)
     else:
-        save_checkpoint(target, in_half_precision(load_checkpoint(run / BEST)))
+        best = load_checkpoint(run / BEST)
+        weights = {name: w.half() if w.is_floating_point() else w for name, w in best.weights.items()}
+        save_checkpoint(target, replace(best, weights=weights))
     return target
-
-
-def in_half_precision(checkpoint: Checkpoint) -> Checkpoint:
-    """The same network in half the bytes."""
-    weights = {name: w.half() if w.is_floating_point() else w for name, w in checkpoint.weights.items()}
-    return replace(checkpoint, weights=weights)
 
 
 def next_command(config: TrainingConfig, run: Path, out: Path, promoted: Path | None, data: str | None) -> str:

@@ -123,10 +123,13 @@ def test_our_own_examples_are_named_for_what_they_show(shipped):
 DAMAGED = [
     ("multilabel_best.onnx", lambda data: data[: len(data) // 2]),
     ("multilabel_best.onnx", lambda data: b""),
+    ("multilabel_best.onnx", None),
     ("mi_best.onnx", lambda data: data[:5000] + bytes([data[5000] ^ 1]) + data[5001:]),
     ("multilabel_thresholds.json", lambda data: data.replace(b"0.", b"0.0", 1)),
     ("norm_vs_abnormal_thresholds.json", lambda data: data.replace(b"0.", b"0.0", 1)),
+    ("mi_vs_norm_thresholds.json", None),
     ("manifest.json", lambda data: b"{"),
+    ("manifest.json", None),
 ]
 
 
@@ -134,11 +137,23 @@ DAMAGED = [
     ("backend", "name", "damage"),
     [("onnx", *case) for case in DAMAGED] + [("pytorch", *case) for case in DAMAGED if case[0].endswith(".json")],
 )
-def test_a_damaged_file_is_never_used(own_served, backend, name, damage):
+def test_a_damaged_or_missing_file_is_named_and_nothing_is_used(own_served, backend, name, damage):
     path = own_served / name
-    path.write_bytes(damage(path.read_bytes()))
+    content = path.read_bytes()
+    path.unlink()
+    if damage is not None:
+        path.write_bytes(damage(content))
     with pytest.raises(InferenceError, match=name):
         Diagnoser.load(own_served, backend)
+
+
+@pytest.mark.parametrize(
+    ("name", "named"), [("multilabel_best.pth", "multilabel_best.pth"), ("mi_best.pth", "mi_vs_norm_thresholds")]
+)
+def test_a_missing_checkpoint_is_named_or_the_thresholds_that_need_it(own_served, name, named):
+    (own_served / name).unlink()
+    with pytest.raises(InferenceError, match=named):
+        Diagnoser.load(own_served, "pytorch")
 
 
 def test_exchanged_exports_are_noticed(own_served):
@@ -157,23 +172,6 @@ def test_an_exchanged_checkpoint_is_noticed(own_served, name):
     torch.save({**content, "epoch": content["epoch"] + 1}, path)
     with pytest.raises(InferenceError, match="tuned for another checkpoint"):
         Diagnoser.load(own_served, "pytorch")
-
-
-@pytest.mark.parametrize(
-    ("backend", "name"),
-    [
-        ("onnx", "multilabel_best.onnx"),
-        ("onnx", "manifest.json"),
-        ("onnx", "mi_vs_norm_thresholds.json"),
-        ("pytorch", "multilabel_best.pth"),
-        ("pytorch", "manifest.json"),
-        ("pytorch", "mi_best.pth"),
-    ],
-)
-def test_a_missing_file_is_named(own_served, backend, name):
-    (own_served / name).unlink()
-    with pytest.raises(InferenceError, match="mi_vs_norm_thresholds" if name == "mi_best.pth" else name):
-        Diagnoser.load(own_served, backend)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -1,5 +1,6 @@
 """predict.py: every file gets its line, and a table is continued only with what it was begun with."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -7,7 +8,6 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-import wfdb
 
 import predict
 from config import LEADS, PROJECT
@@ -21,18 +21,11 @@ def files(demo_data, tmp_path):
     """A directory of three good recordings, in two formats, and one file that is none."""
     directory = tmp_path / "ecgs"
     (directory / "ward").mkdir(parents=True)
-    first, second, third = demo_recordings(demo_data, 3)
-    for name, recording in (("one", first), ("two", second)):
-        wfdb.wrsamp(
-            name,
-            fs=500,
-            units=["mV"] * 12,
-            sig_name=list(LEADS),
-            p_signal=recording.signal.T.astype(float),
-            fmt=["16"] * 12,
-            write_dir=str(directory / "ward"),
-        )
-    table = pd.DataFrame(third.signal.T.astype(float), columns=[f"{lead} (mV)" for lead in LEADS])
+    for header in sorted(demo_data.rglob("*_hr.hea"))[:2]:
+        for path in (header, header.with_suffix(".dat")):
+            shutil.copy(path, directory / "ward")
+    recording = demo_recordings(demo_data, 3)[2]
+    table = pd.DataFrame(recording.signal.T.astype(float), columns=[f"{lead} (mV)" for lead in LEADS])
     table.insert(0, "time (s)", np.arange(len(table)) / 500)
     table.to_csv(directory / "three.csv", index=False)
     (directory / "letter.txt").write_text("Dear colleague")
@@ -138,9 +131,10 @@ def test_a_table_of_other_settings_is_not_continued(files, own_served, tmp_path,
 
 
 def test_one_file_is_printed(files, served, capsys):
-    assert predict.main([str(files / "ward" / "one.dat"), "--artifacts", str(served)]) == 0
+    signal_file = next(files.rglob("*.dat"))
+    assert predict.main([str(signal_file), "--artifacts", str(served)]) == 0
     printed = capsys.readouterr().out
-    assert "one.hea" in printed and "not for clinical use" in printed
+    assert signal_file.with_suffix(".hea").name in printed and "not for clinical use" in printed
 
 
 def test_wrong_arguments_are_one_sentence(files, served, tmp_path, capsys):
