@@ -18,16 +18,6 @@ from playwright.sync_api import sync_playwright
 
 from config import PROJECT
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 DESKTOP, PHONE = (1400, 900), (390, 844)
 START_S, STOP_S, WAIT_S = 180, 10, 120
 PAPER = ".paper-scroll img"
@@ -82,7 +72,7 @@ def window(size: tuple[int, int] = DESKTOP, dark: bool = False, scale: float = 1
     if path is None:
         raise RuntimeError("no Chromium: apt-get install chromium, or name a browser in BROWSER")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=path, args=["--disable-gpu", "--disable-quic"])
         page = browser.new_page(
             viewport={"width": size[0], "height": size[1]},
             color_scheme="dark" if dark else "light",
