@@ -45,7 +45,6 @@ train: .venv/ready
 	  $(BIN)/python threshold_search.py --task $$task --out $(OUT) && \
 	  $(BIN)/python eval_binary.py --task $$task --out $(OUT) || exit 1; \
 	done
-	$(BIN)/python -m tools.make_examples --out $(OUT)
 	$(BIN)/python export_onnx.py --out $(OUT)
 
 lint: .venv/ready-dev

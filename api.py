@@ -115,8 +115,8 @@ app = create_app(read_settings())
 def main(argv: list[str] | None = None) -> int:
     settings = app.state.server.settings
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", default=settings.host, help="(default: %(default)s)")
-    parser.add_argument("--port", type=int, default=settings.port, help="(default: %(default)s)")
+    parser.add_argument("--host", default=settings.host, help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=settings.port, help="port to listen on (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=settings.workers, help="processes (default: %(default)s)")
     arguments = parser.parse_args(argv)
     several = arguments.workers > 1

@@ -32,9 +32,11 @@ MI_LIMIT = (
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_flags(parser)
-    parser.add_argument("--task", default="mi_vs_norm", choices=BINARY_TASKS, help="(default: %(default)s)")
+    parser.add_argument(
+        "--task", default="mi_vs_norm", choices=BINARY_TASKS, help="which question (default: %(default)s)"
+    )
     add_split_flag(parser)
-    parser.add_argument("--thresholds", help="(default: TASK_thresholds.json in --out)")
+    parser.add_argument("--thresholds", help="thresholds and calibration (default: TASK_thresholds.json in --out)")
     parser.add_argument("--multilabel", help=MULTILABEL_HELP)
     return parser
 

@@ -50,7 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_flags(parser)
     add_split_flag(parser)
-    parser.add_argument("--thresholds", help=f"(default: {TASK}_thresholds.json in --out)")
+    parser.add_argument("--thresholds", help=f"thresholds and calibration (default: {TASK}_thresholds.json in --out)")
     parser.add_argument(
         "--compare",
         nargs="+",

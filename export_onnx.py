@@ -10,6 +10,7 @@ stored generated ECG, so that a damaged or exchanged file is noticed when it is 
 
 import argparse
 import json
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -27,7 +28,7 @@ from inference import InferenceError
 from inference.backends import network_name
 from inference.decisions import thresholds_path
 from inference.diagnoser import Diagnoser
-from inference.manifest import MANIFEST, self_test_recording
+from inference.manifest import MANIFEST, SELF_TEST_ECG, self_test_recording
 from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 
 TOLERANCE = 1e-4  # of a logit
@@ -114,14 +115,25 @@ def export_all(directory: Path) -> None:
         difference = export(target, load_checkpoint(source), sha256(source))
         names.append(target.name)
         print(f"{target}: largest difference of a logit to PyTorch {difference:.1e}")
+    provide_self_test(directory)
     write_manifest(directory, [*names, *(thresholds_path(directory, task).name for task in CHECKPOINT_NAMES)])
+
+
+def provide_self_test(directory: Path) -> None:
+    """Copy the self-test's generated ECG from artifacts/ into a directory that has none."""
+    for name in (SELF_TEST_ECG, SELF_TEST_ECG.replace(".hea", ".dat")):
+        if not (directory / name).is_file() and (DEFAULT_OUT / name).is_file():
+            with replacing(directory / name) as unfinished:
+                shutil.copyfile(DEFAULT_OUT / name, unfinished)
 
 
 def write_manifest(directory: Path, names: list[str]) -> None:
     """Write the checksums of files and the probabilities of the stored ECG. Raises InferenceError if one is missing."""
     missing = [name for name in names if not (directory / name).is_file()]
     if missing:
-        raise InferenceError(f"{', '.join(missing)} missing in {directory}: run python threshold_search.py --task TASK")
+        raise InferenceError(
+            f"{', '.join(missing)} missing in {directory}: run python threshold_search.py --out {directory} --task TASK"
+        )
     diagnosis = Diagnoser.unverified(directory, "onnx").diagnose(self_test_recording(directory), quality=False)
     manifest = {
         "files": {name: sha256(directory / name) for name in names},

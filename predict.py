@@ -36,7 +36,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("inputs", nargs="+", metavar="FILE|DIR", help="ECG files, or directories to search")
     parser.add_argument("--out", help="results table: .csv, .parquet or .json (default: print)")
     parser.add_argument("--artifacts", default=str(DEFAULT_OUT), help="the networks (default: artifacts)")
-    parser.add_argument("--backend", default="onnx", choices=BACKENDS, help="(default: %(default)s)")
+    parser.add_argument(
+        "--backend", default="onnx", choices=BACKENDS, help="what runs the networks (default: %(default)s)"
+    )
     parser.add_argument("--sampling-rate", type=float, help="Hz, for files that do not say")
     parser.add_argument("--units", help="uV, mV or V, for files that do not say")
     parser.add_argument("--restart", action="store_true", help="forget what is in --out already and diagnose all again")
@@ -54,6 +56,8 @@ def find_files(inputs: list[str]) -> list[Path]:
         visible = [file for file in below if "/." not in f"/{file.relative_to(path).as_posix()}"]
         for file in visible if path.is_dir() else [path]:
             found[_header_of(file)] = None
+    if not found:
+        raise ValueError(f"no files in {', '.join(inputs)}")
     return list(found)
 
 

@@ -24,7 +24,9 @@ from inference.decisions import Decisions, ThresholdsError, save_decisions
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_flags(parser)
-    parser.add_argument("--task", default="multilabel", choices=tuple(TASK_CLASSES), help="(default: %(default)s)")
+    parser.add_argument(
+        "--task", default="multilabel", choices=tuple(TASK_CLASSES), help="whose thresholds (default: %(default)s)"
+    )
     parser.add_argument("--split", default="val", help="only val, fold 9, is allowed (default: %(default)s)")
     parser.add_argument(
         "--criterion",
@@ -32,7 +34,12 @@ def make_parser() -> argparse.ArgumentParser:
         choices=("f1", "youden", "sensitivity"),
         help="what a threshold maximises; sensitivity: specificity above the floor (default: %(default)s)",
     )
-    parser.add_argument("--sensitivity-floor", type=float, default=0.95, help="(default: %(default)s)")
+    parser.add_argument(
+        "--sensitivity-floor",
+        type=float,
+        default=0.95,
+        help="with --criterion sensitivity: at least this sensitivity, 0 to 1 (default: %(default)s)",
+    )
     parser.add_argument("--multilabel", help=MULTILABEL_HELP)
     parser.add_argument(
         "--score",

@@ -22,7 +22,9 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
 
 def add_split_flag(parser: argparse.ArgumentParser) -> None:
     """``--split`` of every eval script."""
-    parser.add_argument("--split", default="val", choices=("val", "test"), help="(default: %(default)s)")
+    parser.add_argument(
+        "--split", default="val", choices=("val", "test"), help="val: fold 9; test: fold 10 (default: %(default)s)"
+    )
 
 
 def exit_code(script: Callable[[argparse.Namespace], object], arguments: argparse.Namespace) -> int:

@@ -84,9 +84,15 @@ def predict_recordings(path: Path, checkpoint: Checkpoint, recordings: PTBXLData
 
 
 def predict_by_both(arguments, task: str, split: str) -> dict[str, SplitPredictions]:
-    """Scores of a binary task by its own network and, where there is one, by the multi-label network."""
-    own = predict_task(arguments, task, split)
+    """Scores of a binary task by its own network and by the multi-label network, as far as they are there."""
+    own_path = Path(arguments.checkpoint or Path(arguments.out) / CHECKPOINT_NAMES[task])
     path = Path(arguments.multilabel or Path(arguments.out) / CHECKPOINT_NAMES["multilabel"])
+    if arguments.checkpoint is None and not own_path.is_file() and path.is_file():
+        print(f"no binary network at {own_path}: only the multi-label network is evaluated (--checkpoint names one)")
+        checkpoint = load_checkpoint_of(path, "multilabel")
+        recordings = PTBXLDataset(data_directory(arguments.data), split, task, checkpoint.input_scale)
+        return {"multilabel": predict_recordings(path, checkpoint, recordings)}
+    own = predict_task(arguments, task, split)
     if arguments.multilabel is None and not path.is_file():
         print(f"no multi-label network at {path}: only the binary network is evaluated (--multilabel names one)")
         return {own.score: own}

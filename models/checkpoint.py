@@ -116,7 +116,9 @@ def load_plain(path: Path | str) -> dict:
     """A dictionary written by `save_atomically`; never executes anything the file contains."""
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"no checkpoint at {path}: train one (python train_multilabel.py) or pass --checkpoint")
+        raise CheckpointError(
+            f"no checkpoint at {path}: train one (train_multilabel.py, train_binary.py) or name another"
+        )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises half a dozen types for a damaged file

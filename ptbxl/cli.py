@@ -81,7 +81,7 @@ def make_parser() -> argparse.ArgumentParser:
         add("check", command_check, "report whether the data set is whole"),
         add("cache", command_cache, "build the signal cache"),
     ):
-        sub.add_argument("--data", help="PTB-XL's directory; None: PTBXL_DIR, else data/ptbxl")
+        sub.add_argument("--data", help="directory of PTB-XL; without it PTBXL_DIR, else data/ptbxl")
     sub = add("demo", command_demo, "write a small generated data set")
     sub.add_argument("directory", help="where to write it")
     sub.add_argument("--patients", type=int, default=400, help="how many generated patients")

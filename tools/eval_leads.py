@@ -58,7 +58,9 @@ def macro_areas(checkpoint: Checkpoint, split: PTBXLDataset, leads: tuple[str, .
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_flags(parser)
-    parser.add_argument("--split", default="val", choices=("val", "test"), help="(default: %(default)s)")
+    parser.add_argument(
+        "--split", default="val", choices=("val", "test"), help="val: fold 9; test: fold 10 (default: %(default)s)"
+    )
     arguments = parser.parse_args(argv)
     try:
         path, checkpoint, split = load_task(arguments, "multilabel", arguments.split)

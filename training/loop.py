@@ -262,7 +262,7 @@ def print_epoch(row: dict, epochs: int) -> None:
     left = (epochs - row["epoch"]) * row["seconds"]
     print(
         f"epoch {row['epoch']}/{epochs}  loss {row['loss']:.4f}  fold-9 AUROC {row['val_auroc']:.4f}  "
-        f"AUPRC {row['val_auprc']:.4f}  {row['records_per_s']:.0f} records/s  at most {left / 60:.0f} min left",
+        f"AUPRC {row['val_auprc']:.4f}  {row['records_per_s']:.0f} records/s  at most {math.ceil(left / 60)} min left",
         flush=True,
     )
 

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 import torch
 
+import export_onnx
+import threshold_search
 from config import BINARY_TASKS, DEFAULT_OUT, LEADS, PROJECT, SUPERCLASSES, TASK_CLASSES
 from ecg.readers import read_recording, read_uploaded
 from ecg.recording import Recording, RecordingError
@@ -237,3 +239,15 @@ def test_exported_averages_keep_a_last_sample_without_partner(served):
     for node in pools:
         given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         assert (given["ceil_mode"], given["pads"], given["count_include_pad"]) == (0, [0, 0, 0, 1], 0)
+
+
+def test_a_multilabel_network_alone_can_be_exported_and_used(trained, demo_data, tmp_path, capsys):
+    for name in ("multilabel_best.pth", "multilabel_thresholds.json"):
+        shutil.copy(trained[0] / name, tmp_path / name)
+    for task in BINARY_TASKS:
+        assert threshold_search.main(["--data", str(demo_data), "--out", str(tmp_path), "--task", task]) == 0
+    assert "only the multi-label network" in capsys.readouterr().out
+    assert export_onnx.main(["--out", str(tmp_path)]) == 0
+    diagnoser = Diagnoser.load(tmp_path)
+    assert {decisions.score for decisions in diagnoser.decisions.values()} == {"multilabel"}
+    assert diagnoser.diagnose(demo_recordings(demo_data, 1)[0]).mi_vs_norm.probability > 0

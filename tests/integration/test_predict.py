@@ -141,5 +141,7 @@ def test_wrong_arguments_are_one_sentence(files, served, tmp_path, capsys):
     assert predict.main([str(files), "--artifacts", str(served), "--out", str(tmp_path / "results.xlsx")]) == 1
     assert predict.main([str(tmp_path / "nowhere"), "--artifacts", str(served)]) == 1
     assert predict.main([str(files), "--artifacts", str(tmp_path)]) == 1
+    (tmp_path / "empty").mkdir()
+    assert predict.main([str(tmp_path / "empty"), "--artifacts", str(served)]) == 1
     lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 3 and all(line.startswith("error:") for line in lines)
+    assert len(lines) == 4 and all(line.startswith("error:") for line in lines)
