@@ -25,7 +25,7 @@ def read_manifest(directory: Path) -> dict:
         manifest = {"files": dict(manifest["files"]), "self_test": dict(manifest["self_test"] or {})}
     except FileNotFoundError as error:
         if not directory.is_dir():
-            raise InferenceError(f"there is no directory {directory} with networks") from error
+            raise InferenceError(f"no {MANIFEST} in {directory}: there is no such directory") from error
         raise InferenceError(f"no {MANIFEST} in {directory}: {EXPORT_AGAIN} --out {directory}") from error
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise InferenceError(f"{path} is damaged ({type(error).__name__}): {EXPORT_AGAIN}") from error
