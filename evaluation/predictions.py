@@ -50,10 +50,17 @@ def predict_task(arguments, task: str, split: str) -> SplitPredictions:
 
 def load_task(arguments, task: str, split: str) -> tuple[Path, Checkpoint, PTBXLDataset]:
     """The checkpoint the flags name and the split to evaluate it on. Raises CheckpointError or DatasetError."""
+    path = Path(arguments.checkpoint or Path(arguments.out) / CHECKPOINT_NAMES[task])
+    return load_network(arguments, path, task, task, split)
+
+
+def load_network(
+    arguments, path: Path, trained_for: str, task: str, split: str
+) -> tuple[Path, Checkpoint, PTBXLDataset]:
+    """A checkpoint trained for one task and the split of a task to evaluate it on."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    path = Path(arguments.checkpoint or Path(arguments.out) / CHECKPOINT_NAMES[task])
-    checkpoint = load_checkpoint_of(path, task)
+    checkpoint = load_checkpoint_of(path, trained_for)
     return path, checkpoint, PTBXLDataset(data_directory(arguments.data), split, task, checkpoint.input_scale)
 
 
@@ -85,21 +92,22 @@ def predict_recordings(path: Path, checkpoint: Checkpoint, recordings: PTBXLData
 
 def predict_by_both(arguments, task: str, split: str) -> dict[str, SplitPredictions]:
     """Scores of a binary task by its own network and by the multi-label network, as far as they are there."""
-    own_path = Path(arguments.checkpoint or Path(arguments.out) / CHECKPOINT_NAMES[task])
-    path = Path(arguments.multilabel or Path(arguments.out) / CHECKPOINT_NAMES["multilabel"])
-    if arguments.checkpoint is None and not own_path.is_file() and path.is_file():
-        print(f"no binary network at {own_path}: only the multi-label network is evaluated (--checkpoint names one)")
-        checkpoint = load_checkpoint_of(path, "multilabel")
-        recordings = PTBXLDataset(data_directory(arguments.data), split, task, checkpoint.input_scale)
-        return {"multilabel": predict_recordings(path, checkpoint, recordings)}
-    own = predict_task(arguments, task, split)
-    if arguments.multilabel is None and not path.is_file():
-        print(f"no multi-label network at {path}: only the binary network is evaluated (--multilabel names one)")
-        return {own.score: own}
-    checkpoint = load_checkpoint_of(path, "multilabel")
-    recordings = PTBXLDataset(data_directory(arguments.data), split, task, checkpoint.input_scale)
-    other = predict_recordings(path, checkpoint, recordings)
-    return {own.score: own, other.score: other}
+    own = Path(arguments.checkpoint or Path(arguments.out) / CHECKPOINT_NAMES[task])
+    multilabel = Path(arguments.multilabel or Path(arguments.out) / CHECKPOINT_NAMES["multilabel"])
+    networks = {task: own, "multilabel": multilabel}
+    if arguments.checkpoint is None and not own.is_file() and multilabel.is_file():
+        print(f"no binary network at {own}: only the multi-label network is evaluated (--checkpoint names one)")
+        del networks[task]
+    if arguments.multilabel is None and not multilabel.is_file():
+        print(f"no multi-label network at {multilabel}: only the binary network is evaluated (--multilabel names one)")
+        del networks["multilabel"]
+    predictions = [
+        predict_recordings(*load_network(arguments, path, trained_for, task, split))
+        for trained_for, path in networks.items()
+    ]
+    if any(one.synthetic for one in predictions):
+        print(SYNTHETIC_NOTICE)
+    return {one.score: one for one in predictions}
 
 
 def predict_split(
