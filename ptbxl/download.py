@@ -169,6 +169,7 @@ class _Run:
     workers: int
     remedy: str
     stop: threading.Event = field(default_factory=threading.Event)
+    active: set[str] = field(default_factory=set)  # the paths that threads are at work on
     unfinished: list[str] = field(default_factory=list)  # every temporary file there was
 
     def collect(self, registry: dict[str, str | None], progress: bool) -> None:
@@ -202,6 +203,13 @@ class _Run:
 
     def _obtain(self, path: str) -> tuple[int, str]:
         """Put one file in place: the bytes received for it, and why it cannot be had (empty: it is there)."""
+        self.active.add(path)  # before looking at stop: whoever sets it can wait for those at work
+        try:
+            return (0, f"{path} was given up") if self.stop.is_set() else self._fetch(path)
+        finally:
+            self.active.discard(path)
+
+    def _fetch(self, path: str) -> tuple[int, str]:
         target = self.store.abspath / path
         if target.exists():
             if sha256(target) == self.store.registry[path]:
@@ -237,7 +245,7 @@ class _Run:
         """Let no thread begin another file, and leave nothing of those that wait for a silent server."""
         self.stop.set()
         deadline = time.monotonic() + 1
-        while any(map(os.path.exists, self.unfinished)) and time.monotonic() < deadline:
+        while self.active and time.monotonic() < deadline:
             time.sleep(0.01)
         for unfinished in self.unfinished:
             with suppress(OSError):  # done already, or on Windows still open

@@ -12,11 +12,12 @@ import threading
 import time
 import zipfile
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import repeat
 from pathlib import Path
 
+import pooch
 import pytest
 
 from ptbxl import download
@@ -305,6 +306,14 @@ def test_a_file_that_cannot_be_had_is_named_and_the_others_kept(tmp_path, server
 
 
 def test_an_outage_ends_the_run_before_every_file_was_tried(tmp_path, monkeypatch, server):
+    @contextmanager
+    def slow_temporary_file(path=None):
+        with temporary_file(path) as name:
+            threading.Event().wait(0.2)  # the run ends while a thread stands between its temporary file and its request
+            yield name
+
+    temporary_file = pooch.core.temporary_file
+    monkeypatch.setattr(pooch.core, "temporary_file", slow_temporary_file)
     monkeypatch.setattr(download, "MAX_FAILED_FILES", 3)
     server.faults = {path: repeat(status(500)) for path in server.files if path.startswith("records")}
     with pytest.raises(DownloadError, match="at least 3 of 27 files"):
