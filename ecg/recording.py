@@ -1,6 +1,7 @@
 """A 12-lead recording in the one form that the whole project knows."""
 
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
@@ -11,6 +12,18 @@ class RecordingError(ValueError):
     """A recording that cannot be used; the message says what is wrong and what to do."""
 
 
+@dataclass(frozen=True)
+class Subject:
+    """Whom a recording is of and when it was made, as far as its source says.
+
+    age: years; 300 stands for over 89, as in PTB-XL. sex: "female", "male" or "". recorded: the day.
+    """
+
+    age: float | None = None
+    sex: str = ""
+    recorded: date | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Recording:
     """One 12-lead ECG.
@@ -19,12 +32,14 @@ class Recording:
     sampling_rate: Hz.
     present: ``(12,)`` bool, which leads were recorded or exactly derivable; the rest are zero.
     notes: what the reader had to do that the user should know (gaps filled, leads derived).
+    subject: for whoever reads the ECG; no network is told.
     """
 
     signal: np.ndarray
     sampling_rate: float
     present: np.ndarray
     notes: tuple[str, ...] = ()
+    subject: Subject = Subject()
 
     def __post_init__(self):
         if self.signal.ndim != 2 or self.signal.shape[0] != len(LEADS):

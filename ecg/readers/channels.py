@@ -12,7 +12,7 @@ import numpy as np
 from config import LEADS
 from ecg.leads import derive_limb_leads, lead_name, millivolts
 from ecg.readers.gaps import fill_gaps
-from ecg.recording import Recording, RecordingError, printable
+from ecg.recording import Recording, RecordingError, Subject, printable
 
 MAX_DURATION_S = 3600
 MAX_SIGNALS = 64
@@ -30,7 +30,7 @@ class Channels:
     names, values, units: one entry a channel; values are 1-D arrays in the channel's unit, NaN where a sample
         is missing.
     sampling_rate: Hz, of all channels.
-    notes: as in `Recording`.
+    notes, subject: as in `Recording`.
     """
 
     names: Sequence[str]
@@ -38,6 +38,7 @@ class Channels:
     units: Sequence[str]
     sampling_rate: float
     notes: tuple[str, ...] = ()
+    subject: Subject = Subject()
 
 
 def from_leads(leads: Mapping[str, Sequence[float]], sampling_rate: float, units: str) -> Recording:
@@ -96,7 +97,13 @@ def assemble(channels: Channels) -> Recording:
             f"the median QRS amplitude is {amplitude:.3g} mV, outside {low:g} to {high:g} mV: "
             "check the units and the electrodes"
         )
-    return Recording(signal=signal, sampling_rate=float(channels.sampling_rate), present=present, notes=tuple(notes))
+    return Recording(
+        signal=signal,
+        sampling_rate=float(channels.sampling_rate),
+        present=present,
+        notes=tuple(notes),
+        subject=channels.subject,
+    )
 
 
 def lead_channels(names: Sequence[object], hint: str = "") -> tuple[dict[str, int], tuple[str, ...]]:

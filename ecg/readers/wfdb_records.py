@@ -8,6 +8,7 @@ the files beside it. MATLAB v4 files of the Challenges are format 16 behind a 24
 import math
 import re
 import tempfile
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from wfdb.io.header import parse_header_content, rx_record, rx_signal
 
 from ecg.readers.channels import MAX_SIGNALS, Channels, check_extent
 from ecg.readers.library_errors import TEMPORARY_PREFIX, header_number, library_errors_refused
-from ecg.recording import RecordingError, printable
+from ecg.recording import RecordingError, Subject, printable
 
 MAX_HEADER_BYTES = 65536
 BYTES_PER_SAMPLE = {"16": 2, "24": 3, "32": 4, "61": 2, "80": 1, "160": 2, "212": 1.5}
@@ -25,6 +26,11 @@ FLAC_FORMATS = ("508", "516", "524")
 
 _RECORD_LINE = re.compile(r"[-\w]+(/\d+)?[ \t]+\d+([ \t/].*)?")
 _SIGNAL_LINE = re.compile(r"\S+[ \t]+\d+(x\d+)?(:\d+)?(\+\d+)?([ \t].*)?")
+# "# Age: 56" of PhysioNet's Challenges, "# age: 56" and "# <age>: 56 <sex>: F" of its databases
+_AGE = re.compile(r"#.*\bage>?\s*:\s*(\d{1,3}(?:\.\d+)?)\b", re.IGNORECASE | re.ASCII)
+_SEX = re.compile(r"#.*\b(?:sex|gender)>?\s*:\s*(female|male|f|m)\b", re.IGNORECASE)
+_DAY = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
+_OLDEST, _OVER_89 = 120, 300  # years; PTB-XL's code, which a Challenge took over
 _PLAIN_NAME = re.compile(r"\w[-\w]*(\.\w+)?", re.ASCII)
 
 
@@ -74,6 +80,7 @@ def read(header_name: str, files: dict[str, bytes], verify_checksums: bool = Fal
         values=list(values.T),
         units=[signal["units"] or "mV" for signal in signals],  # the default of the format
         sampling_rate=sampling_rate,
+        subject=_subject(_comments(files[header_name]), record["base_date"]),
     )
 
 
@@ -120,14 +127,41 @@ def _by_wfdb(
             return record.d_signal, record.dac()
 
 
+def _subject(comments: list[str], base_date: str) -> Subject:
+    """Age and sex from the comments, the date from the record line; what cannot be understood is left out."""
+    ages = [float(match[1]) for match in map(_AGE.match, comments) if match]
+    sexes = [match[1][0].lower() for match in map(_SEX.match, comments) if match]
+    return Subject(
+        age=next((age for age in ages if age <= _OLDEST or age == _OVER_89), None),
+        sex={"f": "female", "m": "male"}[sexes[0]] if sexes else "",
+        recorded=_date(base_date),
+    )
+
+
+def _date(text: str) -> date | None:
+    match = _DAY.fullmatch(text)
+    try:
+        return date(int(match[3]), int(match[2]), int(match[1])) if match else None
+    except ValueError:  # such as the 31st of February
+        return None
+
+
 def _lines(content: bytes) -> list[str]:
     """The lines of a header but for comments, in ASCII, as wfdb will see them."""
+    return parse_header_content(_text(content))[0]
+
+
+def _comments(content: bytes) -> list[str]:
+    """The comment lines of a header, each with its #."""
+    return parse_header_content(_text(content))[1]
+
+
+def _text(content: bytes) -> str:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-    text = text.replace("\u00b5", "u").replace("\u03bc", "u").encode("ascii", "replace").decode("ascii")
-    return parse_header_content(text)[0]
+    return text.replace("\u00b5", "u").replace("\u03bc", "u").encode("ascii", "replace").decode("ascii")
 
 
 def _parsed(lines: list[str]) -> tuple[dict[str, str], list[dict[str, str]]]:

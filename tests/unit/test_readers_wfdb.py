@@ -1,6 +1,7 @@
 """WFDB records: formats, missing samples, checksums, and headers that are unsafe or lie."""
 
 import io
+from datetime import date
 
 import numpy as np
 import pytest
@@ -149,3 +150,38 @@ def test_checksums_are_verified_on_request(code):
     with pytest.raises(RecordingError, match="do not match the header's checksums"):
         wfdb_records.read("truth.hea", altered, verify_checksums=True)
     assert_is_truth(read(altered), 2e-3)
+
+
+# -- Whom the recording is of -----------------------------------------------------------------------------------------
+
+
+def with_comments(comments: str, first_line_end: str = "") -> dict[str, bytes]:
+    """The record with comments at the end of its header, and something at the end of its first line."""
+    files = wfdb_record()
+    first, rest = files["truth.hea"].decode().rstrip("\n").split("\n", 1)
+    return files | {"truth.hea": f"{first} {first_line_end}\n{rest}\n{comments}\n".encode()}
+
+
+@pytest.mark.parametrize(
+    ("comments", "age", "sex"),
+    [
+        ("#Age: 56\n#Sex: Female", 56, "female"),
+        ("# Age: 74\n# Sex: Male\n# Dx: 426783006", 74, "male"),
+        ("# <age>: 65 <sex>: F <diagnoses> coronary artery disease", 65, "female"),
+        ("# age: 0.5\n# gender: m", 0.5, "male"),
+        ("# Age: 300\n# Sex: Unknown", 300, ""),
+        ("# Age: NaN\n# Sex: NaN", None, ""),
+        ("# Age: 999\n# Stage: 3\n# Essex: male", None, ""),
+        ("", None, ""),
+    ],
+)
+def test_age_and_sex_come_from_the_comments(comments, age, sex):
+    subject = read(with_comments(comments)).subject
+    assert (subject.age, subject.sex) == (age, sex)
+
+
+@pytest.mark.parametrize(
+    ("end", "recorded"), [("12:30:00 05/02/2020", date(2020, 2, 5)), ("12:30:00 31/02/2020", None), ("12:30:00", None)]
+)
+def test_the_day_of_recording_comes_from_the_first_line(end, recorded):
+    assert read(with_comments("", end)).subject.recorded == recorded
