@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 from dataset import PTBXLDataset
 from ecg.quality import SEVERITIES, assess
-from inference.decisions import is_uncertain
+from inference.verdict import POOR_QUALITY
 
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 
@@ -19,7 +19,7 @@ def quality_severities(recordings: PTBXLDataset) -> np.ndarray:
 
 def product_uncertain(certainty: np.ndarray, severity: np.ndarray) -> np.ndarray:
     """Which verdicts the product calls uncertain, bool ``(n,)``; arguments as in `coverage_metrics`."""
-    return is_uncertain(certainty < 1, severity)
+    return (certainty < 1) | np.isin(severity, POOR_QUALITY)
 
 
 def coverage_metrics(positive: np.ndarray, certainty: np.ndarray, severity: np.ndarray, targets: np.ndarray) -> dict:

@@ -1,6 +1,6 @@
 """From an uncalibrated to a calibrated probability, and from a probability to a decision. numpy only.
 
-Calibrators are monotone per class; `inference.calibration` fits them.
+Calibrators are monotone per class; `inference.calibration` fits them. `inference.verdict` makes a verdict of decisions.
 """
 
 import json
@@ -13,7 +13,6 @@ from config import SUPERCLASSES, TASK_CLASSES, VALIDATION_FOLD
 from files import write_text
 
 SMALLEST = 1e-6  # probabilities are kept this far from 0 and 1 before a logarithm
-POOR_QUALITY = ("caution", "unusable")  # severities of `ecg.quality` with which no verdict counts as certain
 
 
 class ThresholdsError(ValueError):
@@ -94,14 +93,6 @@ class Decisions:
     def uncertain(self, calibrated: np.ndarray) -> np.ndarray:
         """Whether a recording is too near to a threshold to be sure of, bool ``(n,)``."""
         return self.clearance(calibrated) < self.margin
-
-
-def is_uncertain(near_threshold: np.ndarray, severity: np.ndarray) -> np.ndarray:
-    """The rule of every verdict, bool ``(n,)``: uncertain if a class is near its threshold or the recording is poor.
-
-    near_threshold: bool ``(n,)``, see `Decisions.uncertain`. severity: ``(n,)``, `ecg.quality.Quality.severity`.
-    """
-    return np.asarray(near_threshold) | np.isin(severity, POOR_QUALITY)
 
 
 def thresholds_path(directory: Path, task: str) -> Path:

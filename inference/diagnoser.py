@@ -23,28 +23,29 @@ from ecg.windows import predict_probabilities
 from files import sha256
 from inference import InferenceError
 from inference.backends import Network, load_network, network_name
-from inference.decisions import (
-    POOR_QUALITY,
-    Decisions,
-    ThresholdsError,
-    load_decisions,
-    multilabel_score,
-    thresholds_path,
-)
+from inference.decisions import Decisions, ThresholdsError, load_decisions, multilabel_score, thresholds_path
 from inference.manifest import SELF_TEST_ECG, SELF_TEST_TOLERANCE, self_test_recording, verify_files
+from inference.verdict import doubt_sentences, reach_verdicts, withheld_sentence
+
+RHYTHM_NOT_ASSESSED = (
+    "The networks do not assess the rhythm: atrial fibrillation, for example, is not among the classes."
+)
 
 
 @dataclass(frozen=True)
 class BinaryResult:
     """One recording's result in a binary task.
 
-    probability: calibrated. positive: it is at or above the threshold. uncertain: it is too near to the threshold.
+    probability: calibrated. uncertain: it is too near to the threshold.
+    positive: it is at or above the threshold; None where that is withheld.
+    withheld_because: why, in plain text; empty where nothing is withheld. See `inference.verdict`.
     """
 
     probability: float
     threshold: float
-    positive: bool
+    positive: bool | None
     uncertain: bool
+    withheld_because: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +53,10 @@ class Diagnosis:
     """What the networks find in one recording.
 
     probabilities, thresholds: class to calibrated probability and decision threshold.
-    predicted_classes: those at or above their threshold, in the order of ``config.SUPERCLASSES``.
+    predicted_classes: those asserted by the rule of `inference.verdict`, in the order of ``config.SUPERCLASSES``; none
+    for a recording that quality calls unusable.
     uncertain_because: reasons not to rely on the prediction; empty if there are none.
+    not_assessed: sentences on what the prediction says nothing of, to be shown beside it.
     quality: what is wrong with the recording; None if it was not assessed.
     warnings: sentences for whoever reads the diagnosis.
     model: task to the SHA-256 of the checkpoint that was used.
@@ -66,6 +69,7 @@ class Diagnosis:
     mi_vs_norm: BinaryResult
     norm_vs_abnormal: BinaryResult
     uncertain_because: tuple[str, ...]
+    not_assessed: tuple[str, ...]
     quality: Quality | None
     warnings: tuple[str, ...]
     model: dict[str, str]
@@ -158,15 +162,30 @@ class Diagnoser:
     def _diagnosis(self, recording: Recording, quality: Quality | None) -> Diagnosis:
         probabilities = self.probabilities(recording)
         calibrated = {task: self.decisions[task].calibrate(probabilities[task][None]) for task in TASK_CLASSES}
+        above = {task: self.decisions[task].decide(calibrated[task]) for task in TASK_CLASSES}
         multilabel = self.decisions["multilabel"]
-        positive = multilabel.decide(calibrated["multilabel"])[0]
+        rhythm_doubts = ()
+        verdicts = reach_verdicts(
+            above["multilabel"],
+            multilabel.uncertain(calibrated["multilabel"]),
+            {task: above[task][:, 0] for task in BINARY_TASKS},
+            np.array([quality.severity if quality else ""]),
+            np.array([bool(rhythm_doubts)]),
+        )
+        near = multilabel.classes[int(multilabel.distances(calibrated["multilabel"])[0].argmin())]
+        answers = {task: bool(above[task][0, 0]) for task in BINARY_TASKS}
+        binary = {
+            task: binary_result(self.decisions[task], calibrated[task], withheld_sentence(verdicts, task))
+            for task in BINARY_TASKS
+        }
         return Diagnosis(
             probabilities={name: float(p) for name, p in zip(SUPERCLASSES, calibrated["multilabel"][0], strict=True)},
             thresholds=dict(zip(SUPERCLASSES, multilabel.thresholds, strict=True)),
-            predicted_classes=tuple(name for name, yes in zip(SUPERCLASSES, positive, strict=True) if yes),
-            mi_vs_norm=binary_result(self.decisions["mi_vs_norm"], calibrated["mi_vs_norm"]),
-            norm_vs_abnormal=binary_result(self.decisions["norm_vs_abnormal"], calibrated["norm_vs_abnormal"]),
-            uncertain_because=reasons_for_doubt(multilabel, calibrated["multilabel"], quality),
+            predicted_classes=tuple(name for name, yes in zip(SUPERCLASSES, verdicts.classes[0], strict=True) if yes),
+            mi_vs_norm=binary["mi_vs_norm"],
+            norm_vs_abnormal=binary["norm_vs_abnormal"],
+            uncertain_because=doubt_sentences(verdicts, near, answers),
+            not_assessed=(RHYTHM_NOT_ASSESSED, *rhythm_doubts),
             quality=quality,
             warnings=warnings_of(recording, quality),
             model={task: network.checkpoint_sha256 for task, network in self.networks.items()},
@@ -192,28 +211,15 @@ def require_leads(recording: Recording) -> None:
         )
 
 
-def binary_result(decisions: Decisions, calibrated: np.ndarray) -> BinaryResult:
+def binary_result(decisions: Decisions, calibrated: np.ndarray, withheld_because: str) -> BinaryResult:
     """One recording's result in a binary task; calibrated ``(1, 1)``."""
     return BinaryResult(
         probability=float(calibrated[0, 0]),
         threshold=decisions.thresholds[0],
-        positive=bool(decisions.decide(calibrated)[0, 0]),
+        positive=None if withheld_because else bool(decisions.decide(calibrated)[0, 0]),
         uncertain=bool(decisions.uncertain(calibrated)[0]),
+        withheld_because=withheld_because,
     )
-
-
-def reasons_for_doubt(decisions: Decisions, calibrated: np.ndarray, quality: Quality | None) -> tuple[str, ...]:
-    """Why one recording's verdict is uncertain, by the rule of `inference.decisions.is_uncertain`.
-
-    calibrated: ``(1, classes)``. Empty if it is certain.
-    """
-    reasons = []
-    if decisions.uncertain(calibrated)[0]:
-        near = decisions.classes[int(decisions.distances(calibrated)[0].argmin())]
-        reasons.append(f"the probability of {near} is too close to its threshold to decide either way")
-    if quality is not None and quality.severity in POOR_QUALITY:
-        reasons.append("the recording's quality is poor")
-    return tuple(reasons)
 
 
 def warnings_of(recording: Recording, quality: Quality | None) -> tuple[str, ...]:

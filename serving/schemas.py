@@ -107,6 +107,7 @@ class Prediction(BaseModel):
     norm_vs_abnormal: BinaryResult
     uncertain: bool
     uncertain_because: list[str]
+    not_assessed: list[str]
     quality: QualityOut
     intervals: Intervals | None = None
     warnings: list[str]

@@ -51,9 +51,13 @@ def headline(diagnosis: Diagnosis) -> str:
 def screening(diagnosis: Diagnosis) -> dict[str, tuple[BinaryResult, str]]:
     """Both binary tasks by name, each with its result and that result in plain text."""
     mi, abnormal = diagnosis.mi_vs_norm, diagnosis.norm_vs_abnormal
+    outcomes = {"MI screening": (mi, "positive", "negative"), "Normal or abnormal": (abnormal, "abnormal", "normal")}
     return {
-        "MI screening": (mi, "positive" if mi.positive else "negative"),
-        "Normal or abnormal": (abnormal, "abnormal" if abnormal.positive else "normal"),
+        name: (
+            result,
+            f"withheld ({result.withheld_because})" if result.withheld_because else yes if result.positive else no,
+        )
+        for name, (result, yes, no) in outcomes.items()
     }
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from config import PROJECT, SUPERCLASS_NAMES, SUPERCLASSES, TEST_FOLD, VALIDATION_FOLD
 from ecg.readers import read_recording, read_uploaded
 from ecg.recording import Recording
-from inference.decisions import Decisions, is_uncertain
+from inference.decisions import Decisions
+from inference.verdict import reach_verdicts
 from ptbxl.index import Index, read_index
 from ptbxl.records import read_recording as read_from_data_set
 
@@ -178,8 +179,14 @@ def read_predictions(path: Path, ecg_ids: np.ndarray, decisions: Decisions) -> S
             return None
         rows = [row_of[int(ecg_id)] for ecg_id in ecg_ids]
         calibrated = decisions.calibrate(stored["probabilities"][rows])
-        uncertain = is_uncertain(decisions.uncertain(calibrated), stored["quality"][rows])
-    return StoredPredictions(positive=decisions.decide(calibrated), uncertain=uncertain)
+        verdicts = reach_verdicts(
+            decisions.decide(calibrated),
+            decisions.uncertain(calibrated),
+            {},
+            stored["quality"][rows],
+            np.zeros(len(rows), bool),
+        )
+    return StoredPredictions(positive=verdicts.classes, uncertain=verdicts.uncertain)
 
 
 def ptbxl_ecg(fold: PTBXLFold, ecg_id: int) -> DisplayedECG:

@@ -27,6 +27,7 @@ INFARCTION = Diagnosis(
     mi_vs_norm=BinaryResult(probability=0.99, threshold=0.5, positive=True, uncertain=False),
     norm_vs_abnormal=BinaryResult(probability=0.6, threshold=0.5, positive=True, uncertain=True),
     uncertain_because=(),
+    not_assessed=(),
     quality=None,
     warnings=(),
     model={"multilabel": "0123456789abcdef"},
