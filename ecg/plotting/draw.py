@@ -78,13 +78,19 @@ def draw_page(
     shading: Sequence[Span] = (),
     caption: str = "",
     notice: str = "",
+    cut_rows: bool = False,
 ) -> None:
-    """Draw a laid-out page on axes of ``page.width_mm`` by ``page.height_mm``, for example a part of a report."""
+    """Draw a laid-out page on axes of ``page.width_mm`` by ``page.height_mm``, for example a part of a report.
+
+    cut_rows: leave out what of a trace is outside its row, where rows would meet.
+    """
     axes.set(xlim=(0, page.width_mm), ylim=(0, page.height_mm))
     axes.set_axis_off()
     paper = _draw_grid(axes, page.grid)
     _draw_shading(axes, page, shading)
     traces = {strip: trace_mm(page, strip, recording) for strip in page.strips if strip.present}
+    if cut_rows:
+        traces = {strip: _cut(trace, *page.band_mm(strip.row)) for strip, trace in traces.items()}
     lines = _draw_lines(axes, [*traces.values(), *calibration_mm(page)], INK, TRACE_MM, zorder=4)
     lines.set_clip_path(paper)  # tall waves run over their neighbours, as on real paper, but end with the grid
     for strip in page.strips:
@@ -92,6 +98,12 @@ def draw_page(
     _draw_text_line(axes, page, page.height_mm - TOP_MM + 2.5, caption, size=8, weight="bold")
     _draw_text_line(axes, page, BOTTOM_MM - 4.5, page.scale_text, size=7.5)
     _draw_text_line(axes, page, BOTTOM_MM - 8.5, notice, size=7.5, weight="bold")
+
+
+def _cut(trace: np.ndarray, bottom: float, top: float) -> np.ndarray:
+    """A trace with gaps where it lies outside."""
+    x, y = trace.T
+    return np.column_stack([x, np.where((y > bottom) & (y < top), y, np.nan)])
 
 
 def _draw_lines(axes: Axes, lines: list, colour: str, width_mm: float, zorder: float) -> LineCollection:

@@ -8,6 +8,7 @@ of an amplifier says nothing about the heart and could push a trace off the pape
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import ceil, floor
 
 import numpy as np
@@ -23,6 +24,8 @@ SIDE_MM, TOP_MM, BOTTOM_MM = 8, 11, 14  # least distance of the grid from the pa
 LEAD_IN_MM, LEAD_OUT_MM = 20, 10  # grid before the traces (the calibration pulse stands there) and after them
 CALIBRATION_MV, CALIBRATION_S = 1.0, 0.2
 LEAD_NAME_MM = (9.0, 3.0)  # room for the name of a lead: width, height
+LEAST_ROW_MM = 8  # between two baselines, with room for a name
+COLUMN_MM = 0.5  # two traces meet where they cross within this width
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,8 @@ class Strip:
 class Page:
     """A laid-out page: its size, where the grid lies, the strips, and the rows they stand in.
 
-    duration_s: length of the recording; shown_s: how much of it is on the page, from its start.
-    row_mm: distance of two rows. baselines_mm: y of each row's baseline, from the top.
+    duration_s, sampling_rate (Hz): of the recording; shown_s: how much of it is on the page, from its start.
+    baselines_mm: y of each row's baseline, from the top.
     """
 
     width_mm: float
@@ -125,9 +128,9 @@ class Page:
     grid: Box
     scale: Scale
     strips: tuple[Strip, ...]
-    row_mm: float
     baselines_mm: tuple[float, ...]
     duration_s: float
+    sampling_rate: float
     shown_s: float
 
     def x_mm(self, strip: Strip, seconds: float | np.ndarray) -> float | np.ndarray:
@@ -138,12 +141,19 @@ class Page:
         """Where a voltage of the strip's lead (mV) lies."""
         return strip.y_mm + strip.sign * (millivolts - strip.baseline_mv) * self.scale.gain_mm_mv
 
+    def band_mm(self, row: int) -> tuple[float, float]:
+        """Bottom and top of a row: half way to its neighbours."""
+        distances = [above - below for above, below in pairwise(self.baselines_mm)]
+        above, below = distances[max(row - 1, 0)], distances[min(row, len(distances) - 1)]
+        return self.baselines_mm[row] - below / 2, self.baselines_mm[row] + above / 2
+
     @property
     def scale_text(self) -> str:
-        """Speed, gain, filter and time shown, for the foot of the page."""
+        """Speed, gain, filter, sampling rate and time shown, for the foot of the page."""
         shown, total = f"{round(self.shown_s, 2):g} s", f"{round(self.duration_s, 2):g} s"
         time = total if shown == total else f"first {shown} of {total}"
-        return f"{self.scale.speed_mm_s:g} mm/s · {self.scale.gain_mm_mv:g} mm/mV · no filter · {time}"
+        scale = f"{self.scale.speed_mm_s:g} mm/s · {self.scale.gain_mm_mv:g} mm/mV"
+        return f"{scale} · {self.sampling_rate:g} Hz · no filter · {time}"
 
 
 def layout(
@@ -177,9 +187,9 @@ def layout(
         grid=grid,
         scale=scale,
         strips=_strips(recording, grid, scale, ARRANGEMENTS[arrangement], shown_s),
-        row_mm=0.0,
         baselines_mm=(0.0,) * rows,
         duration_s=recording.duration,
+        sampling_rate=recording.sampling_rate,
         shown_s=shown_s,
     )
     return _with_baselines(page, recording)
@@ -216,23 +226,60 @@ def _strips(
 
 
 def _with_baselines(page: Page, recording: Recording) -> Page:
-    """Spread the rows evenly, with room above the first and below the last for their own tallest waves."""
+    """Place the rows, with room above the first and below the last for their own tallest waves.
+
+    The rows are spread evenly. If tall waves would then meet and there is room elsewhere, each gets the room it needs.
+    """
     grid, rows = page.grid, len(page.baselines_mm)
+    lowest, highest = _reach_mm(page, recording)
 
-    def room_mm(row: int, direction: int, least: float) -> int:
-        traces = [trace_mm(page, strip, recording)[:, 1] for strip in page.strips if strip.row == row and strip.present]
-        reach = np.concatenate([[least], *(direction * trace[np.isfinite(trace)] for trace in traces)]).max()
+    def edges_mm(least: float) -> tuple[int, int]:
+        """Head and foot."""
+        reaches = max(highest[0].max(), CALIBRATION_MV * page.scale.gain_mm_mv), -lowest[-1].min()
         # Beyond a quarter of the paper it is an artefact or a spike, which may be cut.
-        return ceil(np.clip(reach + 1, grid.height_mm / rows / 2, grid.height_mm / 4))
+        head, foot = (ceil(np.clip(reach + 1, least, grid.height_mm / 4)) for reach in reaches)
+        return head, foot
 
-    head = room_mm(0, 1, least=CALIBRATION_MV * page.scale.gain_mm_mv)
-    foot = room_mm(rows - 1, -1, least=0.0)
-    row_mm = floor((grid.height_mm - head - foot) / (rows - 1))  # whole mm keep every baseline on a grid line
-    spare = int(grid.height_mm) - head - foot - row_mm * (rows - 1)
-    top = grid.y_mm + grid.height_mm - head - spare // 2
-    baselines = tuple(top - row * row_mm for row in range(rows))
+    needed = np.ceil((highest[1:] - lowest[:-1]).max(axis=1) + 1)
+    head, foot = edges_mm(grid.height_mm / rows / 2)
+    room = int(grid.height_mm) - head - foot
+    distances = np.full(rows - 1, room // (rows - 1))  # whole mm keep every baseline on a grid line
+    if (needed > distances).any():
+        least = min(LEAST_ROW_MM, distances[0])
+        tight_head, tight_foot = edges_mm(least / 2)
+        tight_room = int(grid.height_mm) - tight_head - tight_foot
+        needed = needed.clip(least)
+        if needed.sum() <= tight_room:
+            head, room, distances = tight_head, tight_room, needed + (tight_room - needed.sum()) // (rows - 1)
+    top = grid.y_mm + grid.height_mm - head - (room - distances.sum()) // 2
+    baselines = tuple((top - np.concatenate([[0], distances.cumsum()])).tolist())
     strips = tuple(replace(strip, y_mm=baselines[strip.row]) for strip in page.strips)
-    return replace(page, strips=strips, row_mm=row_mm, baselines_mm=baselines)
+    return replace(page, strips=strips, baselines_mm=baselines)
+
+
+def _reach_mm(page: Page, recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and highest y (mm) of each row in columns of the page, ``(rows, columns)``; +inf and -inf where empty.
+
+    On a page without baselines they are relative to the row's own.
+    """
+    width_mm = max(COLUMN_MM, page.scale.speed_mm_s / recording.sampling_rate)  # no column between two samples
+    lowest = np.full((len(page.baselines_mm), int(page.width_mm / width_mm) + 1), np.inf)
+    highest = -lowest
+    every, later, earlier = slice(None), slice(1, None), slice(-1)
+    for strip in page.strips:
+        if strip.present:
+            x, y = trace_mm(page, strip, recording).T
+            column = (x / width_mm).astype(int)
+            for here, end in ((every, every), (later, earlier), (earlier, later)):
+                np.fmin.at(lowest[strip.row], column[here], y[end])  # a line belongs to the columns of both its ends
+                np.fmax.at(highest[strip.row], column[here], y[end])
+    return lowest, highest
+
+
+def traces_overlap(page: Page, recording: Recording) -> bool:
+    """Whether the trace of any row meets one of a row above it."""
+    lowest, highest = _reach_mm(page, recording)
+    return bool((highest[1:] >= np.minimum.accumulate(lowest)[:-1]).any())
 
 
 def _grid(size_mm: tuple[float, float]) -> Box:
@@ -270,7 +317,8 @@ def calibration_mm(page: Page) -> list[np.ndarray]:
     end = page.grid.x_mm + LEAD_IN_MM - SQUARE_MM
     start = end - CALIBRATION_S * page.scale.speed_mm_s
     xs = [start - 2, start, start, end, end, end + 2]
-    rows = page.baselines_mm if height < page.row_mm else page.baselines_mm[-1:]
+    closest = min(above - below for above, below in pairwise(page.baselines_mm))
+    rows = page.baselines_mm if height < closest else page.baselines_mm[-1:]
     return [np.column_stack([xs, np.array([0, 0, height, height, 0, 0]) + y_mm]) for y_mm in rows]
 
 
@@ -282,7 +330,8 @@ def shaded_boxes(page: Page, spans: Sequence[Span]) -> list[tuple[Box, float]]:
             start, end = max(span.start_s, strip.start_s), min(span.end_s, strip.end_s)
             if span.lead == strip.lead and start < end:
                 left, right = page.x_mm(strip, start), page.x_mm(strip, end)
-                box = Box(x_mm=left, y_mm=strip.y_mm - page.row_mm / 2, width_mm=right - left, height_mm=page.row_mm)
+                bottom, top = page.band_mm(strip.row)
+                box = Box(x_mm=left, y_mm=bottom, width_mm=right - left, height_mm=top - bottom)
                 boxes.append((box, span.strength))
     return boxes
 
@@ -294,5 +343,5 @@ def lead_name_y_mm(page: Page, strip: Strip, trace: np.ndarray | None) -> float:
     """
     near = [] if trace is None else trace[trace[:, 0] < strip.x_mm + LEAD_NAME_MM[0], 1]
     wave = np.nanmax([strip.y_mm + 4, *near]) + 1
-    row_above = strip.y_mm + page.row_mm - 2
+    row_above = 2 * page.band_mm(strip.row)[1] - strip.y_mm - 2
     return min(wave, row_above - LEAD_NAME_MM[1], page.grid.y_mm + page.grid.height_mm - LEAD_NAME_MM[1])

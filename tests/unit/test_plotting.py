@@ -14,9 +14,9 @@ from PIL import Image
 from pypdf import PdfReader
 
 from config import LEADS, RESEARCH_ONLY, SYNTHETIC_NOTICE
-from ecg.plotting.draw import draw, save
+from ecg.plotting.draw import draw, draw_page, save
 from ecg.plotting.interactive import draw_interactive, measure_rectangle
-from ecg.plotting.layout import ARRANGEMENTS, GAINS_MM_MV, SPEEDS_MM_S, Scale, Span, layout, trace_mm
+from ecg.plotting.layout import ARRANGEMENTS, GAINS_MM_MV, SPEEDS_MM_S, Scale, Span, layout, trace_mm, traces_overlap
 from ecg.recording import Recording
 from ecg.synthetic.patients import example_cases
 from ecg.synthetic.simulation import synthesise
@@ -158,7 +158,7 @@ def test_every_row_holds_its_leads_one_after_the_other(arrangement):
         for number, strip in enumerate(row):
             assert (strip.start_s, strip.end_s) == (10 * number / len(row), 10 * (number + 1) / len(row))
             assert strip.x_mm == TRACES_LEFT_MM + 25 * strip.start_s
-    assert (np.diff(page.baselines_mm) == -page.row_mm).all()
+    assert len(set(np.diff(page.baselines_mm))) == 1
 
 
 def test_a_beat_is_drawn_where_its_lead_and_time_are():
@@ -189,7 +189,7 @@ def test_what_fits_is_shown_and_the_foot_says_so(seconds, speed, shown, time):
     recording = flat(seconds)
     page = layout(recording, Scale(speed))
     assert page.shown_s == max(strip.end_s for strip in page.strips) == shown
-    foot = f"{speed:g} mm/s · 10 mm/mV · no filter · {time}"
+    foot = f"{speed:g} mm/s · 10 mm/mV · 500 Hz · no filter · {time}"
     assert foot in [text.get_text() for text in texts(draw(recording, Scale(speed)))]
 
 
@@ -234,7 +234,7 @@ def test_shading_lies_on_its_lead_and_milliseconds(arrangement):
     bottom, top = 210 - (rows.max() + 1) / 10, 210 - rows.min() / 10
     (strip,) = (strip for strip in page.strips if strip.lead == "V2")
     assert [left, right] == pytest.approx([TRACES_LEFT_MM + 6.8 * 25, TRACES_LEFT_MM + 7.2 * 25], abs=0.11)
-    assert [bottom, top] == pytest.approx([strip.y_mm - page.row_mm / 2, strip.y_mm + page.row_mm / 2], abs=0.11)
+    assert [bottom, top] == pytest.approx(page.band_mm(strip.row), abs=0.11)
 
 
 def test_shading_follows_a_lead_into_the_rhythm_strip_but_not_past_its_own_and_is_as_dark_as_it_is_strong():
@@ -256,6 +256,35 @@ def test_tall_waves_cross_their_neighbours_but_never_leave_the_grid():
     grid = np.zeros_like(marks)
     grid[110:1960, 85:2885] = True  # 14 to 199 mm up, 8.5 to 288.5 mm across
     assert (marks[~grid] == flat_marks[~grid]).all()
+
+
+def with_tall_neighbours(millivolts: float) -> Recording:
+    """Leads II and III with pulses towards each other at the same time."""
+    return with_pulse(with_pulse(flat(), "II", 1, 1.2, -millivolts), "III", 1.1, 1.3, millivolts)
+
+
+def test_rows_whose_waves_would_meet_get_the_room_they_need_as_long_as_there_is_any():
+    tall = with_tall_neighbours(2.0)
+    page = layout(tall, size_mm=(297, 130))
+    distances = -np.diff(page.baselines_mm)
+    assert distances[1] > 40 and (distances % 1 == 0).all() and (distances >= 8).all()
+    assert not traces_overlap(page, tall)
+    assert not traces_overlap(layout(with_tall_neighbours(0.5), arrangement="12x1"), with_tall_neighbours(0.5))
+    assert traces_overlap(layout(tall, arrangement="12x1", size_mm=(297, 130)), tall)
+    apart = with_pulse(with_pulse(flat(), "II", 1, 1.2, -9), "III", 1.3, 1.4, 9)
+    assert not traces_overlap(layout(apart), apart)  # they pass each other at different times
+
+
+def test_rows_that_are_cut_keep_their_traces_to_themselves():
+    recording = with_tall_neighbours(5.0)
+    page = layout(recording, arrangement="12x1")
+    bottom, top = page.band_mm(1)
+    images = []
+    for cut in (False, True):
+        figure = Figure(figsize=(297 / 25.4, 210 / 25.4), dpi=254)
+        draw_page(figure.add_axes((0, 0, 1, 1)), page, recording, cut_rows=cut)
+        images.append(part(ink(pixels(figure)), TRACES_LEFT_MM + 20, TRACES_LEFT_MM + 40, bottom - 20, bottom - 10))
+    assert images[0].any() and not images[1].any()
 
 
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)
