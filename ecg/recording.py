@@ -12,6 +12,10 @@ class RecordingError(ValueError):
     """A recording that cannot be used; the message says what is wrong and what to do."""
 
 
+class DeclarationError(RecordingError):
+    """A sampling rate or unit that neither the file nor the caller gives, or both in different ways."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """Whom a recording is of and when it was made, as far as its source says.

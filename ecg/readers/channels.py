@@ -12,7 +12,7 @@ import numpy as np
 from config import LEADS
 from ecg.leads import derive_limb_leads, lead_name, millivolts
 from ecg.readers.gaps import fill_gaps
-from ecg.recording import Recording, RecordingError, Subject, printable
+from ecg.recording import DeclarationError, Recording, RecordingError, Subject, printable
 
 MAX_DURATION_S = 3600
 MAX_SIGNALS = 64
@@ -149,11 +149,11 @@ def check_extent(signals: int, samples: int, sampling_rate: float) -> None:
 def declared_or_given(what: str, declared: float | str | None, given: float | str | None, how="") -> float | str:
     """What the file declares or else the caller gives; both only if they agree. how: the way to give it."""
     if declared is None and given is None:
-        raise RecordingError(f"the {what} is not in the file; give it {how}")
+        raise DeclarationError(f"the {what} is not in the file; give it {how}")
     if declared is None:
         return given
     if given is not None and _comparable(declared) != _comparable(given):
-        raise RecordingError(
+        raise DeclarationError(
             f"the {what} is {printable(declared)} in the file and {printable(given)} by request; leave one out"
         )
     return declared
