@@ -14,6 +14,7 @@ from ecg.heart_rate import are_reliable, mean_heart_rate
 from ecg.preprocessing import resample
 from ecg.quality import LEAD_CHECKS
 from ecg.recording import Recording
+from ecg.rhythm_signs import P_CONSISTENCY, p_consistency
 from ecg.warnings_lock import caught_warnings
 
 DELINEATION_RATE = 500  # Hz
@@ -23,7 +24,6 @@ PLAUSIBLE_MS = {"pr": (80, 400), "qrs": (50, 240), "qt": (220, 700)}
 MOST_SPREAD_MS = 50  # between the quartiles of the leads
 QRS_VELOCITY = 0.06  # of the greatest: the QRS lasts while the leads move faster
 QRS_PAUSE_MS = 24  # at most, between two parts of a QRS
-P_CONSISTENCY = 0.65
 VALUES = ("heart_rate", "pr", "qrs", "qt", "qtc_bazett", "qtc_fridericia", "p_axis", "qrs_axis")
 
 
@@ -65,7 +65,7 @@ def measure_intervals(recording: Recording) -> Intervals:
     heart_rate = mean_heart_rate(peaks)
     average = np.median(beats, axis=1)
     found = _measure_waves(recording, bands, peaks, average) | _measure_axes(average, recording.present)
-    if _p_consistency(beats) < P_CONSISTENCY:
+    if p_consistency(beats) < P_CONSISTENCY:
         found |= dict.fromkeys(("pr", "p_axis"), "no P wave stands out before the QRS complexes")
     for name, root in (("qtc_bazett", 2), ("qtc_fridericia", 3)):
         qt = found["qt"]
@@ -145,14 +145,6 @@ def _wave_ends(lead: np.ndarray, peaks: np.ndarray) -> list[float]:
 def _median_ms(samples: np.ndarray) -> float:
     found = samples[np.isfinite(samples)]
     return float(np.median(found)) * 1000 / DELINEATION_RATE if 2 * len(found) > len(samples) else np.nan
-
-
-def _p_consistency(beats: np.ndarray) -> float:
-    """How alike the stretches before the QRS are, the usual correlation of a beat's with the average's (all leads)."""
-    p_waves = beats[:, :, P_WAVE] - beats[:, :, P_WAVE].mean(2, keepdims=True)
-    average = np.median(p_waves, axis=1, keepdims=True)
-    energy = np.square(p_waves).sum((0, 2)) * np.square(average).sum() + 1e-12
-    return float(np.median((p_waves * average).sum((0, 2)) / np.sqrt(energy)))
 
 
 def _measure_axes(average: np.ndarray, present: np.ndarray) -> dict[str, float | str]:

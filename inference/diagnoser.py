@@ -19,6 +19,7 @@ from config import BINARY_TASKS, DEFAULT_OUT, LEADS, SUPERCLASSES, TASK_CLASSES
 from ecg.preprocessing import FULL_DURATION_S, model_input, scale_signal
 from ecg.quality import Quality, assess
 from ecg.recording import Recording, RecordingError
+from ecg.rhythm_signs import measure_rhythm
 from ecg.windows import predict_probabilities
 from files import sha256
 from inference import InferenceError
@@ -164,13 +165,14 @@ class Diagnoser:
         calibrated = {task: self.decisions[task].calibrate(probabilities[task][None]) for task in TASK_CLASSES}
         above = {task: self.decisions[task].decide(calibrated[task]) for task in TASK_CLASSES}
         multilabel = self.decisions["multilabel"]
-        rhythm_doubts = ()
+        rhythm = measure_rhythm(recording) if quality is not None and quality.usable else None
+        rhythm_signs = rhythm.doubts if rhythm else ()
         verdicts = reach_verdicts(
             above["multilabel"],
             multilabel.uncertain(calibrated["multilabel"]),
             {task: above[task][:, 0] for task in BINARY_TASKS},
             np.array([quality.severity if quality else ""]),
-            np.array([bool(rhythm_doubts)]),
+            np.array([bool(rhythm_signs)]),
         )
         near = multilabel.classes[int(multilabel.distances(calibrated["multilabel"])[0].argmin())]
         answers = {task: bool(above[task][0, 0]) for task in BINARY_TASKS}
@@ -184,8 +186,8 @@ class Diagnoser:
             predicted_classes=tuple(name for name, yes in zip(SUPERCLASSES, verdicts.classes[0], strict=True) if yes),
             mi_vs_norm=binary["mi_vs_norm"],
             norm_vs_abnormal=binary["norm_vs_abnormal"],
-            uncertain_because=doubt_sentences(verdicts, near, answers),
-            not_assessed=(RHYTHM_NOT_ASSESSED, *rhythm_doubts),
+            uncertain_because=doubt_sentences(verdicts, near, answers, rhythm_signs),
+            not_assessed=not_assessed(rhythm_signs),
             quality=quality,
             warnings=warnings_of(recording, quality),
             model={task: network.checkpoint_sha256 for task, network in self.networks.items()},
@@ -220,6 +222,14 @@ def binary_result(decisions: Decisions, calibrated: np.ndarray, withheld_because
         uncertain=bool(decisions.uncertain(calibrated)[0]),
         withheld_because=withheld_because,
     )
+
+
+def not_assessed(rhythm_signs: tuple[str, ...]) -> tuple[str, ...]:
+    """What no network assesses, one sentence each; rhythm_signs: `ecg.rhythm_signs.RhythmSigns.doubts`."""
+    if not rhythm_signs:
+        return (RHYTHM_NOT_ASSESSED,)
+    signs = " and ".join(rhythm_signs)
+    return (RHYTHM_NOT_ASSESSED, f"Have the rhythm checked: {signs}.")
 
 
 def warnings_of(recording: Recording, quality: Quality | None) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ withheld, and why a verdict is uncertain. numpy only; docs/verdict.md explains t
 `Diagnoser` and evaluation call the same function.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,15 +19,14 @@ ABNORMAL = [k for k in range(len(SUPERCLASSES)) if k != NORM]
 OUTSIDE_MI_VS_NORM = [SUPERCLASSES.index(name) for name in ("STTC", "CD", "HYP")]
 POOR_QUALITY = ("caution", "unusable")  # severities of `ecg.quality` with which no verdict counts as certain
 
-DOUBTS = {  # why a verdict is uncertain; {near}, {others}, {classes} and {answer} are filled in for one recording
+DOUBTS = {  # why a verdict is uncertain; what stands in {} is filled in for one recording
     "unusable": "the recording's quality is too poor: no class is asserted",
     "poor quality": "the recording's quality is poor",
     "near threshold": "the probability of {near} is too close to its threshold to decide either way",
     "normal beside others": "NORM reaches its threshold as well, which contradicts {others}",
-    "no class": "no class reaches its threshold",
     "normal or abnormal": "the network for NORM against abnormal says {answer}, which contradicts {classes}",
     "MI or normal": "the network for MI against NORM says {answer}, which contradicts {classes}",
-    "rhythm": "the rhythm may not be normal, which the networks do not assess",
+    "rhythm": "{signs}, and NORM says nothing of the rhythm",
 }
 WITHHELD = {  # why a binary result is not shown; "" means it is
     "": "",
@@ -70,7 +69,7 @@ def reach_verdicts(
     above: bool ``(n, 5)``, classes at or above their thresholds. near: bool ``(n,)``, see `Decisions.uncertain`.
     binary: answers to binary tasks, bool ``(n,)`` each; a task may be missing, then nothing can contradict it.
     severity: ``(n,)``, `ecg.quality.Quality.severity`, "" where quality was not assessed.
-    rhythm_doubt: bool ``(n,)``, see `ecg.rhythm_signs`.
+    rhythm_doubt: bool ``(n,)``, whether there is a sign against sinus rhythm, see `ecg.rhythm_signs`.
 
     NORM yields to any other class. The classes decide, and a binary answer that contradicts them is withheld.
     """
@@ -86,7 +85,6 @@ def reach_verdicts(
         "poor quality": np.isin(severity, POOR_QUALITY) & ~unusable,
         "near threshold": np.asarray(near) & ~unusable,
         "normal beside others": several & ~unusable,
-        "no class": ~classes.any(axis=1) & ~unusable,
         "normal or abnormal": disagrees.get("norm_vs_abnormal", np.zeros_like(unusable)) & ~unusable,
         "MI or normal": disagrees.get("mi_vs_norm", np.zeros_like(unusable)) & ~unusable,
         "rhythm": np.asarray(rhythm_doubt) & normal,
@@ -116,12 +114,21 @@ def _withheld(task: str, disagrees: np.ndarray, classes: np.ndarray, unusable: n
     return np.select(cases, ["unusable", "outside", "neither", "contradicts"], default="")
 
 
-def doubt_sentences(verdicts: Verdicts, near: str, binary: Mapping[str, bool]) -> tuple[str, ...]:
+def doubt_sentences(
+    verdicts: Verdicts, near: str, binary: Mapping[str, bool], rhythm_signs: Sequence[str]
+) -> tuple[str, ...]:
     """The doubts of one recording in plain text.
 
     verdicts: of one recording. near: the class nearest to its threshold. binary: the answers to binary tasks.
+    rhythm_signs: `ecg.rhythm_signs.RhythmSigns.doubts`.
     """
-    words = {"near": near, "others": _named(verdicts.classes[0], ABNORMAL), "classes": _named(verdicts.classes[0])}
+    classes = verdicts.classes[0]
+    words = {
+        "near": near,
+        "others": _named(classes, ABNORMAL),
+        "classes": _named(classes),
+        "signs": " and ".join(rhythm_signs),
+    }
     answers = {"normal or abnormal": "norm_vs_abnormal", "MI or normal": "mi_vs_norm"}
     sentences = []
     for name in (name for name, there in verdicts.doubts.items() if there[0]):
