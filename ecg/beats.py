@@ -8,7 +8,7 @@ from config import LEADS
 from ecg.preprocessing import MINIMUM_DURATION_S
 from ecg.recording import Recording, RecordingError
 
-MINIMUM_RATE = 100  # Hz
+MINIMUM_RATE = 100  # Hz, of every recording that is read: the rate of the networks' input
 BEFORE, AFTER = 40, 50  # samples of a beat at 100 Hz, around the R peak
 P_WAVE, QRS, T_WAVE = slice(10, 30), slice(32, 50), slice(52, 88)  # in a beat
 

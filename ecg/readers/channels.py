@@ -10,6 +10,7 @@ from numbers import Real
 import numpy as np
 
 from config import LEADS
+from ecg.beats import MINIMUM_RATE
 from ecg.leads import derive_limb_leads, lead_name, millivolts
 from ecg.readers.gaps import fill_gaps
 from ecg.recording import DeclarationError, Recording, RecordingError, Subject, printable
@@ -17,7 +18,7 @@ from ecg.recording import DeclarationError, Recording, RecordingError, Subject, 
 MAX_DURATION_S = 3600
 MAX_SIGNALS = 64
 MAX_VALUES = 24_000_000  # samples of all signals together: twelve leads, an hour, at 500 Hz and a little more
-MIN_SAMPLING_RATE, MAX_SAMPLING_RATE = 50, 50_000  # Hz; below, a QRS complex is no longer visible
+MAX_SAMPLING_RATE = 50_000  # Hz
 MAX_AMPLITUDE_MV = 1e9  # beyond every mistake of units; float32 still adds such numbers without overflow
 PLAUSIBLE_QRS_MV = (0.05, 10.0)
 BEAT_WINDOW_S = 2.0  # holds a whole beat at 30/min
@@ -135,9 +136,9 @@ def check_extent(signals: int, samples: int, sampling_rate: float) -> None:
         raise RecordingError(f"{signals} signals; at most {MAX_SIGNALS} are read")
     if samples < 1:
         raise RecordingError("there are no samples")
-    if not isinstance(sampling_rate, Real) or not MIN_SAMPLING_RATE <= sampling_rate <= MAX_SAMPLING_RATE:
+    if not isinstance(sampling_rate, Real) or not MINIMUM_RATE <= sampling_rate <= MAX_SAMPLING_RATE:
         raise RecordingError(
-            f"a sampling rate of {printable(sampling_rate)} Hz; {MIN_SAMPLING_RATE} to {MAX_SAMPLING_RATE} Hz are read"
+            f"a sampling rate of {printable(sampling_rate)} Hz; {MINIMUM_RATE} to {MAX_SAMPLING_RATE} Hz are read"
         )
     if samples > MAX_DURATION_S * sampling_rate or signals * samples > MAX_VALUES:
         raise RecordingError(

@@ -1,5 +1,7 @@
 """Which format a file is in, by its content, and its channels."""
 
+import json
+import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
@@ -13,12 +15,31 @@ _SELF_DESCRIBING = (
     (dicom.is_dicom, dicom.read),
     (aecg_muse_scp.parser_of, aecg_muse_scp.read),
 )
+_LIKE_JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\{\s*"|\[\s*[\[{"\d-])')
 _BARE = ((numpy_arrays.is_npy, numpy_arrays.read_npy), (csv_tables.is_text, csv_tables.read_text))
 
 
 def companions(content: bytes) -> list[str]:
     """The signal files that a WFDB header names; none for any other content. Raises RecordingError."""
     return wfdb_records.signal_files(content) if wfdb_records.is_header(content) else []
+
+
+def split_recordings(files: Mapping[str, bytes]) -> list[dict[str, bytes]]:
+    """The files of an upload, recording by recording: each WFDB header with those it names, any other file alone.
+
+    files: ``{file name: content}``; a header's signal files lie in its own folder. Reading says what is wrong with one.
+    """
+    paths = {name: PurePosixPath(name.replace("\\", "/")) for name in files}
+    by_path = {path: name for name, path in paths.items()}
+    recordings = {}
+    for name, content in files.items():
+        try:
+            signals = [by_path.get(paths[name].parent / signal) for signal in companions(content)]
+        except RecordingError:
+            signals = []
+        recordings[name] = [name, *(signal for signal in signals if signal not in (None, name))]
+    taken = {signal for members in recordings.values() for signal in members[1:]}
+    return [{name: files[name] for name in members} for first, members in recordings.items() if first not in taken]
 
 
 def read_channels(files: Mapping[str, bytes], sampling_rate: float | None, units: str | None) -> Channels:
@@ -48,6 +69,8 @@ def read_channels(files: Mapping[str, bytes], sampling_rate: float | None, units
             return _agreeing(read(content), sampling_rate, units)
     if content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
         raise RecordingError(f"{printable(name)} is XML, but neither an HL7 aECG nor a GE MUSE RestingECG")
+    if _LIKE_JSON.match(content):
+        raise RecordingError(f"{printable(name)} is {_what_json(content)}")
     for recognises, read in _BARE:
         if recognises(content):
             return read(content, sampling_rate, units)
@@ -55,6 +78,15 @@ def read_channels(files: Mapping[str, bytes], sampling_rate: float | None, units
         f"{printable(name)} is in no format known here ({FORMATS}); "
         "the signal file of a WFDB record needs its .hea beside it"
     )
+
+
+def _what_json(content: bytes) -> str:
+    """Why JSON is refused, as the end of a sentence."""
+    try:
+        json.loads(content)
+    except (ValueError, RecursionError) as error:
+        return f"JSON that is cut short or damaged ({error}), and JSON is no format of files here ({FORMATS})"
+    return f"JSON, which the server reads as the body of a request; files are read in these formats: {FORMATS}"
 
 
 def _by_base_name(files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from config import LEADS
+from ecg.beats import MINIMUM_RATE
 from ecg.leads import LIMB_FROM_I_II, TWELVE_FROM_EIGHT, lead_name, millivolts
-from ecg.readers.channels import MAX_SIGNALS, from_leads
+from ecg.quality import assess
+from ecg.readers.channels import MAX_SAMPLING_RATE, MAX_SIGNALS, from_leads
 from ecg.recording import RecordingError
 from tests.support.ecg_files import RATE, TRUTH_MV, leads_of
 
@@ -128,3 +130,11 @@ def test_an_absurd_amplitude_is_kept_and_reported_whatever_the_baseline(factor, 
     recording = from_leads(leads_of(signal), RATE, "mV")
     np.testing.assert_allclose(recording.signal, signal, rtol=1e-5, atol=1e-6)
     assert any("check the units" in note for note in recording.notes) != plausible
+
+
+@pytest.mark.parametrize("sampling_rate", [MINIMUM_RATE, MAX_SAMPLING_RATE])
+def test_a_recording_is_read_at_the_rates_at_which_its_quality_can_be_assessed(sampling_rate):
+    leads = {lead: np.resize(samples, 10 * sampling_rate) for lead, samples in leads_of(names=("I", "II")).items()}
+    assess(from_leads(leads, sampling_rate, "mV"))
+    with pytest.raises(RecordingError, match=f"{MINIMUM_RATE} to {MAX_SAMPLING_RATE} Hz are read"):
+        from_leads(leads, MINIMUM_RATE - 0.1, "mV")

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ecg.readers import MAX_UPLOAD_BYTES, aecg_muse_scp, read_recording
+from ecg.readers.formats import split_recordings
 from ecg.recording import RecordingError
 from ecg.warnings_lock import caught_warnings
 from tests.support.ecg_files import DATA, assert_is_truth, changed, committed, read, refused, table, wfdb_record, zipped
@@ -53,6 +54,22 @@ def test_rate_and_units_that_are_given_complete_a_file_or_agree_with_it():
 )
 def test_uploads_that_are_no_single_recording_are_refused(files, message):
     refused(files, message)
+
+
+def renamed_record(name):
+    record = wfdb_record()
+    return {f"{name}.hea": record["truth.hea"].replace(b"truth", name.encode()), f"{name}.dat": record["truth.dat"]}
+
+
+def test_the_files_of_an_upload_are_told_apart_recording_by_recording():
+    first, second = renamed_record("a"), renamed_record("b")
+    damaged = {"c.hea": first["a.hea"].replace(b"a.dat", b"../a.dat")}
+    elsewhere = {f"day 2\\{name}": content for name, content in first.items()}
+    files = {"b.dat": second["b.dat"], **first, **elsewhere, "b.hea": second["b.hea"], "x.csv": b"I,II\n", **damaged}
+    found = [list(recording) for recording in split_recordings(files)]
+    assert found == [["a.hea", "a.dat"], ["day 2\\a.hea", "day 2\\a.dat"], ["b.hea", "b.dat"], ["x.csv"], ["c.hea"]]
+    assert split_recordings({}) == []
+    assert len(split_recordings({"a/x.csv": b"1", "a\\x.csv": b"2", "": first["a.hea"], "..": b"3"})) == 4
 
 
 def test_paths_that_cannot_be_read_are_refused(tmp_path):
