@@ -22,6 +22,23 @@ SUPERCLASS_NAMES = {
 TASK_CLASSES = {"multilabel": SUPERCLASSES, "mi_vs_norm": ("MI",), "norm_vs_abnormal": ("ABNORMAL",)}
 BINARY_TASKS = ("mi_vs_norm", "norm_vs_abnormal")
 
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What a network's outputs are, in this order: a task's classes, SCP statements, whole binary tasks."""
+
+    classes: tuple[str, ...]
+    statements: tuple[str, ...] = ()
+    binary_tasks: tuple[str, ...] = ()
+
+    @property
+    def lengths(self) -> tuple[int, int, int]:
+        return len(self.classes), len(self.statements), len(self.binary_tasks)
+
+    def __len__(self) -> int:
+        return sum(self.lengths)
+
+
 SAMPLING_RATE = 100  # Hz, of the model's input
 MICROVOLTS_PER_MILLIVOLT = 1000  # the signal cache holds int16 microvolts
 
@@ -82,10 +99,11 @@ class TrainingConfig:
         "bce: binary cross-entropy; asymmetric: easy negatives count less (Ridnik et al. 2021)",
         choices=("bce", "asymmetric"),
     )
-    auxiliary_weight: float = option(
-        3.0,
-        "weight of the loss on all SCP statements beside the task's; more favours the statements, 0 leaves them out",
+    statement_weight: float = option(
+        20.0, "weight of the loss on all SCP statements; more favours them over the superclasses, 0 leaves them out"
     )
+    binary_weight: float = option(0.3, "weight of the loss on the two binary tasks; 0 leaves them out")
+    rhythm: bool = True  # a branch on the RR intervals of the whole recording, for the statements
     # optimisation, see training/schedule.py
     epochs: int = option(20, "passes over the training set, which the learning-rate schedule spans; more takes longer")
     batch_size: int = option(64, "recordings a step; more gives fewer and smoother steps and takes more memory")
@@ -103,7 +121,7 @@ class TrainingConfig:
         for name in ("stride_s", "epochs", "batch_size", "learning_rate", "clip_norm", "patience"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, but must be more than 0")
-        for name in ("seed", "lead_gain", "noise", "wander", "auxiliary_weight", "weight_decay"):
+        for name in ("seed", "lead_gain", "noise", "wander", "statement_weight", "binary_weight", "weight_decay"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, but must not be negative")
         for name in ("warm_up", "ema_decay"):

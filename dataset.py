@@ -19,6 +19,7 @@ import torch
 from config import LEADS, MICROVOLTS_PER_MILLIVOLT, SAMPLING_RATE, SPLIT_FOLDS, TASK_CLASSES
 from ecg.preprocessing import scale_signal
 from ecg.recording import Recording
+from ecg.statements import CODES
 from ptbxl.cache import CHUNK, SignalCache, open_cache
 from ptbxl.index import DatasetError, Index, read_index, task_targets
 
@@ -31,7 +32,7 @@ class PTBXLDataset(torch.utils.data.Dataset):
     input_scale: mV; items are divided by it. None: the standard deviation of this split (training).
 
     Item: float32 signal ``(12, 1000)`` at 100 Hz and float32 target ``(classes,)``.
-    Attributes (numpy, one row a recording): ecg_ids, patient_ids, targets, statements (likelihoods),
+    Attributes (numpy, one row a recording): ecg_ids, patient_ids, targets, superclasses, statements (likelihoods),
     labelled (has a superclass); metadata is a DataFrame of the original columns.
     Raises DatasetError if the data set lacks a recording of the split.
     """
@@ -59,7 +60,8 @@ class PTBXLDataset(torch.utils.data.Dataset):
         self.ecg_ids = self.metadata.index.to_numpy()
         self.patient_ids = self.metadata["patient_id"].to_numpy()
         self.targets = self._targets[rows]
-        self.labelled = self._index.superclasses[rows].any(1)
+        self.superclasses = self._index.superclasses[rows]
+        self.labelled = self.superclasses.any(1)
         self.statements = self._index.statements[rows]
 
     def first(self, n: int) -> "PTBXLDataset":
@@ -67,6 +69,16 @@ class PTBXLDataset(torch.utils.data.Dataset):
         fewer = copy.copy(self)
         fewer._keep(self.rows[:n])
         return fewer
+
+    @property
+    def known_statements(self) -> tuple[str, ...]:
+        """The codes of `ecg.statements` that the data set's table lists."""
+        return tuple(code for code in CODES if code in self.statement_table.index)
+
+    def made(self, codes: tuple[str, ...]) -> np.ndarray:
+        """Which statements were made, whatever their likelihood: bool ``(n, len(codes))``; unknown codes never are."""
+        columns = self.statement_table.index.get_indexer(codes)
+        return ~np.isnan(self.statements[:, columns]) & (columns >= 0)
 
     def __len__(self) -> int:
         return len(self.rows)

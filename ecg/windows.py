@@ -1,52 +1,45 @@
-"""Window averaging: windows of a signal, and the mean of the network's probabilities over them."""
+"""How long recordings are read: in stretches of about 10 s, what the networks were trained and evaluated on."""
 
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import expit
 
 from config import SAMPLING_RATE
 
-MINIMUM_WINDOW_S = 2.0  # the shortest signal the networks are made for
+STRETCH_S = 10.0
+LONGEST_WHOLE_S = 15.0
 
 
-def window_starts(samples: int, window: int, stride: int) -> list[int]:
-    """First samples of windows that cover ``samples``; the last window always ends with the signal.
+def stretch_starts(samples: int) -> tuple[list[int], int]:
+    """First samples of the stretches of a recording at 100 Hz, and their length; they cover every sample.
 
-    >>> window_starts(1000, 250, 125)
-    [0, 125, 250, 375, 500, 625, 750]
-    >>> window_starts(700, 250, 200)
-    [0, 200, 400, 450]
+    Up to 15 s a recording is one stretch. A longer one is cut into as many as have about 10 s each, so that RR
+    statistics are of as many beats as in training, and an hour needs no more memory than a minute.
+
+    >>> stretch_starts(1000), stretch_starts(3000)
+    (([0], 1000), ([0, 1000, 2000], 1000))
     """
-    if samples < window:
-        raise ValueError(f"{samples} samples are shorter than one window of {window}")
-    starts = list(range(0, samples - window + 1, stride))
-    if starts[-1] != samples - window:
-        starts.append(samples - window)
-    return starts
+    if samples <= LONGEST_WHOLE_S * SAMPLING_RATE:
+        return [0], samples
+    count = round(samples / (STRETCH_S * SAMPLING_RATE))
+    length = -(-samples // count)
+    return [round(start) for start in np.linspace(0, samples - length, count)], length
 
 
 def predict_probabilities(
-    logits_of: Callable[[np.ndarray], np.ndarray],
-    signals: np.ndarray,
-    window_s: float,
-    stride_s: float,
-    batch_size: int = 16,
+    probabilities_of: Callable[[np.ndarray], np.ndarray], signals: np.ndarray, batch_size: int = 16
 ) -> np.ndarray:
-    """Mean probability over overlapping windows.
+    """Mean probability over a recording's stretches.
 
-    logits_of: maps float32 ``(m, 12, window)`` to logits ``(m, classes)``; PyTorch or ONNX Runtime behind it.
-    signals: ``(n, 12, samples)`` from `model_input`, all of one length.
-    window_s, stride_s: the checkpoint's window and stride in s.
-    batch_size: recordings at a time; larger batches leave the processor's cache and are slower.
-    Returns float64 ``(n, classes)``, uncalibrated.
+    probabilities_of: float32 ``(m, 12, samples)`` to ``(m, outputs)``; PyTorch or ONNX Runtime behind it.
+    signals: ``(n, 12, samples)`` from `ecg.preprocessing.model_input`, all of one length.
+    batch_size: stretches at a time; larger batches leave the processor's cache and are slower.
+    Returns float64 ``(n, outputs)``, uncalibrated.
     """
-    window, stride = round(window_s * SAMPLING_RATE), round(stride_s * SAMPLING_RATE)
-    starts = window_starts(signals.shape[-1], window, stride)
+    starts, length = stretch_starts(signals.shape[-1])
+    places = [(number, start) for number in range(len(signals)) for start in starts]
     rows = []
-    for first in range(0, len(signals), batch_size):
-        batch = signals[first : first + batch_size]
-        windows = np.concatenate([batch[..., start : start + window] for start in starts])
-        probabilities = expit(logits_of(windows).astype(np.float64))
-        rows.append(probabilities.reshape(len(starts), len(batch), -1).mean(0))
-    return np.concatenate(rows)
+    for first in range(0, len(places), batch_size):
+        batch = np.stack([signals[n, :, start : start + length] for n, start in places[first : first + batch_size]])
+        rows.append(probabilities_of(batch).astype(np.float64))
+    return np.concatenate(rows).reshape(len(signals), len(starts), -1).mean(1)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from config import CHECKPOINT_NAMES, SUPERCLASSES, SYNTHETIC_NOTICE, data_directory
 from dataset import PTBXLDataset
@@ -17,7 +16,8 @@ from ecg.windows import predict_probabilities
 from files import replacing, sha256
 from inference.calibration import cross_fit
 from inference.decisions import Decisions, multilabel_score
-from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint, logits_function
+from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint, probabilities_function
+from models.recording_network import RecordingNetwork
 from ptbxl.index import DatasetError
 
 
@@ -110,14 +110,13 @@ def predict_by_both(arguments, task: str, split: str) -> dict[str, SplitPredicti
     return {one.score: one for one in predictions}
 
 
-def predict_split(
-    network: nn.Module, split: PTBXLDataset, numbers: np.ndarray, window_s: float, stride_s: float, chunk: int = 256
-) -> np.ndarray:
-    """Probabilities ``(len(numbers), classes)`` of whole recordings, a chunk in memory at a time."""
-    logits_of = logits_function(network)
+def predict_split(network: RecordingNetwork, split: PTBXLDataset, numbers: np.ndarray, chunk: int = 256) -> np.ndarray:
+    """Probabilities ``(len(numbers), outputs)`` of whole recordings, a chunk in memory at a time."""
+    probabilities_of = probabilities_function(network)
     chunks = [numbers[first : first + chunk] for first in range(0, len(numbers), chunk)]
     return np.concatenate(
-        [predict_probabilities(logits_of, split.signals(part), window_s, stride_s) for part in chunks]
+        [np.zeros((0, len(network.outputs)))]
+        + [predict_probabilities(probabilities_of, split.signals(part)) for part in chunks]
     )
 
 

@@ -1,17 +1,19 @@
 """A trained network with everything needed to use it and to know where it came from."""
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
-from config import LEADS, SAMPLING_RATE, TASK_CLASSES
+from config import BINARY_TASKS, LEADS, SAMPLING_RATE, TASK_CLASSES, Outputs
+from ecg.statements import CODES
 from files import replacing
-from models import ARCHITECTURES, create_model
+from models import ARCHITECTURES
+from models.recording_network import RecordingNetwork, make_network
 
-RENAMED_SETTINGS = {"statements": "auxiliary_weight"}  # of TrainingConfig, in checkpoints of earlier versions
+# of TrainingConfig, in checkpoints of earlier versions
+RENAMED_SETTINGS = {"statements": "statement_weight", "auxiliary_weight": "statement_weight"}
 
 
 class CheckpointError(ValueError):
@@ -22,7 +24,8 @@ class CheckpointError(ValueError):
 class Checkpoint:
     """What a ``.pth`` file holds.
 
-    model, model_arguments: for `create_model`. weights: its state dict.
+    classes, statements, binary_tasks: its outputs, see `config.Outputs`. rhythm: whether it has a rhythm branch.
+    model, model_arguments: of the trunk, for `create_model`. weights: state dict of the `RecordingNetwork`.
     input_scale: mV. window_s, stride_s: of evaluation, in s.
     training: the full `config.TrainingConfig` as a dict. metrics: on fold 9, at ``epoch``.
     data_sha256: fold to digest of the signals and labels it was trained and selected on.
@@ -46,10 +49,21 @@ class Checkpoint:
     machine: dict
     leads: tuple[str, ...] = LEADS
     sampling_rate: int = SAMPLING_RATE
+    statements: tuple[str, ...] = ()
+    binary_tasks: tuple[str, ...] = ()
+    rhythm: bool = False
 
-    def network(self) -> nn.Module:
+    @property
+    def outputs(self) -> Outputs:
+        return Outputs(
+            classes=tuple(self.classes), statements=tuple(self.statements), binary_tasks=tuple(self.binary_tasks)
+        )
+
+    def network(self) -> RecordingNetwork:
         """The network in evaluation mode."""
-        network = create_model(self.model, **self.model_arguments)
+        network = make_network(
+            self.model, self.model_arguments, self.outputs, self.window_s, self.stride_s, self.rhythm
+        )
         network.load_state_dict(self.weights)
         return network.eval()
 
@@ -75,7 +89,7 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     if problem:
         raise CheckpointError(f"{path} is not a checkpoint of this project: {problem}")
     training = {RENAMED_SETTINGS.get(name, name): value for name, value in content["training"].items()}
-    checkpoint = Checkpoint(**{**content, "training": training})
+    checkpoint = Checkpoint(**{**content, "training": training, "weights": with_trunk(content["weights"])})
     try:
         checkpoint.network()
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:
@@ -94,7 +108,8 @@ def problem_with(content) -> str | None:
     if "optimizer" in content:
         return "it is the state a run is resumed from; the run's checkpoint is best.pth, beside it"
     names = {field.name for field in fields(Checkpoint)}
-    missing, unknown = names - content.keys(), content.keys() - names
+    required = {field.name for field in fields(Checkpoint) if field.default is MISSING}
+    missing, unknown = required - content.keys(), content.keys() - names
     if missing:
         return f"it lacks {', '.join(sorted(missing))}"
     if unknown:
@@ -103,13 +118,24 @@ def problem_with(content) -> str | None:
         if content[name] not in known:
             return f"its {name} is {content[name]!r}, not one of {', '.join(known)}"
     for name, expected in (("classes", TASK_CLASSES[content["task"]]), ("leads", LEADS)):
-        if tuple(content[name]) != expected:
+        if tuple(content.get(name, LEADS)) != expected:
             return f"its {name} are {', '.join(content[name])}, not {', '.join(expected)}"
     for name in ("weights", "training", "model_arguments"):
         if not isinstance(content[name], dict):
             return f"its {name} are no dictionary"
-    absent = [name for name in ("head.weight", "head.bias") if name not in content["weights"]]
+    for name, known in (("statements", CODES), ("binary_tasks", BINARY_TASKS)):
+        if strange := set(content.get(name, ())) - set(known):
+            return f"its {name} hold {', '.join(sorted(map(str, strange)))}, which this version does not know"
+    weights = with_trunk(content["weights"])
+    absent = [name for name in ("trunk.head.weight", "trunk.head.bias") if name not in weights]
     return f"its weights lack the last layer, {', '.join(absent)}" if absent else None
+
+
+def with_trunk(weights: dict) -> dict:
+    """Weights as a `RecordingNetwork` names them; earlier versions saved only the trunk's, by its own names."""
+    return {
+        name if name.startswith(("trunk.", "rhythm.")) else f"trunk.{name}": weight for name, weight in weights.items()
+    }
 
 
 def load_plain(path: Path | str) -> dict:
@@ -125,12 +151,12 @@ def load_plain(path: Path | str) -> dict:
         raise CheckpointError(f"{path} cannot be read as a checkpoint, it is damaged or not one: {error}") from error
 
 
-def logits_function(network: nn.Module):
-    """For `ecg.preprocessing.predict_probabilities`: numpy windows in, numpy logits out."""
+def probabilities_function(network: RecordingNetwork):
+    """For `ecg.windows.predict_probabilities`: numpy recordings in, numpy probabilities out."""
     device = next(network.parameters()).device
 
     @torch.inference_mode()
-    def logits_of(windows: np.ndarray) -> np.ndarray:
-        return network(torch.from_numpy(windows).to(device)).float().cpu().numpy()
+    def probabilities_of(signals: np.ndarray) -> np.ndarray:
+        return network(torch.from_numpy(signals).to(device)).float().cpu().numpy()
 
-    return logits_of
+    return probabilities_of

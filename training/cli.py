@@ -8,13 +8,15 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from config import CHECKPOINT_NAMES, DEFAULT_OUT, SYNTHETIC_NOTICE, TASK_CLASSES, TrainingConfig, data_directory
+from config import CHECKPOINT_NAMES, DEFAULT_OUT, SYNTHETIC_NOTICE, TrainingConfig, data_directory
 from dataset import PTBXLDataset
 from files import replacing
-from models import ARCHITECTURES, count_parameters, create_model
+from models import ARCHITECTURES, count_parameters
 from models.checkpoint import CheckpointError, load_checkpoint
+from models.recording_network import RecordingNetwork, make_network
 from ptbxl.index import DatasetError, read_index
 from training.loop import BEST, LAST, fit
+from training.objective import outputs_of
 from training.promotion import next_command, promote
 from training.transfer import start_from
 
@@ -45,7 +47,7 @@ def configured(recipe: TrainingConfig, arguments) -> TrainingConfig:
     names = {field.name for field in fields(TrainingConfig)} - {"model_arguments"}
     changes = {name: value for name, value in vars(arguments).items() if name in names}
     own = recipe.model_arguments if changes.get("model", recipe.model) == recipe.model else {}
-    return replace(recipe, **changes, model_arguments={**own, "classes": len(TASK_CLASSES[recipe.task])})
+    return replace(recipe, **changes, model_arguments=own)
 
 
 def train_parser(recipe: TrainingConfig, tasks: tuple[str, ...], description: str) -> argparse.ArgumentParser:
@@ -84,6 +86,12 @@ def add_multilabel_flags(parser: argparse.ArgumentParser, recipe: TrainingConfig
         action=argparse.BooleanOptionalAction,
         default=recipe.unlabelled,
         help="train on records without a superclass too (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rhythm",
+        action=argparse.BooleanOptionalAction,
+        default=recipe.rhythm,
+        help="a branch on the RR intervals of the whole recording, for the statements (default: %(default)s)",
     )
 
 
@@ -163,13 +171,14 @@ def train(config: TrainingConfig, arguments) -> int:
     out = Path(arguments.out)
     run = open_run(config, arguments, out)
     torch.manual_seed(config.seed)
+    index = read_index(data_directory(arguments.data))
     if config.task == "multilabel" or arguments.init == "none":
-        network, input_scale = create_model(config.model, **config.model_arguments), None
+        train_set = PTBXLDataset(index, "train", config.task)
+        config, network = start_afresh(config, train_set)
     else:
         config, network, input_scale = start_from(Path(arguments.init or out / CHECKPOINT_NAMES["multilabel"]), config)
+        train_set = PTBXLDataset(index, "train", config.task, input_scale)
     network = network.to(device)
-    index = read_index(data_directory(arguments.data))
-    train_set = PTBXLDataset(index, "train", config.task, input_scale)
     valid_set = PTBXLDataset(index, "val", config.task, train_set.input_scale)
     print(
         f"{config.model}, {count_parameters(network):,} parameters; {len(train_set):,} recordings to train on, "
@@ -192,6 +201,19 @@ def train(config: TrainingConfig, arguments) -> int:
     promoted = promote(config, run, out, arguments.promote) if ships else None
     print(next_command(config, run, out, promoted, arguments.data))
     return 0
+
+
+def start_afresh(config: TrainingConfig, train_set: PTBXLDataset) -> tuple[TrainingConfig, RecordingNetwork]:
+    """A network with random weights, and the config that records what it is made of."""
+    outputs = outputs_of(config, train_set)
+    config = replace(
+        config,
+        model_arguments={**config.model_arguments, "classes": len(outputs)},
+        rhythm=config.rhythm and bool(outputs.statements),
+    )
+    return config, make_network(
+        config.model, config.model_arguments, outputs, config.window_s, config.stride_s, config.rhythm
+    )
 
 
 def choose_device(name: str) -> torch.device:

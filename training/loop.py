@@ -26,10 +26,12 @@ from evaluation.predictions import predict_split
 from files import write_text
 from models.checkpoint import Checkpoint, CheckpointError, load_plain, save_atomically, save_checkpoint
 from models.provenance import git_revision, machine_facts
+from models.recording_network import RecordingNetwork
 from training.augment import augment
 from training.objective import Objective, make_objective
 from training.schedule import make_average, make_optimizer, make_schedule
 
+FEWEST_POSITIVES = 5  # recordings of fold 9 with a statement, for it to count in the log
 LAST, BEST, LOG = "last.pth", "best.pth", "log.csv"  # in a run's folder
 
 
@@ -51,25 +53,25 @@ class TrainingState:
 
     def _parts(self) -> dict:
         return {
-            "network": self.objective.modules,
+            "network": self.objective.network,
             "average": self.average,
             "optimizer": self.optimizer,
             "schedule": self.schedule,
         }
 
 
-def start_state(network: nn.Module, train: PTBXLDataset, config: TrainingConfig) -> TrainingState:
+def start_state(network: RecordingNetwork, train: PTBXLDataset, config: TrainingConfig) -> TrainingState:
     """The state before the first step."""
-    average = make_average(network, config.ema_decay)  # before the auxiliary head hooks into the network
+    average = make_average(network, config.ema_decay)
     objective = make_objective(network, train, config)
-    optimizer = make_optimizer(objective.modules, config)
+    optimizer = make_optimizer(network, config)
     steps = config.epochs * steps_per_epoch(len(used_recordings(train, config)), config)
     schedule = make_schedule(optimizer, config, steps)
     return TrainingState(objective=objective, average=average, optimizer=optimizer, schedule=schedule)
 
 
 def fit(
-    network: nn.Module,
+    network: RecordingNetwork,
     train: PTBXLDataset,
     valid: PTBXLDataset,
     config: TrainingConfig,
@@ -94,8 +96,8 @@ def fit(
         if stopped_improving(history, config.patience):
             break
         row = train_epoch(state, train, config, epoch, bfloat16, progress)
-        auroc, auprc = validate(state.average, valid, config)
-        history.append({**row, "val_auroc": auroc, "val_auprc": auprc, "peak_memory_mb": peak_memory_mb()})
+        metrics = validate(state.average.module, valid)
+        history.append({**row, **metrics, "peak_memory_mb": peak_memory_mb()})
         if best_epoch(history) == epoch:
             save_checkpoint(run / BEST, describe(state.average.module, train, valid, config, history[-1], revision))
         save_atomically(run / LAST, {**state.state_dict(), **origin, "history": history})
@@ -198,7 +200,7 @@ def train_step(
     loss = state.objective.loss(signals, targets, batch, bfloat16)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    nn.utils.clip_grad_norm_(state.objective.modules.parameters(), config.clip_norm)
+    nn.utils.clip_grad_norm_(state.objective.network.parameters(), config.clip_norm)
     state.optimizer.step()
     state.schedule.step()
     state.average.update_parameters(state.objective.network)
@@ -212,13 +214,18 @@ def epoch_generator(seed: int, epoch: int) -> torch.Generator:
     return torch.Generator().manual_seed(value)
 
 
-def validate(network: nn.Module, valid: PTBXLDataset, config: TrainingConfig) -> tuple[float, float]:
-    """Macro AUROC and AUPRC on the labelled recordings of a split; NaN if no class has both outcomes there."""
-    labelled = np.flatnonzero(valid.labelled)
-    if not len(labelled):
-        return math.nan, math.nan
-    probabilities = predict_split(network, valid, labelled, config.window_s, config.stride_s)
-    return macro_auroc_and_auprc(probabilities, valid.targets[labelled])
+def validate(network: RecordingNetwork, valid: PTBXLDataset) -> dict[str, float]:
+    """Macro AUROC and AUPRC of the task on a split's labelled recordings, and the AUROC of its statements on all.
+
+    NaN if no class has both outcomes there. Statements of fewer than five recordings are left out.
+    """
+    probabilities = predict_split(network, valid, np.arange(len(valid)))
+    classes, statements, _ = np.split(probabilities, np.cumsum(network.outputs.lengths)[:2], axis=1)
+    auroc, auprc = macro_auroc_and_auprc(classes[valid.labelled], valid.targets[valid.labelled])
+    made = valid.made(network.outputs.statements)
+    common = made.sum(0) >= FEWEST_POSITIVES
+    statements_auroc, _ = macro_auroc_and_auprc(statements[:, common], made[:, common])
+    return {"val_auroc": auroc, "val_auprc": auprc, "val_statements_auroc": statements_auroc}
 
 
 def best_epoch(history: list[dict]) -> int:
@@ -235,7 +242,12 @@ def stopped_improving(history: list[dict], patience: int) -> bool:
 
 
 def describe(
-    network: nn.Module, train: PTBXLDataset, valid: PTBXLDataset, config: TrainingConfig, row: dict, revision: str
+    network: RecordingNetwork,
+    train: PTBXLDataset,
+    valid: PTBXLDataset,
+    config: TrainingConfig,
+    row: dict,
+    revision: str,
 ) -> Checkpoint:
     """The checkpoint of a network after the epoch whose log row is given."""
     return Checkpoint(
@@ -246,6 +258,9 @@ def describe(
         weights={name: value.detach().cpu().clone() for name, value in network.state_dict().items()},
         window_s=config.window_s,
         stride_s=config.stride_s,
+        statements=network.outputs.statements,
+        binary_tasks=network.outputs.binary_tasks,
+        rhythm=network.rhythm is not None,
         training=asdict(config),
         seed=config.seed,
         epoch=row["epoch"],

@@ -1,9 +1,8 @@
-"""What a network is trained to do: the task and, beside it, the auxiliary task.
+"""What a network is trained to do: its task, all SCP statements, and for the multi-label task the binary ones.
 
-The auxiliary task is to predict all SCP statements. The superclasses merge statements as different as an
-anterior and an inferior infarction; learning to tell them apart shapes better features for the superclasses
-too (multi-task learning, Caruana 1997; for PTB-XL, Strodthoff et al. 2021 train on all 71 statements). The
-head that predicts them is dropped after training: it is neither saved nor counted as parameters.
+The superclasses merge statements as different as an anterior and an inferior infarction; learning to tell them apart
+shapes better features for the superclasses too (multi-task learning, Caruana 1997; for PTB-XL, Strodthoff et al. 2021
+train on all 71 statements). A binary output learns from the recordings that belong to its task only.
 """
 
 from dataclasses import dataclass
@@ -13,84 +12,80 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from config import TrainingConfig
+from config import BINARY_TASKS, TASK_CLASSES, Outputs, TrainingConfig
 from dataset import PTBXLDataset
+from models.recording_network import RecordingNetwork
+from ptbxl.index import task_targets
 from training.losses import LOSSES
 
-FEWEST = 20  # training recordings a statement needs to be an auxiliary target
-
-
-def statement_targets(statements: np.ndarray) -> np.ndarray:
-    """Float32 ``(n, statements)``, 1 where a statement was made, from likelihoods ``(n, 71)`` with NaN where not.
-
-    Whatever its likelihood, as for superclasses; statements of fewer than 20 recordings are left out.
-    """
-    made = ~np.isnan(statements)
-    return made[:, made.sum(0) >= FEWEST].astype(np.float32)
-
-
-class AuxiliaryHead(nn.Module):
-    """A linear layer beside the network's ``head``, fed with whatever that one is fed.
-
-    Call it after the network: it reads the batch the network has just seen. Returns logits ``(batch, outputs)``.
-    """
-
-    def __init__(self, network: nn.Module, outputs: int):
-        super().__init__()
-        self.linear = nn.Linear(network.head.in_features, outputs)
-        self._features = None
-        network.head.register_forward_pre_hook(self._remember)
-
-    def _remember(self, head: nn.Module, inputs: tuple[torch.Tensor]) -> None:
-        self._features = inputs[0]
-
-    def forward(self) -> torch.Tensor:
-        return self.linear(self._features)
+STATISTICS_CHUNK = 256  # recordings in memory at a time
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Objective:
-    """The network and the losses it is trained by.
+    """The network, what it is to learn of each training recording, and the weights of the losses.
 
-    auxiliary_head: for SCP statements, None without. statements: its targets ``(n, statements)``.
-    auxiliary_weight: of its loss against the task's.
+    statements: float32 ``(n, statements)``. binary: float32 ``(n, binary tasks)``; binary_mask: the same shape, 1
+    where a recording belongs to the task. statistics: ``(n, 17)`` of RR intervals, for the rhythm branch.
     """
 
-    network: nn.Module
+    network: RecordingNetwork
     loss_function: nn.Module
-    auxiliary_head: AuxiliaryHead | None = None
-    statements: np.ndarray | None = None
-    auxiliary_weight: float = 0.0
-
-    @property
-    def modules(self) -> nn.ModuleList:
-        """Everything that has weights to train."""
-        return nn.ModuleList([self.network] if self.auxiliary_head is None else [self.network, self.auxiliary_head])
+    statement_weight: float
+    binary_weight: float
+    statements: torch.Tensor
+    binary: torch.Tensor
+    binary_mask: torch.Tensor
+    statistics: torch.Tensor
 
     def loss(self, signals: torch.Tensor, targets: torch.Tensor, batch: np.ndarray, bfloat16: bool) -> torch.Tensor:
-        """Loss of one batch; batch: the recordings' numbers."""
-        device = signals.device
+        """Loss of one batch of crops; batch: the recordings' numbers."""
+        device, rows = signals.device, torch.from_numpy(batch)
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-            logits = self.network(signals)
-            statement_logits = None if self.auxiliary_head is None else self.auxiliary_head()
-        loss = self.loss_function(logits.float(), targets)
-        if statement_logits is not None:
-            made = torch.from_numpy(self.statements[batch]).to(device)
-            loss = loss + self.auxiliary_weight * F.binary_cross_entropy_with_logits(statement_logits.float(), made)
+            logits = self.network.window_logits(signals, self.statistics[rows].to(device))
+        task, statements, binary = logits.float().split(self.network.outputs.lengths, 1)
+        loss = self.loss_function(task, targets)
+        if statements.shape[1]:
+            made = self.statements[rows].to(device)
+            loss = loss + self.statement_weight * F.binary_cross_entropy_with_logits(statements, made)
+        if binary.shape[1]:
+            of_each = F.binary_cross_entropy_with_logits(binary, self.binary[rows].to(device), reduction="none")
+            loss = loss + self.binary_weight * (of_each * self.binary_mask[rows].to(device)).mean()
         return loss
 
 
-def make_objective(network: nn.Module, train: PTBXLDataset, config: TrainingConfig) -> Objective:
-    """The configured losses around a network; the auxiliary head's first weights come from torch's global source."""
-    device = next(network.parameters()).device
-    loss_function = LOSSES[config.loss]().to(device)
-    statements = statement_targets(train.statements)
-    if not config.auxiliary_weight or not statements.shape[1]:
-        return Objective(network=network, loss_function=loss_function)
+def outputs_of(config: TrainingConfig, train: PTBXLDataset) -> Outputs:
+    """The outputs a configured network has; of the 71 statements, those the data set's table lists."""
+    return Outputs(
+        classes=TASK_CLASSES[config.task],
+        statements=train.known_statements if config.statement_weight else (),
+        binary_tasks=BINARY_TASKS if config.task == "multilabel" and config.binary_weight else (),
+    )
+
+
+def make_objective(network: RecordingNetwork, train: PTBXLDataset, config: TrainingConfig) -> Objective:
+    """The configured losses around a network."""
+    tasks = [task_targets(train.superclasses, task) for task in network.outputs.binary_tasks]
+    nothing = np.zeros((len(train), 0), np.float32)
     return Objective(
         network=network,
-        loss_function=loss_function,
-        auxiliary_head=AuxiliaryHead(network, statements.shape[1]).to(device),
-        statements=statements,
-        auxiliary_weight=config.auxiliary_weight,
+        loss_function=LOSSES[config.loss]().to(next(network.parameters()).device),
+        statement_weight=config.statement_weight,
+        binary_weight=config.binary_weight,
+        statements=torch.from_numpy(train.made(network.outputs.statements).astype(np.float32)),
+        binary=torch.from_numpy(np.concatenate([nothing, *(targets for targets, _ in tasks)], axis=1)),
+        binary_mask=torch.from_numpy(
+            np.concatenate([nothing, *(member[:, None].astype(np.float32) for _, member in tasks)], axis=1)
+        ),
+        statistics=training_statistics(network, train),
     )
+
+
+@torch.inference_mode()
+def training_statistics(network: RecordingNetwork, train: PTBXLDataset) -> torch.Tensor:
+    """What the rhythm branch sees of each whole training recording, although the trunk sees crops."""
+    device = next(network.parameters()).device
+    chunks = np.array_split(np.arange(len(train)), -(-len(train) // STATISTICS_CHUNK))
+    return torch.cat(
+        [network.statistics(torch.from_numpy(train.signals(chunk)).to(device)).cpu() for chunk in chunks]
+    ).clone()

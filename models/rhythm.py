@@ -1,0 +1,155 @@
+"""The rhythm branch: what the RR intervals of a whole recording say, as evidence for each statement.
+
+A window of a few seconds cannot show that a rhythm is irregular. So heartbeats are found in the whole recording, with
+operations that ONNX has too (a fixed band-pass, maxima over time, sorting), and statistics of the intervals between
+them go through a small multi-layer perceptron. The numbers behind the statistics are those of heart-rate variability
+(Task Force of the ESC and NASPE 1996) and of prematurity, the interval before a beat against the usual one.
+"""
+
+import torch
+from scipy.signal import firwin
+from torch import nn
+from torch.nn import functional as F
+
+from config import SAMPLING_RATE
+
+QRS_BAND_HZ = (6, 24)
+FILTER_TAPS = 41
+REFRACTORY = 25  # samples: no two beats are nearer than 0.25 s
+SMOOTHING = 11  # samples
+LARGEST_RATIO = 2.0  # of a lead's activity to its usual peak; more is an artefact
+EARLY, LATE = 0.85, 1.15  # intervals relative to the median beyond which a beat is premature or late
+STATISTICS = (
+    "log median RR",
+    "log mean RR",
+    "standard deviation",
+    "RMSSD",
+    "mean successive difference / median",
+    "RMSSD / median",
+    "median successive difference / median",
+    "largest successive difference / median",
+    "shortest / median",
+    "longest / median",
+    "share of early beats",
+    "share of late beats",
+    "correlation with the next",
+    "correlation with the next but one",
+    "beats a second",
+    "log contrast",
+    "spread of beat heights",
+)
+
+
+class BeatDetector(nn.Module):
+    """Heartbeats of recordings ``(batch, 12, samples)`` at 100 Hz, in any unit; leads of zeros do not take part.
+
+    Returns the QRS activity ``(batch, samples)``, whether each sample is a beat, and the contrast ``(batch,)``, the
+    usual height of a beat over the mean activity.
+    """
+
+    def __init__(self):
+        super().__init__()
+        taps = firwin(FILTER_TAPS, QRS_BAND_HZ, pass_zero=False, fs=SAMPLING_RATE)
+        self.register_buffer("taps", torch.tensor(taps, dtype=torch.float32)[None, None], persistent=False)
+
+    def forward(self, signals: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        activity = self.activity(signals)
+        samples = activity.shape[1]
+        peaks = activity >= F.max_pool1d(activity[:, None], 2 * REFRACTORY + 1, 1, REFRACTORY)[:, 0]
+        each_second = F.max_pool1d(activity[:, None], SAMPLING_RATE)[:, 0].sort(1).values
+        floor = 0.3 * each_second[:, [each_second.shape[1] * 3 // 4]]
+        heights = torch.where(peaks, activity, 0.0).topk(samples // REFRACTORY + 1, 1).values
+        upper_middle = ((heights > floor).sum(1, keepdim=True) // 3).clamp_max(samples // REFRACTORY)
+        usual = heights.gather(1, upper_middle)  # the median of the higher two thirds of the peaks
+        beats = peaks & (activity > 0.45 * usual) & (activity > floor)
+        return activity, beats, usual[:, 0] / activity.mean(1).clamp_min(1e-6)
+
+    def activity(self, signals: torch.Tensor) -> torch.Tensor:
+        """Rectified QRS band, each lead relative to its own peaks, averaged over leads and 0.11 s."""
+        batch, leads, samples = signals.shape
+        band = F.conv1d(signals.reshape(batch * leads, 1, samples), self.taps, padding=FILTER_TAPS // 2)
+        band = band.reshape(batch, leads, samples).abs()
+        each_second = F.max_pool1d(band, SAMPLING_RATE).sort(2).values
+        usual_peak = each_second[:, :, each_second.shape[2] // 2, None]
+        alive = (usual_peak > 0.05 * usual_peak.amax(1, keepdim=True)).to(band.dtype)
+        relative = (band / usual_peak.clamp_min(1e-6)).clamp_max(LARGEST_RATIO)
+        mean = (relative * alive).sum(1) / alive.sum(1).clamp_min(1)
+        return F.avg_pool1d(mean[:, None], SMOOTHING, 1, SMOOTHING // 2)[:, 0]
+
+
+def rr_statistics(activity: torch.Tensor, beats: torch.Tensor, contrast: torch.Tensor) -> torch.Tensor:
+    """``STATISTICS`` of recordings, ``(batch, 17)``, always finite; arguments from `BeatDetector`. Intervals in s."""
+    samples = activity.shape[1]
+    number = beats.sum(1).to(activity.dtype)
+    times = torch.where(beats, torch.arange(samples, device=beats.device), 2 * samples)
+    times = times.topk(samples // REFRACTORY + 1, 1, largest=False, sorted=True).values
+    rr_s, valid = (times[:, 1:] - times[:, :-1]) / SAMPLING_RATE, (times[:, 1:] < samples).to(activity.dtype)
+    rr_s, intervals = rr_s * valid, valid.sum(1).clamp_min(1)
+    mean = rr_s.sum(1) / intervals
+    median = torch.where(number > 1, masked_median(rr_s, valid), 0.8).clamp(0.2, 5)
+    deviation = (rr_s - mean[:, None]) * valid
+    variance = deviation.square().sum(1)
+    both = valid[:, 1:]  # an interval and the one before it
+    successive = (rr_s[:, 1:] - rr_s[:, :-1]).abs() * both
+    pairs = both.sum(1).clamp_min(1)
+    rmssd = (successive.square().sum(1) / pairs).sqrt()
+    relative = torch.where(valid > 0, rr_s / median[:, None], 1.0)
+    height = torch.where(beats, activity, 0.0).sum(1) / number.clamp_min(1)
+    spread = torch.where(beats, activity - height[:, None], 0.0).square().sum(1) / number.clamp_min(1)
+    columns = (
+        median.log(),
+        mean.clamp(0.2, 5).log(),
+        (variance / intervals).sqrt().clamp_max(2),
+        rmssd.clamp_max(2),
+        (successive.sum(1) / pairs / median).clamp_max(2),
+        (rmssd / median).clamp_max(2),
+        masked_median(successive, both).clamp_max(3) / median,
+        (successive.amax(1) / median).clamp_max(3),
+        relative.amin(1),
+        relative.amax(1).clamp_max(4),
+        ((relative < EARLY) * valid).sum(1) / intervals,
+        ((relative > LATE) * valid).sum(1) / intervals,
+        (deviation[:, 1:] * deviation[:, :-1]).sum(1) / variance.clamp_min(1e-4),
+        (deviation[:, 2:] * deviation[:, :-2]).sum(1) / variance.clamp_min(1e-4),
+        number / (samples / SAMPLING_RATE),
+        contrast.clamp(1, 100).log(),
+        spread.sqrt() / height.clamp_min(1e-6),
+    )
+    return torch.stack(columns, 1)
+
+
+def masked_median(values: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """Median of the values ``(batch, n)`` where valid is 1, ``(batch,)``; the mean of the middle two, as in numpy.
+
+    Without any valid value the result is arbitrary.
+    """
+    ordered = torch.where(valid > 0, values, torch.inf).sort(1).values
+    count = valid.sum(1, keepdim=True).long().clamp_min(1)
+    middle = ordered.gather(1, torch.cat([(count - 1) // 2, count // 2], 1).clamp_max(values.shape[1] - 1))
+    return torch.where(middle.isinf(), 0.0, middle).mean(1)
+
+
+class RhythmBranch(nn.Module):
+    """Evidence for each statement from the RR intervals of whole recordings, to be added to its logit.
+
+    Input: float ``(batch, 12, samples)`` at 100 Hz, at least 3 s. Output: ``(batch, statements)``.
+    """
+
+    def __init__(self, statements: int, hidden: int = 32):
+        super().__init__()
+        self.detector = BeatDetector()
+        self.normalise = nn.BatchNorm1d(len(STATISTICS), affine=False)
+        self.perceptron = nn.Sequential(
+            nn.Linear(len(STATISTICS), hidden), nn.ReLU(), nn.Dropout(0.1), nn.Linear(hidden, statements)
+        )
+
+    def statistics(self, signals: torch.Tensor) -> torch.Tensor:
+        """`rr_statistics` of recordings ``(batch, 12, samples)``; nothing in it is trained."""
+        return rr_statistics(*self.detector(signals.float()))
+
+    def evidence(self, statistics: torch.Tensor) -> torch.Tensor:
+        """``(batch, statements)`` from ``(batch, 17)``."""
+        return self.perceptron(self.normalise(statistics).clamp(-5, 5))
+
+    def forward(self, signals: torch.Tensor) -> torch.Tensor:
+        return self.evidence(self.statistics(signals))
