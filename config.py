@@ -44,6 +44,11 @@ def data_directory(argument: str | Path | None = None) -> Path:
     return Path(argument or os.environ.get("PTBXL_DIR") or DEFAULT_DATA)
 
 
+def script(name: str) -> str:
+    """A script of this project as a command names it: with its path unless the working directory is the project."""
+    return name if Path.cwd() == PROJECT else str(PROJECT / name)
+
+
 def option(default, help_text: str, **metadata):
     """A field of `TrainingConfig` that the train scripts offer as a flag with this help text."""
     return field(default=default, metadata={"help": help_text, **metadata})
