@@ -21,7 +21,7 @@ from config import SUPERCLASSES
 from ecg.statements import BY_CODE, STATEMENTS, SUBCLASSES
 
 SINUS_RHYTHM = "426783006"
-# a recording with no other code than these, sinus rhythm among them, is normal: sinus arrhythmia, brady- and tachycardia
+# sinus rhythm, arrhythmia, brady- and tachycardia: a recording with the first and no other code than these is normal
 SINUS_CODES = {SINUS_RHYTHM, "427393009", "426177001", "427084000"}
 CPSC_2018 = {  # what some headers of CPSC 2018 say in place of codes
     "Normal": SINUS_RHYTHM,
@@ -143,6 +143,11 @@ def _is_normal(codes: set[str]) -> bool | None:
         return True
     known = [SNOMED_CODES[code] for code in codes if code in SNOMED_CODES]
     return False if any(code.statements and code.statements <= _ABNORMAL for code in known) else None
+
+
+def tells(code: str, label_class: LabelClass) -> bool:
+    """Whether a mapped code alone makes a recording one of the class."""
+    return has_class([code], label_class) is True
 
 
 def is_mapped(code: str) -> bool:
