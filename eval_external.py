@@ -55,7 +55,7 @@ def evaluate(arguments) -> int:
     thresholds = Path(arguments.thresholds) if arguments.thresholds else None
     network = load_evaluated(checkpoint, thresholds, arguments.threads)
     name = directory.resolve().name
-    print(f"{len(records):,} records in {directory}; network {checkpoint}, thresholds {network.thresholds}")
+    print(f"{len(records):,} records in {directory}; network {checkpoint}, thresholds {network.thresholds_path}")
     rows = predict_records(network, records, out / f"external_predictions_{name}.csv", arguments.restart)
     content, classes = evaluate_collection(network, name, records, rows)
     paths = write_evaluation(out, content, classes)

@@ -19,7 +19,7 @@ from ecg.snomed import SNOMED_CODES, LabelClass, has_class, is_mapped, label_cla
 from ecg.statements import BY_CODE
 from evaluation.bootstrap import BOOTSTRAP_DRAWS, patient_weights, point_and_interval
 from evaluation.external_collection import CollectionError, LabelledRecord
-from evaluation.external_predictions import TASK, EvaluatedNetwork, probabilities_of
+from evaluation.external_predictions import EvaluatedNetwork, probabilities_of
 from evaluation.metrics import auroc_and_auprc, brier, decision_metrics, expected_calibration_error, mean_of_finite
 from files import sha256
 from inference.calibration import PARTS, choose_threshold, fit_calibrator, patient_parts
@@ -94,7 +94,7 @@ def judge_classes(
 ) -> tuple[list[JudgedClass], dict[str, str]]:
     """The classes that network and labels both tell, and why the others are not judged."""
     scores = {level: probabilities_of(network, level, rows) for level in network.classes}
-    decided = {level: network.decide(level, scores[level]) for level in network.classes}
+    calibrated = {level: network.calibrate(level, scores[level]) for level in network.classes}
     classes, not_judged = [], {}
     for label_class in label_classes():
         level = "statement" if label_class.level == "group" else label_class.level
@@ -111,16 +111,17 @@ def judge_classes(
             continue
         members = [label_class.name] if label_class.level != "group" else sorted(label_class.statements)
         columns = [network.classes[level].index(member) for member in members]
-        calibrated, positive = (array[told][:, columns] for array in decided[level])
+        thresholds = np.array(network.thresholds[level])[columns]
+        of_members = calibrated[level][told][:, columns]
         classes.append(
             JudgedClass(
                 label_class=label_class,
                 told=told,
                 targets=targets,
                 probabilities=_any(scores[level][told][:, columns]),
-                calibrated=_any(calibrated),
-                positive=positive.any(axis=1),
-                threshold=network.threshold(level, members[0]) if len(members) == 1 else None,
+                calibrated=_any(of_members),
+                positive=(of_members >= thresholds).any(axis=1),
+                threshold=float(thresholds[0]) if len(columns) == 1 else None,
             )
         )
     return classes, not_judged
@@ -138,7 +139,6 @@ def refit(one: JudgedClass, patients: np.ndarray, network: EvaluatedNetwork) -> 
     """
     if min(one.targets.sum(), (~one.targets).sum()) < FEWEST_TO_REFIT:
         return one
-    decisions = network.diagnoser.decisions[TASK]
     parts = patient_parts(patients[one.told])
     calibrated, positive = np.empty(len(one.targets)), np.empty(len(one.targets), bool)
     for part in range(PARTS):
@@ -147,7 +147,7 @@ def refit(one: JudgedClass, patients: np.ndarray, network: EvaluatedNetwork) -> 
             return one
         calibrator = fit_calibrator("platt", one.probabilities[rest], one.targets[rest])
         fitted = apply_calibrator(calibrator, one.probabilities[rest])
-        threshold = choose_threshold(fitted, one.targets[rest], decisions.criterion, decisions.sensitivity_floor)
+        threshold = choose_threshold(fitted, one.targets[rest], network.criterion, network.sensitivity_floor)
         calibrated[held_out] = apply_calibrator(calibrator, one.probabilities[held_out])
         positive[held_out] = calibrated[held_out] >= threshold
     return replace(one, refitted=(calibrated, positive))
@@ -242,7 +242,6 @@ def _facts(
     network: EvaluatedNetwork, chosen: list[LabelledRecord], records: list[LabelledRecord], rows: list, patients
 ) -> dict:
     """What was evaluated, on what, by which weights and rules."""
-    loaded, decisions = network.diagnoser.networks[TASK], network.diagnoser.decisions[TASK]
     by = "patient" if any(record.patient for record in chosen) else "recording"
     return {
         "n": len(chosen),
@@ -251,13 +250,13 @@ def _facts(
         "n_without_known_label": sum(not record.can_tell for record in records),
         "n_patients": len(np.unique(patients)) if by == "patient" else None,
         "source": "measured by this repository's evaluation script",
-        "synthetic": loaded.synthetic,
-        "model": loaded.model,
+        "synthetic": network.synthetic,
+        "model": network.model,
         "checkpoint_sha256": network.sha256,
-        "thresholds_sha256": sha256(network.thresholds),
+        "thresholds_sha256": sha256(network.thresholds_path),
         "date": date.today().isoformat(),
         "decisions": "calibration and thresholds of the thresholds file",
-        "recalibrated": f"beside it, Platt calibration and thresholds ({decisions.criterion}) cross-fitted by {by} on "
+        "recalibrated": f"beside it, Platt calibration and thresholds ({network.criterion}) cross-fitted by {by} on "
         f"the collection, {PARTS} parts; nothing of it is kept",
         "intervals": f"95 %, {BOOTSTRAP_DRAWS} bootstrap resamples by {by}",
         "levels": list(network.classes),

@@ -4,17 +4,18 @@
 """
 
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from config import SUPERCLASSES
 from ecg.quality import assess
 from ecg.readers import read_recording
 from ecg.recording import Recording, RecordingError
 from evaluation.external_collection import LabelledRecord
+from inference import InferenceError
 from inference.backends import WINDOWS_AT_A_TIME, load_network
 from inference.decisions import load_decisions, thresholds_path
 from inference.diagnoser import Diagnoser
@@ -24,35 +25,28 @@ from inference.results_table import ResultsTable, open_table
 TASK = "multilabel"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class EvaluatedNetwork:
-    """A network with its calibration and thresholds, by level of class.
+    """A network with its calibration and thresholds, by level of class (`ecg.snomed.LEVELS` without groups).
 
     classes: level to class names; a level that the network does not answer is missing.
+    thresholds: level to a threshold a class, from the file thresholds_path.
+    criterion, sensitivity_floor: by which thresholds were chosen, see `inference.calibration.choose_threshold`.
+    probabilities_of: recording to level to uncalibrated probabilities ``(classes,)``; raises RecordingError.
+    calibrate: level and uncalibrated probabilities ``(n, classes)`` to calibrated ones.
     """
 
     checkpoint: Path
-    thresholds: Path
-    diagnoser: Diagnoser
+    thresholds_path: Path
+    sha256: str
+    model: str
+    synthetic: bool
     classes: dict[str, tuple[str, ...]]
-
-    @property
-    def sha256(self) -> str:
-        return self.diagnoser.networks[TASK].checkpoint_sha256
-
-    def probabilities(self, recording: Recording) -> dict[str, np.ndarray]:
-        """Level to uncalibrated probabilities ``(classes,)``. Raises RecordingError."""
-        return {"superclass": self.diagnoser.probabilities(recording)[TASK]}
-
-    def decide(self, level: str, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Calibrated probabilities and decisions ``(n, classes)`` of uncalibrated ones."""
-        decisions = self.diagnoser.decisions[TASK]
-        calibrated = decisions.calibrate(probabilities)
-        return calibrated, decisions.decide(calibrated)
-
-    def threshold(self, level: str, name: str) -> float:
-        """The decision threshold of one class."""
-        return self.diagnoser.decisions[TASK].thresholds[self.classes[level].index(name)]
+    thresholds: dict[str, tuple[float, ...]]
+    criterion: str
+    sensitivity_floor: float
+    probabilities_of: Callable[[Recording], dict[str, np.ndarray]]
+    calibrate: Callable[[str, np.ndarray], np.ndarray]
 
 
 def load_evaluated(checkpoint: Path, thresholds: Path | None = None, threads: int = 1) -> EvaluatedNetwork:
@@ -62,14 +56,26 @@ def load_evaluated(checkpoint: Path, thresholds: Path | None = None, threads: in
     Raises InferenceError or ThresholdsError.
     """
     network = load_network(checkpoint, "onnx" if checkpoint.suffix == ".onnx" else "pytorch", threads)
-    thresholds = thresholds or thresholds_path(checkpoint.parent, TASK)
-    decisions = load_decisions(thresholds, TASK, {network.task: network.checkpoint_sha256})
+    if network.task != TASK:
+        raise InferenceError(
+            f"{checkpoint} was trained for task {network.task}, not {TASK}: name a multi-label network"
+        )
+    path = thresholds or thresholds_path(checkpoint.parent, TASK)
+    decisions = load_decisions(path, TASK, {TASK: network.checkpoint_sha256})
     network = replace(network, logits_of=_in_batches(network.logits_of))
+    diagnoser = Diagnoser(networks={TASK: network}, decisions={TASK: decisions}, files={})
     return EvaluatedNetwork(
         checkpoint=checkpoint,
-        thresholds=thresholds,
-        diagnoser=Diagnoser(networks={TASK: network}, decisions={TASK: decisions}, files={}),
-        classes={"superclass": SUPERCLASSES},
+        thresholds_path=path,
+        sha256=network.checkpoint_sha256,
+        model=network.model,
+        synthetic=network.synthetic,
+        classes={"superclass": decisions.classes},
+        thresholds={"superclass": decisions.thresholds},
+        criterion=decisions.criterion,
+        sensitivity_floor=decisions.sensitivity_floor,
+        probabilities_of=lambda recording: {"superclass": diagnoser.probabilities(recording)[TASK]},
+        calibrate=lambda level, probabilities: decisions.calibrate(probabilities),
     )
 
 
@@ -114,7 +120,7 @@ def predict_record(network: EvaluatedNetwork, header: Path) -> dict:
     row = dict.fromkeys(_columns(network)) | {"file": file_name(header), "model": network.sha256[:12]}
     try:
         recording = read_recording(header)
-        by_level, quality = network.probabilities(recording), assess(recording)
+        by_level, quality = network.probabilities_of(recording), assess(recording)
     except (RecordingError, OSError) as error:
         return row | {"error": str(error) or type(error).__name__}
     except Exception as error:  # the other records of a night's run are not lost to a defect that one record shows
