@@ -135,7 +135,8 @@ def verify_thresholds(directory: Path) -> None:
     """Raise InferenceError if a task has no thresholds, ThresholdsError if they are of other networks than these."""
     missing = [task for task in CHECKPOINT_NAMES if not thresholds_path(directory, task).is_file()]
     if missing:
-        commands = (f"python {script('threshold_search.py')} --task {task} --out {directory}" for task in missing)
+        search = ["python", script("threshold_search.py"), "--out", str(directory), "--task"]
+        commands = (shlex.join([*search, task]) for task in missing)
         raise InferenceError(
             f"{directory} has no thresholds for {', '.join(missing)}; the multi-label network alone is enough for "
             f"them. Run, with the --data of the training:\n  " + "\n  ".join(commands)

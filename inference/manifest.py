@@ -1,6 +1,7 @@
 """manifest.json: the checksums of the files that inference reads and the probabilities of a stored ECG."""
 
 import json
+import shlex
 from pathlib import Path
 
 from config import DEFAULT_OUT, TASK_CLASSES
@@ -18,7 +19,7 @@ SELF_TEST_TOLERANCE = 1e-3
 
 def export_again(directory: Path) -> str:
     """The command that mends a directory of networks."""
-    return "run python export_onnx.py" + ("" if directory == DEFAULT_OUT else f" --out {directory}")
+    return "run python export_onnx.py" + ("" if directory == DEFAULT_OUT else f" --out {shlex.quote(str(directory))}")
 
 
 def read_manifest(directory: Path) -> dict:

@@ -1,5 +1,6 @@
 """A trained network with everything needed to use it and to know where it came from."""
 
+import pickle
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from config import LEADS, SAMPLING_RATE, TASK_CLASSES
 from files import replacing
 from models import ARCHITECTURES, create_model
 
+ZIP_SIGNATURE = b"PK\x03\x04"
 RENAMED_SETTINGS = {"statements": "auxiliary_weight"}  # of TrainingConfig, in checkpoints of earlier versions
 
 
@@ -119,10 +121,20 @@ def load_plain(path: Path | str) -> dict:
         raise CheckpointError(
             f"no checkpoint at {path}: train one (train_multilabel.py, train_binary.py) or name another"
         )
+    with open(path, "rb") as file:
+        is_zip = file.read(4) == ZIP_SIGNATURE
+    if not is_zip:
+        raise CheckpointError(f"{path} is not a checkpoint: PyTorch's files are zip archives, and this is none")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of this project: it holds more than weights and plain values, which is not "
+            "loaded, since loading it may run code"
+        ) from error
     except Exception as error:  # torch raises half a dozen types for a damaged file
-        raise CheckpointError(f"{path} cannot be read as a checkpoint, it is damaged or not one: {error}") from error
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{path} cannot be read, it is damaged or incomplete: {reason}") from error
 
 
 def logits_function(network: nn.Module):

@@ -369,16 +369,18 @@ def test_what_is_not_our_checkpoint_is_refused_in_one_sentence(uninterrupted, tm
     ("write", "sentence"),
     [
         (lambda path, whole: path.write_bytes(whole[:5000]), "bad.pth cannot be read"),
-        (lambda path, whole: path.write_text("hello"), "bad.pth cannot be read"),
-        (lambda path, whole: torch.save({"weights": Malicious()}, path), "bad.pth cannot be read"),
+        (lambda path, whole: path.write_text("101"), "bad.pth is not a checkpoint: "),
+        (lambda path, whole: path.write_bytes(b""), "bad.pth is not a checkpoint: "),
+        (lambda path, whole: torch.save({"weights": Malicious()}, path), "more than weights and plain values"),
         (lambda path, whole: None, "train_multilabel.py"),
     ],
-    ids=["truncated", "text", "code", "missing"],
+    ids=["truncated", "text", "empty", "code", "missing"],
 )
 def test_a_damaged_file_is_refused_and_never_executed(uninterrupted, tmp_path, write, sentence):
     write(tmp_path / "bad.pth", (uninterrupted / "multilabel_best.pth").read_bytes())
-    with pytest.raises(CheckpointError, match=sentence):
+    with pytest.raises(CheckpointError, match=sentence) as refused:
         load_checkpoint(tmp_path / "bad.pth")
+    assert "\n" not in str(refused.value)
 
 
 def test_settings_of_earlier_checkpoints_are_found_by_their_present_names(uninterrupted, tmp_path):
