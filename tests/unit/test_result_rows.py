@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from config import SUPERCLASSES
+from config import PROJECT, SUPERCLASSES
 from ecg.intervals import measure_intervals
 from ecg.quality import assess
 from ecg.recording import RecordingError
 from inference.diagnoser import BinaryResult, Diagnosis
 from inference.result_rows import INTERVAL_COLUMNS, columns_of, row_of
+from inference.results_table import OWN_COLUMNS
 from tests.support.ecgs import generated
 
 ECG = Path("ward") / "ecg.hea"
@@ -52,6 +53,11 @@ def test_every_row_has_every_column_in_order_and_of_its_type(recording, diagnosi
     columns = columns_of(intervals)
     assert list(row) == list(columns)
     assert all(value is None or type(value) is TYPES[columns[name]] for name, value in row.items())
+
+
+def test_the_document_explains_every_column():
+    explained = (PROJECT / "docs" / "formats.md").read_text()
+    assert [column for column in [*columns_of(intervals=True), *OWN_COLUMNS] if f"`{column}`" not in explained] == []
 
 
 def test_a_row_says_what_limits_the_diagnosis(recording, diagnosis):
