@@ -64,8 +64,17 @@ class PTBXLDataset(torch.utils.data.Dataset):
 
     def first(self, n: int) -> "PTBXLDataset":
         """The same split cut to its first n recordings."""
+        return self._only(self.rows[:n])
+
+    def of_random_patients(self, n: int, seed: int) -> "PTBXLDataset":
+        """At least n recordings of the split: all those of as many patients, drawn by the seed, as that takes."""
+        patients, number = np.unique(self.patient_ids, return_inverse=True)
+        turn = np.random.default_rng(seed).permutation(len(patients))[number]
+        return self._only(self.rows[turn <= np.sort(turn)[:n][-1]])
+
+    def _only(self, rows: np.ndarray) -> "PTBXLDataset":
         fewer = copy.copy(self)
-        fewer._keep(self.rows[:n])
+        fewer._keep(rows)
         return fewer
 
     def __len__(self) -> int:
