@@ -21,7 +21,7 @@ Exit status:
 
 import signal
 
-if __name__ == "__main__":
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C leaves no traceback while the libraries load
 
 import argparse
@@ -38,7 +38,7 @@ from tqdm import tqdm
 
 from config import DEFAULT_OUT, RESEARCH_ONLY, SUPERCLASSES
 from ecg.readers import read_recording
-from ecg.readers.folders import find_recordings, version_of
+from ecg.readers.folders import find_recordings, resolved, version_of
 from ecg.recording import RecordingError
 from inference import InferenceError
 from inference.backends import BACKENDS
@@ -103,13 +103,13 @@ def with_progress(files: list[Path]) -> Iterator[Path]:
 
 def predict(arguments) -> int:
     """Diagnose everything; returns the exit status."""
-    out = Path(arguments.out).resolve() if arguments.out else None
+    out = resolved(arguments.out) if arguments.out else None
     if out and out.suffix.lower() not in WRITERS:
         raise ValueError(f"--out {arguments.out} must end in {', '.join(WRITERS)}")
     files, skipped = find_recordings(arguments.inputs)
     own_files = {out, journal_path(out), lock_path(out)} if out else set()
-    files = [path for path in files if path.resolve() not in own_files]
-    list_skipped({path: reason for path, reason in skipped.items() if path.resolve() not in own_files})
+    files = [path for path in files if resolved(path) not in own_files]
+    list_skipped({path: reason for path, reason in skipped.items() if resolved(path) not in own_files})
     diagnoser = Diagnoser.load(arguments.artifacts, arguments.backend)
     if not files:
         print(f"no recordings in {', '.join(arguments.inputs)}")
@@ -128,7 +128,7 @@ def predict(arguments) -> int:
 def fill_table(table: ResultsTable, diagnoser: Diagnoser, files: list[Path], arguments) -> list[dict]:
     """Diagnose what the table does not have yet; returns the rows of all files."""
     table.forget([key for key, row in table.rows.items() if row["error"] and not Path(key).exists()])
-    keys = {path: file_name(path.resolve()) for path in files}
+    keys = {path: file_name(resolved(path)) for path in files}
     todo = [path for path in files if not table.is_done(keys[path], version_of(path))]
     if len(todo) < len(files):
         done = len(files) - len(todo)
@@ -218,5 +218,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # a run in the background may ignore Ctrl-C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())

@@ -44,7 +44,7 @@ def open_table(
 
     Arguments and errors are those of `ResultsTable`; TableError also while another process has the table.
     """
-    path = Path(path).resolve()  # one lock and one journal, by whatever path
+    path = Path(os.path.realpath(path))  # one lock and one journal, by whatever path
     with _locked(path):
         table = ResultsTable(path, columns, settings, restart)
         try:
@@ -194,7 +194,7 @@ def read_rows(table: Path, columns: dict[str, str]) -> list[dict]:
     for row in rows:
         row.setdefault("settings", None)
         row.setdefault("version", None)
-        row["path"] = row.get("path") or str(Path(row["file"]).resolve())
+        row["path"] = row.get("path") or os.path.realpath(row["file"])
     return rows
 
 

@@ -7,7 +7,9 @@ unless the file is called like a recording: then it may be a damaged one, and re
 """
 
 import csv
+import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -40,7 +42,7 @@ def find_recordings(inputs: Iterable[str | Path]) -> tuple[list[Path], dict[Path
         for file in _visible_below(path) if path.is_dir() else [path]:
             recording = _header_of(file, headers_by_signal)
             reason = why_no_recording(recording) if path.is_dir() else None
-            (skipped if reason else found).setdefault(recording.resolve(), (recording, reason))
+            (skipped if reason else found).setdefault(resolved(recording), (recording, reason))
     return [path for path, _ in found.values()], {path: why for key, (path, why) in skipped.items() if key not in found}
 
 
@@ -108,14 +110,33 @@ def files_of(recording: Path) -> list[Path]:
 
 def version_of(recording: Path) -> str:
     """Size in bytes and time of modification in ns of each file of a recording: another text once one was replaced."""
-    stats = [file.stat() for file in files_of(recording) if file.exists()]
-    return " ".join(f"{stat.st_size}@{stat.st_mtime_ns}" for stat in stats)
+    return " ".join(_size_and_time(file) for file in files_of(recording))
+
+
+def _size_and_time(file: Path) -> str:
+    try:
+        status = file.stat()
+    except OSError:
+        return "missing"
+    return f"{status.st_size}@{status.st_mtime_ns}"
+
+
+def resolved(path: Path | str) -> Path:
+    """The absolute path without links; of a loop of links, itself."""
+    return Path(os.path.realpath(path))
 
 
 def _visible_below(folder: Path) -> Iterator[Path]:
-    for file in sorted(folder.rglob("*")):
-        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts):
-            yield file
+    for path in sorted(folder.rglob("*")):
+        if _may_be_file(path) and not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
+
+
+def _may_be_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return True  # such as a link to nowhere: reading it says so
 
 
 def _header_of(file: Path, headers_by_signal: Callable[[Path], dict[str, Path]]) -> Path:

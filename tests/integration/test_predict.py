@@ -127,6 +127,11 @@ def test_intervals_are_columns_when_asked_for_and_decide_what_goes_on(files, ser
     assert "intervals yes instead of no" in capsys.readouterr().err
 
 
+def heed_ctrl_c():
+    """In a new process, whether or not these tests run in the background and ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 # A run that stops itself at the third file: by a signal, or by waiting for one.
 STOPS_AT_THE_THIRD_FILE = """
 import os, signal, sys, time, predict
@@ -145,7 +150,9 @@ sys.exit(predict.main(sys.argv[2:]))
 def stopped_run(how: str, arguments: list[str]) -> subprocess.Popen:
     """A run at its third file: killed there, or waiting."""
     command = [sys.executable, "-c", STOPS_AT_THE_THIRD_FILE, how, *arguments]
-    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c
+    )
     for line in process.stdout:
         if line == "third\n":
             return process
@@ -187,7 +194,7 @@ def test_ctrl_c_while_the_libraries_load_leaves_no_traceback(tmp_path):
     slow.write_text("print('loading', flush=True); import time; time.sleep(60)")
     process = subprocess.Popen(
         [sys.executable, "predict.py", "ecg.hea"], cwd=PROJECT, env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c,
     )  # fmt: skip
     assert process.stdout.readline() == "loading\n"
     process.send_signal(signal.SIGINT)

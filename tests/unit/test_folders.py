@@ -111,6 +111,14 @@ def test_what_is_passed_over_in_a_folder_is_read_when_it_is_named(tmp_path):
     assert find_recordings([tmp_path, tmp_path / "letter.txt"]) == ([tmp_path / "letter.txt"], {})
 
 
+def test_links_to_nowhere_are_read_so_that_they_fail_and_pipes_are_not_waited_for(tmp_path):
+    (tmp_path / "loop.hea").symlink_to(tmp_path / "loop.hea")
+    (tmp_path / "broken.csv").symlink_to(tmp_path / "nowhere.csv")
+    os.mkfifo(tmp_path / "pipe.csv")
+    assert find_recordings([tmp_path]) == ([tmp_path / "broken.csv", tmp_path / "loop.hea"], {})
+    assert version_of(tmp_path / "loop.hea") == "missing"
+
+
 def test_a_missing_path_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
         find_recordings([tmp_path / "nowhere"])
