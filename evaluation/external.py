@@ -95,6 +95,7 @@ def judge_classes(
     """The classes that network and labels both tell, and why the others are not judged."""
     scores = {level: probabilities_of(network, level, rows) for level in network.classes}
     calibrated = {level: network.calibrate(level, scores[level]) for level in network.classes}
+    label_sets = {record.codes for record in records}  # far fewer than recordings
     classes, not_judged = [], {}
     for label_class in label_classes():
         level = "statement" if label_class.level == "group" else label_class.level
@@ -102,7 +103,8 @@ def judge_classes(
         if level not in network.classes:
             not_judged[f"every {label_class.level}"] = "the network does not answer it"
             continue
-        present = [has_class(record.codes, label_class) for record in records]
+        answers = {codes: has_class(codes, label_class) for codes in label_sets}
+        present = [answers[record.codes] for record in records]
         told = np.array([there is not None for there in present], bool)
         targets = np.array([there for there in present if there is not None], bool)
         if not targets.any() or targets.all():
