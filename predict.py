@@ -6,8 +6,8 @@
 
 Every format of docs/formats.md, which describes the table too. A file that cannot be read never stops the rest: it is
 listed with its reason in the "error" column and tried again by the next run. What is no recording in a directory, such
-as a licence or a table, is passed over and listed. A table goes on only with the networks, thresholds, sampling rate
-and units it was begun with; files that were replaced since are diagnosed again.
+as a licence or a table, is passed over and listed. A table goes on only with the networks, thresholds, program,
+sampling rate and units it was begun with; files that were replaced since are diagnosed again.
 
 Exit status:
     0    every recording was diagnosed, or there was none
@@ -36,10 +36,11 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from config import DEFAULT_OUT, RESEARCH_ONLY, SUPERCLASSES
+from config import DEFAULT_OUT, PROJECT, RESEARCH_ONLY, SUPERCLASSES
 from ecg.readers import read_recording
 from ecg.readers.folders import find_recordings, resolved, version_of
 from ecg.recording import RecordingError
+from files import sha256
 from inference import InferenceError
 from inference.backends import BACKENDS
 from inference.diagnoser import Diagnoser
@@ -48,6 +49,7 @@ from inference.results_table import WRITERS, ResultsTable, TableError, journal_p
 from inference.verdict import ANSWERS
 
 SUCCESS, UNREADABLE_FILES, WRONG_ARGUMENTS, TABLE_UNUSABLE, NETWORKS_UNUSABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+CODE = ("ecg/*.py", "ecg/readers/*.py", "inference/*.py")  # which decides the rows, together with the networks
 LISTED = 20  # files passed over that are named one by one
 
 
@@ -70,7 +72,9 @@ def settings_of(diagnoser: Diagnoser, arguments) -> dict[str, str]:
     """Whatever decides a row's content besides the file itself."""
     thresholds = {name: digest for name, digest in diagnoser.files.items() if name.endswith(".json")}
     networks = {name: digest for name, digest in diagnoser.files.items() if name not in thresholds}
+    code = [PROJECT / "config.py", *sorted(file for room in CODE for file in PROJECT.glob(room))]
     return {
+        "code": _digest({file.relative_to(PROJECT).as_posix(): sha256(file) for file in code}),
         "backend": arguments.backend,
         "networks": _digest(networks),
         "thresholds": _digest(thresholds),

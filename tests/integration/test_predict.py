@@ -12,6 +12,7 @@ import pytest
 
 import predict
 from config import LEADS, PROJECT
+from files import sha256
 from inference.result_rows import columns_of
 from inference.results_table import read_rows
 from tests.support.ecgs import demo_recordings
@@ -271,6 +272,14 @@ def test_a_table_of_other_settings_is_not_continued(files, own_served, tmp_path,
     assert out.read_bytes() == before
     assert predict.main([str(files / "three.csv"), *arguments, "--restart"]) == predict.SUCCESS
     assert [row["file"] for row in rows_in(out)] == [str(files / "three.csv")]
+
+
+def test_a_table_of_other_code_is_not_continued(files, served, tmp_path, capsys, monkeypatch):
+    arguments = [str(files / "ward"), "--artifacts", str(served), "--out", str(tmp_path / "results.csv")]
+    assert predict.main(arguments) == predict.SUCCESS
+    monkeypatch.setattr(predict, "sha256", lambda path: "edited" if path.name == "verdict.py" else sha256(path))
+    assert predict.main(arguments) == predict.TABLE_UNUSABLE
+    assert "other settings (code " in capsys.readouterr().err
 
 
 def test_one_file_is_printed(files, served, capsys):
