@@ -33,7 +33,7 @@ WITHHELD = {  # why a binary result is not shown; "" means it is
     "unusable": "the recording's quality is too poor",
     "outside": "trained on MI and normal ECGs only, not on {others}",
     "neither": "trained on MI and normal ECGs only, and neither is found",
-    "contradicts": "it contradicts the prediction of the five classes, which decides",
+    "contradicts": "it contradicts the five-class prediction, which decides",
 }
 ANSWERS = {"norm_vs_abnormal": ("normal", "abnormal"), "mi_vs_norm": ("NORM", "MI")}
 
