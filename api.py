@@ -14,10 +14,13 @@ beyond those and their queue are rejected with 429. Logs are one JSON line a req
 import argparse
 import asyncio
 import logging.config
+import math
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 
@@ -32,12 +35,14 @@ from config import RESEARCH_ONLY
 from serving.admission import allow_open_files
 from serving.logs import LOGGING
 from serving.middleware import RequestMiddleware, is_request_id
+from serving.openapi import add_docs_page, document_requests
 from serving.problems import HANDLED, on_error
 from serving.routes import authorised, guarded, router
-from serving.schemas import request_bodies
 from serving.settings import Settings, read_settings
+from serving.shutdown import noticing_signals
 from serving.state import Metrics, Server, load
 
+LOADING_ENDS_S = 10  # at most, when the process is told to end meanwhile
 log = logging.getLogger("ecg_api")
 
 
@@ -49,11 +54,14 @@ async def lifespan(app: FastAPI):
     if warning := allow_open_files(server.settings.receiving):
         log.warning(warning)
     server.threads = ThreadPoolExecutor(server.settings.concurrency, thread_name_prefix="diagnose")
-    loading = server.threads.submit(load, server)
-    if not is_first_process():
-        await asyncio.wrap_future(loading)
-    yield
-    server.threads.shutdown(wait=False, cancel_futures=True)
+    loading = threading.Thread(target=load, args=(server,), name="load", daemon=True)
+    loading.start()
+    while loading.is_alive() and not is_first_process():
+        await asyncio.sleep(0.05)
+    with noticing_signals(server):
+        yield
+    server.threads.shutdown(cancel_futures=True)  # a recording being read may have a temporary folder
+    loading.join(LOADING_ENDS_S)
 
 
 def is_first_process() -> bool:
@@ -67,7 +75,12 @@ def is_first_process() -> bool:
 def create_app(settings: Settings) -> FastAPI:
     """The application; the networks are loaded when it starts up."""
     app = FastAPI(
-        title="HMT-ECGNet", version="1", description=f"Diagnoses 12-lead ECGs. {RESEARCH_ONLY}", lifespan=lifespan
+        title="HMT-ECGNet",
+        version="1",
+        description=f"Diagnoses 12-lead ECGs. {RESEARCH_ONLY}",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
     )
     registry = CollectorRegistry()
     app.state.server = Server(settings=settings, metrics=Metrics(registry))
@@ -77,7 +90,8 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_exception_handler(error, on_error)
     Instrumentator(registry=registry).instrument(app).expose(app, include_in_schema=False)
     add_middleware(app, settings)
-    document_request_bodies(app, settings.max_batch)
+    add_docs_page(app)
+    document_requests(app, settings.max_batch)
     return app
 
 
@@ -95,20 +109,6 @@ def add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(CorrelationIdMiddleware, validator=is_request_id)
 
 
-def document_request_bodies(app: FastAPI, max_batch: int) -> None:
-    """Add to the OpenAPI document the bodies that the routes decode themselves."""
-    generated = app.openapi
-
-    def openapi() -> dict:
-        if app.openapi_schema is None:
-            document = generated()
-            for path, body in request_bodies(max_batch).items():
-                document["paths"][path]["post"]["requestBody"] = body
-        return app.openapi_schema
-
-    app.openapi = openapi
-
-
 app = create_app(read_settings())
 
 
@@ -120,6 +120,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=settings.workers, help="processes (default: %(default)s)")
     arguments = parser.parse_args(argv)
     several = arguments.workers > 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again once it has shut down
     with tempfile.TemporaryDirectory(prefix="ecg-metrics-") if several else nullcontext() as metrics:
         if several:  # the workers add up what /metrics shows
             os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", metrics)
@@ -129,6 +130,7 @@ def main(argv: list[str] | None = None) -> int:
             port=arguments.port,
             workers=arguments.workers,
             timeout_worker_healthcheck=settings.hanging_s,
+            timeout_graceful_shutdown=math.ceil(settings.time_limit_s),
         )
     return 0
 

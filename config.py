@@ -61,6 +61,11 @@ def data_directory(argument: str | Path | None = None) -> Path:
     return Path(argument or os.environ.get("PTBXL_DIR") or DEFAULT_DATA)
 
 
+def script(name: str) -> str:
+    """A script of this project as a command names it: with its path unless the working directory is the project."""
+    return name if Path.cwd() == PROJECT else str(PROJECT / name)
+
+
 def option(default, help_text: str, **metadata):
     """A field of `TrainingConfig` that the train scripts offer as a flag with this help text."""
     return field(default=default, metadata={"help": help_text, **metadata})
@@ -79,6 +84,7 @@ class TrainingConfig:
     model: str = "hmt_ecgnet"
     model_arguments: dict = field(default_factory=dict)
     unlabelled: bool = True  # train on records without a superclass, as all-zero targets
+    records: int | None = None  # recordings to train on, of patients drawn by the seed; None: all
     seed: int = option(0, "of weights, order, crops and augmentation; the same seed repeats a run")
     # what the network sees
     window_s: float = option(2.5, "s, 2 to 10: training crop and evaluation window; longer sees more beats, slower")
@@ -118,6 +124,8 @@ class TrainingConfig:
     patience: int = option(6, "epochs without a better fold-9 macro AUROC until training stops; more stops later")
 
     def __post_init__(self):
+        if self.records is not None and not self.records > 0:
+            raise ValueError(f"records is {self.records}, but must be more than 0")
         for name in ("stride_s", "epochs", "batch_size", "learning_rate", "clip_norm", "patience"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, but must be more than 0")

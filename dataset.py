@@ -19,7 +19,6 @@ import torch
 from config import LEADS, MICROVOLTS_PER_MILLIVOLT, SAMPLING_RATE, SPLIT_FOLDS, TASK_CLASSES
 from ecg.preprocessing import scale_signal
 from ecg.recording import Recording
-from ecg.statements import CODES
 from ptbxl.cache import CHUNK, SignalCache, open_cache
 from ptbxl.index import DatasetError, Index, read_index, task_targets
 
@@ -66,14 +65,18 @@ class PTBXLDataset(torch.utils.data.Dataset):
 
     def first(self, n: int) -> "PTBXLDataset":
         """The same split cut to its first n recordings."""
-        fewer = copy.copy(self)
-        fewer._keep(self.rows[:n])
-        return fewer
+        return self._only(self.rows[:n])
 
-    @property
-    def known_statements(self) -> tuple[str, ...]:
-        """The codes of `ecg.statements` that the data set's table lists."""
-        return tuple(code for code in CODES if code in self.statement_table.index)
+    def of_random_patients(self, n: int, seed: int) -> "PTBXLDataset":
+        """At least n recordings of the split: all those of as many patients, drawn by the seed, as that takes."""
+        patients, number = np.unique(self.patient_ids, return_inverse=True)
+        turn = np.random.default_rng(seed).permutation(len(patients))[number]
+        return self._only(self.rows[turn <= np.sort(turn)[:n][-1]])
+
+    def _only(self, rows: np.ndarray) -> "PTBXLDataset":
+        fewer = copy.copy(self)
+        fewer._keep(rows)
+        return fewer
 
     def made(self, codes: tuple[str, ...]) -> np.ndarray:
         """Which statements were made, whatever their likelihood: bool ``(n, len(codes))``; unknown codes never are."""

@@ -2,6 +2,8 @@
 
     python export_onnx.py            # multilabel_best, mi_best and abnormal_best in artifacts/
 
+    python export_onnx.py --out DIR  # your own, in DIR: a multi-label network and thresholds of all three tasks
+
 Each file takes any number of recordings of any length from 2 s and carries what inference needs to know
 (task, classes, input scale, windows, checkpoint). It is compared with PyTorch before it replaces an
 older one. manifest.json lists the SHA-256 of every file that inference reads and the probabilities of a
@@ -10,6 +12,8 @@ stored generated ECG, so that a damaged or exchanged file is noticed when it is 
 
 import argparse
 import json
+import logging
+import shlex
 import shutil
 import sys
 import warnings
@@ -21,12 +25,12 @@ import onnxruntime
 import torch
 from torch.export import Dim
 
-from config import CHECKPOINT_NAMES, DEFAULT_OUT, LEADS, SAMPLING_RATE
+from config import CHECKPOINT_NAMES, DEFAULT_OUT, LEADS, SAMPLING_RATE, script
 from ecg.windows import MINIMUM_WINDOW_S
 from files import replacing, sha256, write_text
 from inference import InferenceError
 from inference.backends import network_name
-from inference.decisions import thresholds_path
+from inference.decisions import ThresholdsError, load_decisions, thresholds_path
 from inference.diagnoser import Diagnoser
 from inference.manifest import MANIFEST, SELF_TEST_ECG, self_test_recording
 from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint
@@ -56,8 +60,10 @@ def export(path: Path, checkpoint: Checkpoint, checkpoint_sha256: str) -> float:
 def to_onnx(network: torch.nn.Module) -> onnx.ModelProto:
     """The network as ONNX: ``signals (recordings, 12, samples)`` to ``logits (recordings, classes)``."""
     shape = {0: Dim("recordings", min=1), 2: Dim("samples", min=round(MINIMUM_WINDOW_S * SAMPLING_RATE))}
+    # the exporter warns of its own future changes and that torchvision, which no network here uses, is not installed
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter's own future changes
+        warnings.simplefilter("ignore")
         program = torch.onnx.export(
             network,
             (torch.zeros(2, len(LEADS), 250),),
@@ -104,7 +110,13 @@ def largest_difference(path: Path, network: torch.nn.Module) -> float:
 
 
 def export_all(directory: Path) -> None:
-    """Export every shipped network and write the manifest."""
+    """Export every network of a directory and write the manifest.
+
+    Raises CheckpointError without a multi-label network, InferenceError if a task has no thresholds, ThresholdsError
+    if they are of other networks; nothing is replaced then.
+    """
+    load_checkpoint(directory / CHECKPOINT_NAMES["multilabel"])
+    verify_thresholds(directory)
     names = []
     for task, name in CHECKPOINT_NAMES.items():
         source = directory / name
@@ -115,25 +127,39 @@ def export_all(directory: Path) -> None:
         difference = export(target, load_checkpoint(source), sha256(source))
         names.append(target.name)
         print(f"{target}: largest difference of a logit to PyTorch {difference:.1e}")
-    provide_self_test(directory)
+    provide_examples(directory)
     write_manifest(directory, [*names, *(thresholds_path(directory, task).name for task in CHECKPOINT_NAMES)])
 
 
-def provide_self_test(directory: Path) -> None:
-    """Copy the self-test's generated ECG from artifacts/ into a directory that has none."""
-    for name in (SELF_TEST_ECG, SELF_TEST_ECG.replace(".hea", ".dat")):
-        if not (directory / name).is_file() and (DEFAULT_OUT / name).is_file():
-            with replacing(directory / name) as unfinished:
-                shutil.copyfile(DEFAULT_OUT / name, unfinished)
+def verify_thresholds(directory: Path) -> None:
+    """Raise InferenceError if a task has no thresholds, ThresholdsError if they are of other networks than these."""
+    missing = [task for task in CHECKPOINT_NAMES if not thresholds_path(directory, task).is_file()]
+    if missing:
+        search = ["python", script("threshold_search.py"), "--out", str(directory), "--task"]
+        commands = (shlex.join([*search, task]) for task in missing)
+        raise InferenceError(
+            f"{directory} has no thresholds for {', '.join(missing)}; the multi-label network alone is enough for "
+            f"them. Run, with the --data of the training:\n  " + "\n  ".join(commands)
+        )
+    digests = {
+        task: sha256(directory / name) for task, name in CHECKPOINT_NAMES.items() if (directory / name).is_file()
+    }
+    for task in CHECKPOINT_NAMES:
+        own = {"binary": digests[task]} if task != "multilabel" and task in digests else {}
+        load_decisions(thresholds_path(directory, task), task, {"multilabel": digests["multilabel"], **own})
+
+
+def provide_examples(directory: Path) -> None:
+    """Copy the generated ECGs of artifacts/, for self-test and page, into a directory that lacks them."""
+    for source in sorted(path for path in (DEFAULT_OUT / SELF_TEST_ECG).parent.iterdir() if path.suffix != ".json"):
+        target = (directory / SELF_TEST_ECG).with_name(source.name)
+        if not target.is_file():
+            with replacing(target) as unfinished:
+                shutil.copyfile(source, unfinished)
 
 
 def write_manifest(directory: Path, names: list[str]) -> None:
-    """Write the checksums of files and the probabilities of the stored ECG. Raises InferenceError if one is missing."""
-    missing = [name for name in names if not (directory / name).is_file()]
-    if missing:
-        raise InferenceError(
-            f"{', '.join(missing)} missing in {directory}: run python threshold_search.py --out {directory} --task TASK"
-        )
+    """Write the checksums of files and the probabilities of the stored ECG."""
     diagnosis = Diagnoser.unverified(directory, "onnx").diagnose(self_test_recording(directory), quality=False)
     manifest = {
         "files": {name: sha256(directory / name) for name in names},
@@ -154,9 +180,11 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         export_all(Path(arguments.out))
-    except (CheckpointError, InferenceError, OSError) as error:
+    except (CheckpointError, InferenceError, ThresholdsError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    print(f"to use it: python {script('predict.py')} --artifacts {shlex.quote(arguments.out)} FILE")
+    print(f"HMT_ARTIFACTS={shlex.quote(arguments.out)} python {script('api.py')}")
     return 0
 
 

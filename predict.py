@@ -1,40 +1,63 @@
 """Diagnose ECG files: one, several, or a whole directory.
 
-    python predict.py ecg.hea                           # a table on the screen
+    python predict.py ecg.hea                           # on the screen
     python predict.py recordings/ --out results.csv     # or .parquet, .json; started again, it goes on
     python predict.py data.csv --sampling-rate 500 --units mV
 
-Every format of docs/formats.md. A file that cannot be read never stops the rest: it is listed with its
-reason in the "error" column, and the exit status is 2. A table goes on only with the networks, thresholds,
-sampling rate and units it was begun with.
+Every format of docs/formats.md, which describes the table too. A file that cannot be read never stops the rest: it is
+listed with its reason in the "error" column and tried again by the next run. What is no recording in a directory, such
+as a licence or a table, is passed over and listed. A table goes on only with the networks, thresholds, program,
+sampling rate and units it was begun with; files that were replaced since are diagnosed again.
+
+Exit status:
+    0    every recording was diagnosed, or there was none
+    1    some recordings could not be read
+    2    wrong arguments, such as a file that does not exist
+    3    the results table cannot be used: another process writes it, it was begun with other settings, it is no results
+         table, or it cannot be written
+    4    the networks are missing or damaged
+    130  interrupted by Ctrl-C; what was diagnosed is in the table, and the same command goes on
 """
+
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C leaves no traceback while the libraries load
 
 import argparse
 import hashlib
 import json
-import os
 import sys
+import traceback
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
 
-from config import DEFAULT_OUT, RESEARCH_ONLY, SUPERCLASSES
+from config import DEFAULT_OUT, PROJECT, RESEARCH_ONLY, SUPERCLASSES
 from ecg.readers import read_recording
+from ecg.readers.folders import find_recordings, resolved, version_of
 from ecg.recording import RecordingError
+from files import sha256
 from inference import InferenceError
 from inference.backends import BACKENDS
-from inference.diagnoser import Diagnoser, Diagnosis
-from inference.results_table import ResultsTable, journal_path
+from inference.diagnoser import Diagnoser
+from inference.result_rows import columns_of, file_name, row_of
+from inference.results_table import WRITERS, ResultsTable, TableError, journal_path, lock_path, open_table
+from inference.verdict import ANSWERS
 
-SIGNAL_FILES = (".dat", ".mat", ".flac")  # belong to the header of the same name
+SUCCESS, UNREADABLE_FILES, WRONG_ARGUMENTS, TABLE_UNUSABLE, NETWORKS_UNUSABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+CODE = ("ecg/*.py", "ecg/readers/*.py", "inference/*.py")  # which decides the rows, together with the networks
+LISTED = 20  # files passed over that are named one by one
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("inputs", nargs="+", metavar="FILE|DIR", help="ECG files, or directories to search")
     parser.add_argument("--out", help="results table: .csv, .parquet or .json (default: print)")
+    parser.add_argument("--intervals", action="store_true", help="measure PR, QRS, QT, QTc and axes too; 0.1 s an ECG")
     parser.add_argument("--artifacts", default=str(DEFAULT_OUT), help="the networks (default: artifacts)")
     parser.add_argument(
         "--backend", default="onnx", choices=BACKENDS, help="what runs the networks (default: %(default)s)"
@@ -45,37 +68,19 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def find_files(inputs: list[str]) -> list[Path]:
-    """Every recording named or found below a directory, once; a WFDB record counts as its header."""
-    found: dict[Path, None] = {}
-    for name in inputs:
-        path = Path(name)
-        if not path.exists():
-            raise FileNotFoundError(f"{path} does not exist")
-        below = [file for file in sorted(path.rglob("*")) if file.is_file()]
-        visible = [file for file in below if "/." not in f"/{file.relative_to(path).as_posix()}"]
-        for file in visible if path.is_dir() else [path]:
-            found[_header_of(file)] = None
-    if not found:
-        raise ValueError(f"no files in {', '.join(inputs)}")
-    return list(found)
-
-
-def _header_of(path: Path) -> Path:
-    header = path.with_suffix(".hea")
-    return header if path.suffix.lower() in SIGNAL_FILES and header.is_file() else path
-
-
 def settings_of(diagnoser: Diagnoser, arguments) -> dict[str, str]:
     """Whatever decides a row's content besides the file itself."""
     thresholds = {name: digest for name, digest in diagnoser.files.items() if name.endswith(".json")}
     networks = {name: digest for name, digest in diagnoser.files.items() if name not in thresholds}
+    code = [PROJECT / "config.py", *sorted(file for room in CODE for file in PROJECT.glob(room))]
     return {
+        "code": _digest({file.relative_to(PROJECT).as_posix(): sha256(file) for file in code}),
         "backend": arguments.backend,
         "networks": _digest(networks),
         "thresholds": _digest(thresholds),
         "sampling_rate": "from file" if arguments.sampling_rate is None else f"{arguments.sampling_rate} Hz",
         "units": arguments.units or "from file",
+        "intervals": "yes" if arguments.intervals else "no",
     }
 
 
@@ -83,95 +88,140 @@ def _digest(files: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def file_name(path: Path) -> str:
-    """A path as it stands in the results; a name that is not UTF-8 with its odd bytes spelt out."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def row_of(path: Path, diagnosis: Diagnosis) -> dict:
-    """One line of the results."""
-    return {
-        "file": file_name(path),
-        "error": None,
-        "predicted_classes": " ".join(diagnosis.predicted_classes) or "none",
-        **{f"p_{name}": round(diagnosis.probabilities[name], 4) for name in SUPERCLASSES},
-        "p_mi_vs_norm": round(diagnosis.mi_vs_norm.probability, 4),
-        "mi_vs_norm": diagnosis.mi_vs_norm.positive,
-        "p_norm_vs_abnormal": round(diagnosis.norm_vs_abnormal.probability, 4),
-        "norm_vs_abnormal": diagnosis.norm_vs_abnormal.positive,
-        "uncertain": diagnosis.uncertain,
-        "quality": diagnosis.quality.severity,
-        "warnings": " ".join(diagnosis.warnings),
-        "model": diagnosis.model["multilabel"][:12],
-    }
-
-
-def diagnose_file(diagnoser: Diagnoser, path: Path, sampling_rate: float | None, units: str | None) -> dict:
-    """The line of one file, or why there is none."""
+def diagnose_file(diagnoser: Diagnoser, path: Path, arguments) -> dict:
+    """The row of one file; whatever goes wrong with it is the row's error."""
     try:
-        return row_of(path, diagnoser.diagnose(read_recording(path, sampling_rate, units)))
+        recording = read_recording(path, arguments.sampling_rate, arguments.units)
+        return row_of(path, recording, diagnoser.diagnose(recording), arguments.intervals)
     except (RecordingError, OSError) as error:
-        model = diagnoser.networks["multilabel"].checkpoint_sha256[:12]
-        return {"file": file_name(path), "error": str(error), "model": model}
+        return row_of(path, error, None, arguments.intervals)
+    except Exception as error:  # the other files of a night's run are not lost to a defect that one file shows
+        traceback.print_exc()
+        defect = RuntimeError(f"internal error, please report it: {type(error).__name__}: {error}")
+        return row_of(path, defect, None, arguments.intervals)
 
 
-def diagnose_files(diagnoser: Diagnoser, files: list[Path], arguments) -> Iterator[dict]:
-    """One line after another, with a progress bar."""
-    for path in tqdm(files, desc="diagnosing", unit="ECG", disable=len(files) < 2):
-        yield diagnose_file(diagnoser, path, arguments.sampling_rate, arguments.units)
+def with_progress(files: list[Path]) -> Iterator[Path]:
+    return tqdm(files, desc="diagnosing", unit="ECG", disable=len(files) < 2)
 
 
 def predict(arguments) -> int:
     """Diagnose everything; returns the exit status."""
-    files = find_files(arguments.inputs)
+    out = resolved(arguments.out) if arguments.out else None
+    if out and out.suffix.lower() not in WRITERS:
+        raise ValueError(f"--out {arguments.out} must end in {', '.join(WRITERS)}")
+    files, skipped = find_recordings(arguments.inputs)
+    own_files = {out, journal_path(out), lock_path(out)} if out else set()
+    files = [path for path in files if resolved(path) not in own_files]
+    list_skipped({path: reason for path, reason in skipped.items() if resolved(path) not in own_files})
     diagnoser = Diagnoser.load(arguments.artifacts, arguments.backend)
-    if not arguments.out:
-        rows = list(diagnose_files(diagnoser, files, arguments))
+    if not files:
+        print(f"no recordings in {', '.join(arguments.inputs)}")
+    if not out:
+        rows = [diagnose_file(diagnoser, path, arguments) for path in with_progress(files)]
         print_rows(rows)
         return report(rows)
-    out = Path(arguments.out)
-    own_files = {out.resolve(), journal_path(out).resolve()}
-    files = [path for path in files if path.resolve() not in own_files]
-    with ResultsTable(out, settings_of(diagnoser, arguments), arguments.restart) as table:
-        todo = [path for path in files if file_name(path) not in table.rows]
-        if len(todo) < len(files):
-            done = len(files) - len(todo)
-            print(f"{done:,} of {len(files):,} files are in {out} already; --restart diagnoses them again")
-        for row in diagnose_files(diagnoser, todo, arguments):
-            table.add(row)
-    rows = list(table.rows.values())
-    failed = sum(bool(row["error"]) for row in rows)
-    print(f"{len(rows) - failed:,} ECGs diagnosed, {failed:,} failed; written: {out}")
+    columns, settings = columns_of(arguments.intervals), settings_of(diagnoser, arguments)
+    with open_table(out, columns, settings, arguments.restart) as table:
+        rows = fill_table(table, diagnoser, files, arguments)
+    failed = sum(bool(row["error"]) for row in table.rows.values())
+    print(f"{len(table.rows) - failed:,} ECGs diagnosed, {failed:,} failed; written: {arguments.out}")
     return report(rows)
 
 
+def fill_table(table: ResultsTable, diagnoser: Diagnoser, files: list[Path], arguments) -> list[dict]:
+    """Diagnose what the table does not have yet; returns the rows of all files."""
+    table.forget([key for key, row in table.rows.items() if row["error"] and not Path(key).exists()])
+    keys = {path: file_name(resolved(path)) for path in files}
+    todo = [path for path in files if not table.is_done(keys[path], version_of(path))]
+    if len(todo) < len(files):
+        done = len(files) - len(todo)
+        print(f"{done:,} of {len(files):,} files are in {arguments.out} already; --restart diagnoses them again")
+    for path in with_progress(todo):
+        version = version_of(path)  # before it is read: a file replaced meanwhile is diagnosed again
+        table.add(diagnose_file(diagnoser, path, arguments), keys[path], version)
+    return [table.rows[key] for key in keys.values()]
+
+
+def list_skipped(skipped: dict[Path, str]) -> None:
+    """Say which files of a directory are passed over, and why."""
+    if not skipped:
+        return
+    print(f"passed over, no recordings ({len(skipped):,}):", file=sys.stderr)
+    for path, reason in list(skipped.items())[:LISTED]:
+        print(f"  {file_name(path)}: {reason}", file=sys.stderr)
+    further = Counter(list(skipped.values())[LISTED:])
+    for reason, count in further.items():
+        print(f"  and {count:,} more: {reason}", file=sys.stderr)
+
+
 def print_rows(rows: list[dict]) -> None:
-    """The main columns as a table, then the warnings."""
+    """One recording in sentences, several as a table with what limits each below it."""
     shown = [row for row in rows if not row["error"]]
-    columns = ["file", "predicted_classes", *(f"p_{name}" for name in SUPERCLASSES), "p_mi_vs_norm", "uncertain"]
+    if len(shown) == 1:
+        return print_recording(shown[0])
+    columns = ["file", "predicted_classes", *(f"p_{name}" for name in SUPERCLASSES), "uncertain"]
     if shown:
-        print(pd.DataFrame(shown)[columns].to_string(index=False))
+        table = pd.DataFrame([row | {"predicted_classes": headline(row)} for row in shown])
+        print(table[columns].to_string(index=False))
     for row in shown:
-        if row["warnings"]:
-            print(f"{row['file']}: {row['warnings']}")
+        for name, sentence in limits(row).items():
+            print(f"{row['file']}: {name}: {sentence}")
+    for sentence in dict.fromkeys(row["not_assessed"] for row in shown if row["not_assessed"]):
+        print(f"not assessed: {sentence}")
+    return None
+
+
+def print_recording(row: dict) -> None:
+    """The headline of one recording, what stands beside it, and the numbers."""
+    numbers = {"probabilities": ", ".join(f"{name} {row[f'p_{name}']:.3f}" for name in SUPERCLASSES)}
+    for task, (negative, positive) in ANSWERS.items():
+        if row[task] is not None:
+            answer = positive if row[task] else negative
+            numbers[f"{negative} or {positive}"] = f"{answer}, probability of {positive} {row[f'p_{task}']:.3f}"
+    measured = {name: row[name] for name in row if name == "heart_rate" or name.endswith(("_ms", "_deg"))}
+    numbers["measured"] = ", ".join(f"{name} {value:g}" for name, value in measured.items() if value is not None)
+    print(f"{row['file']}: {headline(row)}")
+    for name, text in (limits(row) | {"not assessed": row["not_assessed"]} | numbers).items():
+        if text:
+            print(f"  {name:<20}{text}")
+
+
+def headline(row: dict) -> str:
+    """The predicted classes; where none may be asserted, that."""
+    return row["predicted_classes"] or "no class asserted"
+
+
+def limits(row: dict) -> dict[str, str]:
+    """What keeps one from relying on a row, by name, where there is anything."""
+    sentences = {"uncertain": row["uncertain_because"], "withheld": row["withheld"], "warnings": row["warnings"]}
+    return {name: sentence for name, sentence in sentences.items() if sentence}
 
 
 def report(rows: list[dict]) -> int:
-    """Say what failed; returns the exit status, 2 if a file failed."""
+    """Say what failed; returns the exit status."""
     failed = [row for row in rows if row["error"]]
     for row in failed:
         print(f"failed: {row['file']}: {row['error']}", file=sys.stderr)
     print(RESEARCH_ONLY)
-    return 2 if failed else 0
+    return UNREADABLE_FILES if failed else SUCCESS
 
 
 def main(argv: list[str] | None = None) -> int:
+    arguments = make_parser().parse_args(argv)
+    statuses = {InferenceError: NETWORKS_UNUSABLE, TableError: TABLE_UNUSABLE}
     try:
-        return predict(make_parser().parse_args(argv))
+        return predict(arguments)
     except (InferenceError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return statuses.get(type(error), WRONG_ARGUMENTS)
+    except KeyboardInterrupt:
+        goes_on = f"what was diagnosed is in {arguments.out}, and the same command goes on" if arguments.out else ""
+        print(f"interrupted; {goes_on or 'with --out the next run goes on where this one stopped'}", file=sys.stderr)
+        return INTERRUPTED
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # a run in the background may ignore Ctrl-C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())

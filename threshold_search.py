@@ -9,15 +9,18 @@ Writes <task>_thresholds.json, valid for that checkpoint alone. Every other fold
 """
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
-from config import TASK_CLASSES, VALIDATION_FOLD
+import numpy as np
+
+from config import TASK_CLASSES, VALIDATION_FOLD, script
 from evaluation.cli import MULTILABEL_HELP, add_shared_flags, exit_code
 from evaluation.comparison import choose_score
 from evaluation.metrics import macro_auroc_and_auprc
-from evaluation.predictions import predict_by_both, predict_task
-from inference.calibration import calibration_losses, fit_decisions
+from evaluation.predictions import SplitPredictions, predict_by_both, predict_task
+from inference.calibration import calibration_losses, fit_decisions, has_both_outcomes
 from inference.decisions import Decisions, ThresholdsError, save_decisions
 
 
@@ -62,7 +65,7 @@ def search(arguments) -> None:
         candidates = {"multilabel": predict_task(arguments, "multilabel", "val")}
     else:
         candidates = predict_by_both(arguments, arguments.task, "val")
-    score, choice = choose_score(candidates)
+    score, choice = choose_from(candidates)
     if arguments.score != "auto":
         score, choice = arguments.score, {"rule": f"--score {arguments.score}"}
     if score not in candidates:
@@ -75,9 +78,13 @@ def search(arguments) -> None:
     facts = {
         "n": len(recordings),
         "auroc_by_score": {
-            name: round(macro_auroc_and_auprc(one.probabilities, one.recordings.targets)[0], 5)
-            for name, one in candidates.items()
+            name: auroc_or_none(one.probabilities, one.recordings.targets) for name, one in candidates.items()
         },
+        "not_fitted": [
+            name
+            for name, both in zip(decisions.classes, has_both_outcomes(recordings.targets), strict=True)
+            if not both
+        ],
         "score_choice": choice,
         "synthetic": predictions.synthetic,
         "data_sha256": recordings.fold_sha256,
@@ -90,24 +97,46 @@ def search(arguments) -> None:
     print(next_command(arguments))
 
 
+def choose_from(candidates: dict[str, SplitPredictions]) -> tuple[str, dict]:
+    """As `choose_score`, and the multi-label network where fold 9 has one outcome only and nothing can be compared."""
+    if len(candidates) == 1 or has_both_outcomes(candidates["multilabel"].recordings.targets).all():
+        return choose_score(candidates)
+    return "multilabel", {"rule": f"multilabel, because fold {VALIDATION_FOLD} has one outcome only"}
+
+
+def auroc_or_none(probabilities: np.ndarray, targets: np.ndarray) -> float | None:
+    """Macro AUROC over the classes with both outcomes; None if there are none."""
+    auroc = macro_auroc_and_auprc(probabilities, targets)[0]
+    return None if np.isnan(auroc) else round(auroc, 5)
+
+
 def print_fit(decisions: Decisions, facts: dict) -> None:
     """Which network, calibrator and thresholds were chosen, and by what."""
     aurocs, losses = facts["auroc_by_score"], facts["calibration_log_loss"]
     if len(aurocs) > 1:
-        compared = ", ".join(f"{name} {auroc:.4f}" for name, auroc in aurocs.items())
+        compared = ", ".join(f"{name} {'none' if a is None else format(a, '.4f')}" for name, a in aurocs.items())
         print(f"score: {decisions.score} (AUROC {compared}; rule: {facts['score_choice']['rule']})")
     print(f"calibration: {decisions.calibrators[0]['kind']} (held-out log loss inside fold {VALIDATION_FOLD}: ", end="")
     print(", ".join(f"{kind} {loss:.4f}" for kind, loss in losses.items()) + ")")
     for name, threshold in zip(decisions.classes, decisions.thresholds, strict=True):
         print(f"{name:>8}  positive from {threshold:.3f}")
+    if facts["not_fitted"]:
+        print(
+            f"fold {VALIDATION_FOLD} has no positives or no negatives of {', '.join(facts['not_fitted'])}: nothing "
+            "could be fitted; the probability stays uncalibrated and 0.5, which nothing confirms, is the threshold"
+        )
 
 
 def next_command(arguments) -> str:
-    script = "eval_multilabel.py" if arguments.task == "multilabel" else f"eval_binary.py --task {arguments.task}"
-    parts = [f"python {script} --out {arguments.out}"]
-    flags = ("checkpoint", "multilabel", "data")
-    parts += [f"--{name} {value}" for name in flags if (value := getattr(arguments, name))]
-    return " ".join(parts)
+    """The command that evaluates by these thresholds."""
+    if arguments.task == "multilabel":
+        words = ["python", script("eval_multilabel.py")]
+    else:
+        words = ["python", script("eval_binary.py"), "--task", arguments.task]
+    for name in ("out", "checkpoint", "multilabel", "data"):
+        if value := getattr(arguments, name):
+            words += [f"--{name}", value]
+    return shlex.join(words)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -4,9 +4,10 @@ import numpy as np
 from sklearn.metrics import f1_score
 from tqdm import tqdm
 
+from config import SUPERCLASSES
 from dataset import PTBXLDataset
 from ecg.quality import SEVERITIES, assess
-from inference.verdict import POOR_QUALITY
+from inference.verdict import POOR_QUALITY, reach_verdicts
 
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 
@@ -17,38 +18,50 @@ def quality_severities(recordings: PTBXLDataset) -> np.ndarray:
     return np.array([assess(recordings.recording(number)).severity for number in numbers])
 
 
-def product_uncertain(certainty: np.ndarray, severity: np.ndarray) -> np.ndarray:
-    """Which verdicts the product calls uncertain, bool ``(n,)``; arguments as in `coverage_metrics`."""
-    return (certainty < 1) | np.isin(severity, POOR_QUALITY)
+def verdict_of_network(
+    positive: np.ndarray, certainty: np.ndarray, severity: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Classes bool ``(n, classes)`` and uncertainty bool ``(n,)`` by the rule of the product; arguments as below.
+
+    Of one network alone: what another network or the rhythm adds is counted by `evaluation.verdicts`.
+    """
+    if positive.shape[1] != len(SUPERCLASSES):
+        return positive, (certainty < 1) | np.isin(severity, POOR_QUALITY)
+    verdicts = reach_verdicts(positive, certainty < 1, {}, severity, np.zeros(len(positive), bool))
+    return verdicts.classes, verdicts.uncertain
 
 
 def coverage_metrics(positive: np.ndarray, certainty: np.ndarray, severity: np.ndarray, targets: np.ndarray) -> dict:
     """Macro F1 and share of recordings right in every class, of certain and of uncertain verdicts.
 
     positive, targets: ``(n, classes)``. certainty: ``(n,)``, see `evaluation.predictions`. severity: ``(n,)``.
-    ``verdict_*`` follow the product, where poor quality makes a verdict uncertain too; under ``margin_alone`` it
-    does not. The curve ranks recordings by certainty, whatever their quality.
+    ``verdict_*`` follow `verdict_of_network`. Under ``margin_alone`` and in the curve the classes are those above their
+    thresholds, and poor quality makes nothing uncertain. The curve ranks recordings by certainty.
     """
     order = np.argsort(-certainty, kind="stable")
     return {
         "quality": {name: int((severity == name).sum()) for name in SEVERITIES},
-        **_verdict_metrics(positive, targets, product_uncertain(certainty, severity)),
-        "margin_alone": _verdict_metrics(positive, targets, certainty < 1),
+        **_verdict_metrics(targets, *verdict_of_network(positive, certainty, severity)),
+        "margin_alone": _verdict_metrics(targets, positive, certainty < 1),
         "curve": [
-            {"coverage": share, **_metrics_of_covered(positive, targets, order[: round(share * len(order))])}
+            {"coverage": share, **decided_metrics(positive, targets, order[: round(share * len(order))])}
             for share in COVERAGES
         ],
     }
 
 
-def _verdict_metrics(positive: np.ndarray, targets: np.ndarray, uncertain: np.ndarray) -> dict:
+def _verdict_metrics(targets: np.ndarray, positive: np.ndarray, uncertain: np.ndarray) -> dict:
     return {
-        name: {"share": round(float(chosen.mean()), 4), **_metrics_of_covered(positive, targets, chosen)}
+        name: {"share": round(float(chosen.mean()), 4), **decided_metrics(positive, targets, chosen)}
         for name, chosen in (("verdict_certain", ~uncertain), ("verdict_uncertain", uncertain))
     }
 
 
-def _metrics_of_covered(positive: np.ndarray, targets: np.ndarray, chosen: np.ndarray) -> dict:
+def decided_metrics(positive: np.ndarray, targets: np.ndarray, chosen: np.ndarray) -> dict:
+    """F1 (macro over several classes) and share of recordings right in every class, of the chosen recordings.
+
+    positive, targets: ``(n, classes)``. chosen: ``(n,)`` bool, or numbers of recordings. None without any.
+    """
     if not len(positive[chosen]):
         return {"f1": None, "exact_match": None}
     decided, truth = positive[chosen], targets[chosen] > 0

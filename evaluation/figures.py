@@ -130,12 +130,16 @@ def draw_agreement(content: dict) -> Figure:
 
 
 def _classes(content: dict, predictions: dict, key: str, metric: str):
-    """Scores and targets of each class on labelled recordings, and the colour and label of its curve."""
+    """Scores and targets of each class on labelled recordings, and the colour and label of its curve.
+
+    A class without positives or without negatives has no curve.
+    """
     chosen = predictions["labelled"]
     for name, colour, scores, targets in zip(
         predictions["classes"], COLOURS, predictions[key][chosen].T, predictions["targets"][chosen].T, strict=False
     ):
-        yield scores, targets, {"color": colour, "label": f"{name}  {content[name][metric]['value']:.3f}"}
+        if 0 < (targets > 0).mean() < 1:
+            yield scores, targets, {"color": colour, "label": f"{name}  {content[name][metric]['value']:.3f}"}
 
 
 def _square(x: str, y: str, content: dict) -> tuple[Figure, object]:

@@ -29,7 +29,7 @@ def auroc_and_auprc(scores: np.ndarray, targets: np.ndarray, weights: np.ndarray
         precision = true_positives / np.maximum(true_positives + false_positives, 1e-12)
     auroc = np.trapezoid(np.hstack([zero, recall]), np.hstack([zero, fallout]), axis=1)
     auprc = (np.diff(np.hstack([zero, recall]), axis=1) * precision).sum(1)
-    return auroc, auprc
+    return auroc, np.where(np.isnan(auroc), np.nan, auprc)
 
 
 def macro_auroc_and_auprc(scores: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
@@ -103,6 +103,14 @@ def class_metrics(
     }
 
 
+def mean_of_finite(metrics: list[np.ndarray]) -> np.ndarray:
+    """Mean over classes of a metric ``(draws,)`` each; a class is left out of draws where it is NaN."""
+    stacked = np.stack(metrics)
+    defined = np.isfinite(stacked)
+    with np.errstate(invalid="ignore"):
+        return np.where(defined, stacked, 0.0).sum(0) / defined.sum(0)
+
+
 def all_metrics(
     probabilities: np.ndarray,
     calibrated: np.ndarray,
@@ -113,13 +121,17 @@ def all_metrics(
 ) -> dict[str, dict[str, np.ndarray]]:
     """Metrics ``(draws,)`` of every class and, under "macro", their mean over classes; arrays ``(n, classes)``.
 
-    With more than one class, macro also has exact_match and hamming_loss over whole label sets.
+    Macro is over the classes that have positives and negatives, and in each draw over those where the metric exists
+    (all of them, if none has both). With more than one class, macro also has exact_match and hamming_loss over whole
+    label sets.
     """
     by_class = {
         name: class_metrics(probabilities[:, k], calibrated[:, k], positive[:, k], targets[:, k], weights)
         for k, name in enumerate(classes)
     }
-    macro = {key: np.mean([by_class[name][key] for name in classes], axis=0) for key in by_class[classes[0]]}
+    both = (targets > 0).any(0) & ~(targets > 0).all(0)
+    present = [name for name, kept in zip(classes, both, strict=True) if kept] or classes
+    macro = {key: mean_of_finite([by_class[name][key] for name in present]) for key in by_class[classes[0]]}
     if len(classes) > 1:
         wrong = positive != (targets > 0)
         macro["exact_match"] = weights @ ~wrong.any(1) / weights.sum(1)

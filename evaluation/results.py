@@ -1,6 +1,7 @@
 """Metrics of one network on one split, and the files they are written to."""
 
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from config import SPLIT_FOLDS, VALIDATION_FOLD
 from evaluation.bootstrap import BOOTSTRAP_DRAWS, metrics_with_intervals
-from evaluation.coverage import coverage_metrics, quality_severities
+from evaluation.coverage import coverage_metrics, quality_severities, verdict_of_network
 from evaluation.figures import draw_confusion, draw_precision_recall, draw_reliability, draw_roc
 from evaluation.predictions import (
     HeldOutDecisions,
@@ -20,6 +21,8 @@ from evaluation.predictions import (
 from files import replacing, sha256, write_text
 from inference.decisions import Decisions
 from models import count_parameters
+
+VERDICT_METRICS = ("f1", "sensitivity", "specificity", "exact_match")  # which the rule of `inference.verdict` changes
 
 
 def evaluate_split(
@@ -41,7 +44,11 @@ def evaluate_split(
             *(a[labelled] for a in (held_out.positive, held_out.certainty, severity, recordings.targets))
         ),
     }
-    if len(recordings.classes) == 1:
+    if len(recordings.classes) > 1:
+        classes, _ = verdict_of_network(held_out.positive, held_out.certainty, severity)
+        macro = _metrics(predictions, replace(held_out, positive=classes), labelled)["macro"]
+        content["verdict"] = {key: macro[key] for key in VERDICT_METRICS}
+    else:
         content["confusion"] = confusion(held_out.positive[:, 0], recordings.targets[:, 0])
     return content, prediction_arrays(predictions, held_out, severity)
 

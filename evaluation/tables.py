@@ -57,12 +57,19 @@ def percent_cell(metric: dict) -> str:
 
 
 def metrics_table(content: dict) -> str:
-    """The metrics of a metrics file with their intervals, a row a class, the macro averages last."""
+    """The metrics of a metrics file with their intervals, a row a class, the macro averages last.
+
+    Below it, where there are any, the classes that are not in the macro averages.
+    """
     classes = [key for key, value in content.items() if isinstance(value, dict) and "auroc" in value]
     ordered = [*(name for name in classes if name not in ("macro", "macro_all")), "macro", "macro_all"]
     names = {"macro": f"macro, labelled (n = {content['n']:,})", "macro_all": f"macro, all (n = {content['n_all']:,})"}
     rows = ([names.get(name, name), *(metric_cell(content[name][key]) for key in METRIC_COLUMNS)] for name in ordered)
-    return markdown_table(["class", *METRIC_COLUMNS.values()], rows)
+    table = markdown_table(["class", *METRIC_COLUMNS.values()], rows)
+    absent = [name for name in ordered[:-2] if content[name]["auroc"]["value"] is None]
+    if absent:
+        table += f"\n\nNo positives or no negatives of {', '.join(absent)}: left out of the macro averages."
+    return table
 
 
 def by_score_table(content: dict) -> str:

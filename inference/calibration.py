@@ -17,6 +17,7 @@ from inference.decisions import SMALLEST, Decisions, apply_calibrator, log_odds_
 KINDS = ("identity", "temperature", "platt", "beta", "isotonic")
 PARTS = 5  # of fold 9, by patient, for choosing a calibrator and for cross-fitting
 COVERAGE = 0.8  # share of fold 9 that the margin leaves certain
+NOT_FITTED = 0.5  # threshold of a class without both outcomes; its probabilities stay uncalibrated
 WEAK_PENALTY = 1e3  # C of scikit-learn: keeps coefficients finite where a class is separable, changes nothing else
 
 
@@ -68,7 +69,7 @@ def choose_threshold(
     """The decision threshold of one class; positive means probability >= threshold.
 
     criterion: "f1", "youden" (sensitivity + specificity - 1) or "sensitivity" (the highest
-    threshold that keeps sensitivity at or above the floor). Raises ValueError without positives.
+    threshold that keeps sensitivity at or above the floor). Raises ValueError without both outcomes.
     """
     targets = np.asarray(targets) > 0
     if not targets.any() or targets.all():
@@ -106,17 +107,21 @@ def fit_decisions(
 
     probabilities, targets: ``(n, classes)``; patient_ids ``(n,)``: a patient is never on both
     sides of a split. One kind of calibrator serves all classes: the one of least held-out log loss.
-    The margin leaves ``COVERAGE`` of these recordings certain.
+    The margin leaves ``COVERAGE`` of these recordings certain. A class of which the recordings hold only positives or
+    only negatives keeps its uncalibrated probability, with 0.5 for its threshold.
     score: see `Decisions`. losses: `calibration_losses` of these same recordings, where the caller has them already.
     """
     columns = range(targets.shape[1])
     losses = losses or calibration_losses(probabilities, targets, patient_ids)
     kind = min(losses, key=losses.get)
     calibrators = tuple(fit_calibrator(kind, probabilities[:, k], targets[:, k]) for k in columns)
+    fittable = has_both_outcomes(targets)
     thresholds = tuple(
         choose_threshold(
             apply_calibrator(calibrators[k], probabilities[:, k]), targets[:, k], criterion, sensitivity_floor
         )
+        if fittable[k]
+        else NOT_FITTED
         for k in columns
     )
     decisions = Decisions(
@@ -131,6 +136,11 @@ def fit_decisions(
     )
     margin = float(np.quantile(decisions.clearance(decisions.calibrate(probabilities)), 1 - COVERAGE))
     return replace(decisions, margin=max(margin, SMALLEST))
+
+
+def has_both_outcomes(targets: np.ndarray) -> np.ndarray:
+    """Which classes have positives and negatives, without which nothing can be fitted; targets ``(n, classes)``."""
+    return (targets > 0).any(0) & ~(targets > 0).all(0)
 
 
 def calibration_losses(probabilities: np.ndarray, targets: np.ndarray, patient_ids: np.ndarray) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """manifest.json: the checksums of the files that inference reads and the probabilities of a stored ECG."""
 
 import json
+import shlex
 from pathlib import Path
 
 from config import DEFAULT_OUT, TASK_CLASSES
@@ -12,9 +13,13 @@ from inference.backends import network_name
 from inference.decisions import thresholds_path
 
 MANIFEST = "manifest.json"
-EXPORT_AGAIN = "run python export_onnx.py"
 SELF_TEST_ECG = "examples/normal.hea"
 SELF_TEST_TOLERANCE = 1e-3
+
+
+def export_again(directory: Path) -> str:
+    """The command that mends a directory of networks."""
+    return "run python export_onnx.py" + ("" if directory == DEFAULT_OUT else f" --out {shlex.quote(str(directory))}")
 
 
 def read_manifest(directory: Path) -> dict:
@@ -26,11 +31,11 @@ def read_manifest(directory: Path) -> dict:
     except FileNotFoundError as error:
         if not directory.is_dir():
             raise InferenceError(f"no {MANIFEST} in {directory}: there is no such directory") from error
-        raise InferenceError(f"no {MANIFEST} in {directory}: {EXPORT_AGAIN} --out {directory}") from error
+        raise InferenceError(f"no {MANIFEST} in {directory}: {export_again(directory)}") from error
     except (ValueError, KeyError, TypeError, OSError) as error:
-        raise InferenceError(f"{path} is damaged ({type(error).__name__}): {EXPORT_AGAIN}") from error
+        raise InferenceError(f"{path} is damaged ({type(error).__name__}): {export_again(directory)}") from error
     if not manifest["self_test"]:
-        raise InferenceError(f"{path} has no self-test: {EXPORT_AGAIN}")
+        raise InferenceError(f"{path} has no self-test: {export_again(directory)}")
     return manifest
 
 
@@ -48,13 +53,14 @@ def verify_files(directory: Path, backend: str) -> dict:
         required += [multilabel, *(name for name in binary if (directory / name).exists())]
     unlisted = [name for name in required if name not in files]
     if unlisted:
-        raise InferenceError(f"{directory / MANIFEST} does not list {', '.join(unlisted)}: {EXPORT_AGAIN}")
+        raise InferenceError(f"{directory / MANIFEST} does not list {', '.join(unlisted)}: {export_again(directory)}")
     for name in files if backend == "onnx" else required:
         if not (directory / name).is_file():
-            raise InferenceError(f"{directory / name} is missing: {EXPORT_AGAIN}")
+            raise InferenceError(f"{directory / name} is missing: {export_again(directory)}")
         if sha256(directory / name) != files[name]:
             raise InferenceError(
-                f"{directory / name} is not the file that was exported, it was damaged or exchanged: {EXPORT_AGAIN}"
+                f"{directory / name} is not the file that was exported, it was damaged or exchanged: "
+                + export_again(directory)
             )
     return manifest
 
@@ -64,6 +70,6 @@ def self_test_recording(directory: Path | str = DEFAULT_OUT) -> Recording:
     try:
         return read_recording(Path(directory) / SELF_TEST_ECG)
     except RecordingError as error:
-        raise InferenceError(
-            f"the self-test's ECG cannot be read: {error}; run python -m tools.make_examples"
-        ) from error
+        shipped = Path(directory) == DEFAULT_OUT
+        make = "run python -m tools.make_examples" if shipped else export_again(Path(directory))
+        raise InferenceError(f"the self-test's ECG cannot be read: {error}; {make}") from error

@@ -31,9 +31,9 @@ DOUBTS = {  # why a verdict is uncertain; what stands in {} is filled in for one
 WITHHELD = {  # why a binary result is not shown; "" means it is
     "": "",
     "unusable": "the recording's quality is too poor",
-    "outside": "trained on MI and normal ECGs only; not applicable beside {others}",
-    "neither": "trained on MI and normal ECGs only; not applicable where neither is found",
-    "contradicts": "it contradicts the prediction of the five classes, which decides",
+    "outside": "trained on MI and normal ECGs only, not on {others}",
+    "neither": "trained on MI and normal ECGs only, and neither is found",
+    "contradicts": "it contradicts the five-class prediction, which decides",
 }
 ANSWERS = {"norm_vs_abnormal": ("normal", "abnormal"), "mi_vs_norm": ("NORM", "MI")}
 

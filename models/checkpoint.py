@@ -1,5 +1,6 @@
 """A trained network with everything needed to use it and to know where it came from."""
 
+import pickle
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from files import replacing
 from models import ARCHITECTURES
 from models.recording_network import RecordingNetwork, make_network
 
+ZIP_SIGNATURE = b"PK\x03\x04"
 # of TrainingConfig, in checkpoints of earlier versions
 RENAMED_SETTINGS = {"statements": "statement_weight", "auxiliary_weight": "statement_weight"}
 
@@ -145,10 +147,20 @@ def load_plain(path: Path | str) -> dict:
         raise CheckpointError(
             f"no checkpoint at {path}: train one (train_multilabel.py, train_binary.py) or name another"
         )
+    with open(path, "rb") as file:
+        is_zip = file.read(4) == ZIP_SIGNATURE
+    if not is_zip:
+        raise CheckpointError(f"{path} is not a checkpoint: PyTorch's files are zip archives, and this is none")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of this project: it holds more than weights and plain values, which is not "
+            "loaded, since loading it may run code"
+        ) from error
     except Exception as error:  # torch raises half a dozen types for a damaged file
-        raise CheckpointError(f"{path} cannot be read as a checkpoint, it is damaged or not one: {error}") from error
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{path} cannot be read, it is damaged or incomplete: {reason}") from error
 
 
 def probabilities_function(network: RecordingNetwork):

@@ -15,22 +15,32 @@ OTHER_FILES = 1000  # open files and idle connections beside the requests being 
 
 
 async def received(server: Server, read_body: Callable[[], Awaitable]):
-    """A request's body. Raises Problem 408 if it takes too long, 429 if too many are arriving.
+    """A request's body. Raises Problem 408 if it takes too long, 429 if too many are arriving, 503 if the server ends.
 
     An unfinished body takes no place in the diagnosis queue, so slow senders do not keep others out. While that
     queue is full, a request is rejected before its body has been read.
     """
     require_place(server)
-    if server.receiving >= server.settings.receiving:
+    if len(server.arriving) >= server.settings.receiving:
         raise too_many_requests()
-    server.receiving += 1
+    clock = asyncio.timeout(0 if server.stopping else server.settings.time_limit_s)
+    server.arriving.add(clock)
     try:
-        return await asyncio.wait_for(read_body(), server.settings.time_limit_s)
+        async with clock:
+            return await read_body()
     except TimeoutError:
-        detail = f"the request did not arrive within {server.settings.time_limit_s:g} s: send it again"
-        raise Problem(408, detail, {"Connection": "close"}) from None
+        raise stopping() if server.stopping else too_slow(server.settings.time_limit_s) from None
     finally:
-        server.receiving -= 1
+        server.arriving.discard(clock)
+
+
+def too_slow(limit_s: float) -> Problem:
+    return Problem(408, f"the request did not arrive within {limit_s:g} s: send it again", {"Connection": "close"})
+
+
+def stopping() -> Problem:
+    headers = {"Connection": "close", "Retry-After": str(RETRY_AFTER_S)}
+    return Problem(503, "the server is shutting down: send the request again", headers)
 
 
 def hold_bytes(server: Server, count: int) -> None:

@@ -3,7 +3,7 @@
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated
@@ -12,50 +12,32 @@ import msgspec
 from asgi_correlation_id import correlation_id
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.security import APIKeyHeader
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
 from ecg.beats import MINIMUM_RATE
 from ecg.intervals import measure_intervals
 from ecg.preprocessing import FULL_DURATION_S
 from ecg.readers import read_uploaded
-from ecg.readers.channels import MAX_SAMPLING_RATE, MAX_SIGNALS
+from ecg.readers.channels import MAX_SAMPLING_RATE
+from ecg.readers.formats import split_recordings
 from ecg.recording import Recording, RecordingError, printable
 from serving.admission import computed, diagnosis_place, received
+from serving.bodies import batch_limit, recording_limit, require_type, uploaded_files, whole_body
+from serving.json_recordings import recording_from_json, recordings_of
 from serving.problems import Problem, problem_of, problem_out
 from serving.schemas import (
-    BATCH_DECODER,
     BatchOut,
+    FilePrediction,
+    FileProblem,
+    FilesOut,
+    Intervals,
     ModelOut,
     Prediction,
     ProblemOut,
     Status,
-    decode,
-    recording_from_json,
 )
 from serving.state import Server
 
 log = logging.getLogger("ecg_api")
-
-
-async def uploaded_files(request: Request) -> dict[str, bytes]:
-    """The files of a multipart body, in memory: an ECG is never written to disk here. Raises Problem."""
-    parser = MultiPartParser(request.headers, request.stream(), max_files=MAX_SIGNALS + 1, max_fields=MAX_SIGNALS)
-    parser.spool_max_size = request.app.state.server.settings.max_body_bytes
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        raise Problem(422, f"the multipart body cannot be read: {error.message}") from error
-    files = {}
-    for name, part in form.multi_items():
-        if name != "files" or not isinstance(part, UploadFile):
-            raise Problem(422, f"send each file in a part named files, with its file name; found {printable(name)!r}")
-        if part.filename in files:
-            raise Problem(422, f"two files are called {printable(part.filename)}; give the files of one recording")
-        files[part.filename] = part.file.read()
-    if not files:
-        raise Problem(422, "there is no file; send each in a part named files, as curl -F files=@ecg.edf does")
-    return files
 
 
 def predict_one(server: Server, read: Callable[[], Recording], with_intervals: bool) -> Prediction:
@@ -64,9 +46,9 @@ def predict_one(server: Server, read: Callable[[], Recording], with_intervals: b
     try:
         recording = read()
         require_duration(recording, server.settings.max_duration_s)
-        prediction = Prediction.model_validate(server.diagnoser.diagnose(recording))
+        prediction = Prediction.model_validate(server.diagnoser.diagnose(recording), from_attributes=True)
         if with_intervals:
-            prediction.intervals = measure_intervals(recording)
+            prediction.intervals = Intervals.model_validate(measure_intervals(recording), from_attributes=True)
     except (Problem, RecordingError):
         server.metrics.recordings.labels("refused").inc()
         raise
@@ -96,7 +78,6 @@ def problems(*statuses: int) -> dict[int, dict]:
 
 
 POST_PROBLEMS = problems(401, 408, 413, 415, 422, 429, 503)
-router, guarded = APIRouter(), APIRouter()  # guarded: by the API key, where there is one
 
 
 async def authorised(request: Request, key: Annotated[str | None, Depends(API_KEY)]) -> None:
@@ -113,34 +94,74 @@ async def ready_server(request: Request) -> Server:
     return server
 
 
-def require_type(request: Request, expected: str) -> None:
-    given = request.headers.get("content-type", "")
-    if given.split(";")[0].strip().lower() != expected:
-        raise Problem(415, f"send {expected}, not {printable(given) or 'a body without Content-Type'}")
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise Problem(415, "send the body uncompressed, without Content-Encoding")
+async def known_parameters_only(request: Request) -> None:
+    """Raise Problem 422 for a query parameter the path does not know: misspelt, it would pass unnoticed."""
+    known = [parameter.alias for parameter in request.scope["route"].dependant.query_params]
+    unknown = dict.fromkeys(printable(name) for name in request.query_params if name not in known)
+    if unknown:
+        names = ", ".join(list(unknown)[:12])
+        raise Problem(422, f"unknown query parameter: {names}; known here: {', '.join(known) or 'none'}")
 
+
+router = APIRouter(dependencies=[Depends(known_parameters_only)])
+guarded = APIRouter(dependencies=[Depends(known_parameters_only)])  # by the API key too, where there is one
 
 Ready = Annotated[Server, Depends(ready_server)]
 WithIntervals = Annotated[bool, Query(alias="intervals", description="heart rate, PR, QRS, QT, QTc and axes as well")]
+SamplingRate = Annotated[
+    float | None, Query(ge=MINIMUM_RATE, le=MAX_SAMPLING_RATE, description="Hz, for files that do not say")
+]
+Units = Annotated[str | None, Query(description="uV, mV, V or nV, for files that do not say")]
 
 
-async def predicted(
+# --------------------------------------------------------------------------- one recording
+
+
+@guarded.post("/predict", response_model=Prediction, responses=POST_PROBLEMS)
+async def predict(request: Request, server: Ready, with_intervals: WithIntervals = False) -> Response:
+    """Diagnose one ECG given as numbers."""
+    require_type(request, "application/json")
+    body = await received(server, partial(whole_body, request, recording_limit(server.settings)))
+    return await predicted(server, partial(recording_from_json, body), with_intervals)
+
+
+@guarded.post("/predict/file", response_model=Prediction, responses=POST_PROBLEMS)
+async def predict_file(
     request: Request,
-    server: Server,
-    read_body: Callable[[], Awaitable],
-    reader: Callable[..., Recording],
-    with_intervals: bool,
+    server: Ready,
+    with_intervals: WithIntervals = False,
+    sampling_rate: SamplingRate = None,
+    units: Units = None,
 ) -> Response:
-    """The response to one recording: reader makes it of the body, in one of the threads."""
+    """Diagnose one ECG given as a file, or as several that belong together (.hea and .dat).
 
-    def predict_as_json(content) -> str:
-        return predict_one(server, partial(reader, content), with_intervals).model_dump_json()
+    WFDB, CSV or TSV, NPY or NPZ, EDF, DICOM, HL7 aECG, GE MUSE XML, SCP-ECG, or one zip of them.
+    """
+    require_type(request, "multipart/form-data")
+    limit = recording_limit(server.settings)
+    files = await received(server, partial(uploaded_files, request, limit, recordings=1))
+    return await predicted(server, partial(read_single, files, sampling_rate, units), with_intervals)
 
-    content = await received(server, read_body)
+
+def read_single(files: dict[str, bytes], sampling_rate: float | None, units: str | None) -> Recording:
+    """Raises RecordingError, which says where to send several recordings."""
+    try:
+        return read_uploaded(files, sampling_rate, units)
+    except RecordingError as error:
+        if len(split_recordings(files)) > 1:
+            raise RecordingError(f"{error}. Several recordings go to /predict/files") from error
+        raise
+
+
+async def predicted(server: Server, read: Callable[[], Recording], with_intervals: bool) -> Response:
+    """The response to one recording, which is read and diagnosed in one of the threads."""
+
+    def predict_as_json() -> str:
+        return predict_one(server, read, with_intervals).model_dump_json()
+
     async with diagnosis_place(server):
         began = time.monotonic()
-        text = await computed(server, began + server.settings.time_limit_s, predict_as_json, content)
+        text = await computed(server, began + server.settings.time_limit_s, predict_as_json)
     return json_response(text, began)
 
 
@@ -150,54 +171,73 @@ def json_response(text: str, began: float) -> Response:
     return Response(text, headers=headers, media_type="application/json")
 
 
-@guarded.post("/predict", response_model=Prediction, responses=POST_PROBLEMS)
-async def predict(request: Request, server: Ready, with_intervals: WithIntervals = False) -> Response:
-    """Diagnose one ECG given as numbers."""
-    require_type(request, "application/json")
-    return await predicted(request, server, request.body, recording_from_json, with_intervals)
-
-
-@guarded.post("/predict/file", response_model=Prediction, responses=POST_PROBLEMS)
-async def predict_file(
-    request: Request,
-    server: Ready,
-    with_intervals: WithIntervals = False,
-    sampling_rate: Annotated[
-        float | None, Query(ge=MINIMUM_RATE, le=MAX_SAMPLING_RATE, description="Hz, for files that do not say")
-    ] = None,
-    units: Annotated[str | None, Query(description="uV, mV, V or nV, for files that do not say")] = None,
-) -> Response:
-    """Diagnose one ECG given as a file, or as several that belong together (.hea and .dat).
-
-    WFDB, CSV or TSV, NPY or NPZ, EDF, DICOM, HL7 aECG, GE MUSE XML, SCP-ECG, or one zip of them.
-    """
-    require_type(request, "multipart/form-data")
-    read = partial(read_uploaded, sampling_rate=sampling_rate, units=units)
-    return await predicted(request, server, partial(uploaded_files, request), read, with_intervals)
+# --------------------------------------------------------------------------- several recordings
 
 
 @guarded.post("/predict/batch", response_model=BatchOut, responses=POST_PROBLEMS)
 async def predict_batch(request: Request, server: Ready, with_intervals: WithIntervals = False) -> Response:
     """Diagnose several ECGs given as numbers: one prediction or one problem for each, in order."""
     require_type(request, "application/json")
-    limit = server.settings.max_batch
-    body = await received(server, request.body)
+    settings = server.settings
+    body = await received(server, partial(whole_body, request, batch_limit(settings)))
     async with diagnosis_place(server):
         began = time.monotonic()
-        deadline = began + server.settings.time_limit_s
-        given = (await computed(server, deadline, decode, BATCH_DECODER, body)).recordings
-        if len(given) > limit:
-            raise Problem(413, f"{len(given)} recordings; at most {limit} in one request: send the rest in another")
-        results = [await batch_result(server, deadline, raw, with_intervals) for raw in given]
+        deadline = began + settings.time_limit_s
+        given = await computed(server, deadline, recordings_of, body, settings.max_batch)
+        require_batch(len(given), settings.max_batch)
+        reads = [partial(read_raw, raw, settings.max_body_bytes) for raw in given]
+        results = [await one_of_several(server, deadline, read, with_intervals) for read in reads]
         text = BatchOut(results=results).model_dump_json()
     return json_response(text, began)
 
 
-async def batch_result(
-    server: Server, deadline: float, raw: msgspec.Raw, with_intervals: bool
+@guarded.post("/predict/files", response_model=FilesOut, responses=POST_PROBLEMS)
+async def predict_files(
+    request: Request,
+    server: Ready,
+    with_intervals: WithIntervals = False,
+    sampling_rate: SamplingRate = None,
+    units: Units = None,
+) -> Response:
+    """Diagnose several ECGs given as files: one prediction or one problem for each, with the names of its files.
+
+    A WFDB header and the signal files it names are one recording, any other file is one of its own; a zip too.
+    """
+    require_type(request, "multipart/form-data")
+    settings = server.settings
+    body = partial(uploaded_files, request, batch_limit(settings), recordings=settings.max_batch)
+    files = await received(server, body)
+    async with diagnosis_place(server):
+        began = time.monotonic()
+        deadline = began + settings.time_limit_s
+        given = await computed(server, deadline, split_recordings, files)
+        require_batch(len(given), settings.max_batch)
+        results = []
+        for recording in given:
+            read = partial(read_uploaded, recording, sampling_rate, units)
+            result = await one_of_several(server, deadline, read, with_intervals)
+            with_files = FilePrediction if isinstance(result, Prediction) else FileProblem
+            results.append(with_files(**dict(result), files=list(recording)))
+        text = FilesOut(results=results).model_dump_json()
+    return json_response(text, began)
+
+
+def require_batch(count: int, limit: int) -> None:
+    if count > limit:
+        raise Problem(413, f"more than {limit} recordings; at most {limit} in one request: send the rest in another")
+
+
+def read_raw(raw: msgspec.Raw, max_bytes: int) -> Recording:
+    """A recording of a batch, as large at most as one sent alone. Raises Problem or RecordingError."""
+    if memoryview(raw).nbytes > max_bytes:
+        raise Problem(413, f"the recording is too large; at most {max_bytes:,} bytes are read of each")
+    return recording_from_json(raw)
+
+
+async def one_of_several(
+    server: Server, deadline: float, read: Callable[[], Recording], with_intervals: bool
 ) -> Prediction | ProblemOut:
-    """One recording of a batch; whatever goes wrong with it does not affect the others."""
-    read = partial(recording_from_json, raw)
+    """What becomes of one recording; whatever goes wrong with it does not affect the others."""
     try:
         return await computed(server, deadline, predict_one, server, read, with_intervals)
     except Exception as error:
@@ -205,6 +245,9 @@ async def batch_result(
         if problem.status == 500:
             log.error("a recording of a batch", exc_info=error)
         return problem_out(problem)
+
+
+# --------------------------------------------------------------------------- the server itself
 
 
 @guarded.get("/model", response_model=ModelOut, responses=problems(401, 503))
@@ -215,7 +258,7 @@ async def model(server: Ready) -> dict:
 
 @router.get("/health", response_model=Status)
 async def health() -> dict:
-    """The process is up."""
+    """The process is up: the liveness probe."""
     return {"status": "up"}
 
 

@@ -1,175 +1,177 @@
-"""What clients send and what they get: JSON read by msgspec, responses written by Pydantic, both described in /docs."""
+"""What the server sends: every field with its description, which /docs shows and docs/api.md repeats.
 
-from typing import Annotated
+Predictions are made from `inference.diagnoser.Diagnosis`, qualities and intervals from their namesakes in `ecg`.
+"""
 
-import msgspec
-import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, Field
 
-from config import LEADS, RESEARCH_ONLY
-from ecg.beats import MINIMUM_RATE
-from ecg.intervals import Intervals
-from ecg.preprocessing import MINIMUM_DURATION_S
-from ecg.quality import Flag
-from ecg.readers.channels import MAX_SAMPLING_RATE, MAX_SIGNALS, from_leads
-from ecg.recording import Recording, RecordingError, printable
-from ecg.synthetic.patients import example_cases
-from ecg.synthetic.simulation import synthesise
-from inference.diagnoser import BinaryResult
+from config import RESEARCH_ONLY, SUPERCLASSES
 
-# --------------------------------------------------------------------------- what goes in
+# --------------------------------------------------------------------------- a prediction
 
 
-class RecordingIn(msgspec.Struct, forbid_unknown_fields=True):
-    """One ECG as numbers."""
+class BinaryResult(BaseModel):
+    """The result of one of the two binary questions, each with thresholds and usually a network of its own."""
 
-    sampling_rate: Annotated[float, msgspec.Meta(ge=MINIMUM_RATE, le=MAX_SAMPLING_RATE, description="Hz, of all leads")]
-    units: Annotated[str, msgspec.Meta(description="of the samples: uV, mV, V or nV")]
-    leads: Annotated[
-        dict[str, list[float | None]],
-        msgspec.Meta(
-            min_length=1,
-            max_length=MAX_SIGNALS,
-            description=f"equally many samples by lead name ({', '.join(LEADS)}); null is a missing sample. "
-            "Two of I, II, III are enough for the six limb leads.",
-        ),
-    ]
+    probability: float = Field(description="calibrated, 0 to 1")
+    threshold: float = Field(description="the decision threshold, chosen on the validation set")
+    positive: bool | None = Field(
+        description="whether the probability reaches the threshold; null where the result is withheld"
+    )
+    uncertain: bool = Field(description="whether the probability is too close to the threshold to decide either way")
+    withheld_because: str = Field(description="why `positive` is null, in plain text; empty if it is not")
 
 
-class BatchIn(msgspec.Struct, forbid_unknown_fields=True):
-    """Several ECGs, each decoded on its own, so that a bad one does not affect the others."""
+class Flag(BaseModel):
+    """Something wrong with the recording."""
 
-    recordings: list[msgspec.Raw]
-
-
-RECORDING_DECODER, BATCH_DECODER = msgspec.json.Decoder(RecordingIn), msgspec.json.Decoder(BatchIn)
-SAMPLES_DECODER = msgspec.json.Decoder(list[float | None])
-
-
-def decode(decoder: msgspec.json.Decoder, body: bytes | msgspec.Raw):
-    """JSON by its type. Raises RecordingError."""
-    try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise RecordingError(f"the JSON is not as documented in /docs: {error}{misshapen_lead(body)}") from error
-    except (ValueError, RecursionError) as error:
-        raise RecordingError(
-            f"the body cannot be read as JSON: {error}; NaN and Infinity are no JSON, a missing sample is null"
-        ) from error
-
-
-def misshapen_lead(body: bytes | msgspec.Raw) -> str:
-    """Which lead does not hold a list of numbers, as the end of a sentence; empty if it is not that."""
-    try:
-        leads = msgspec.json.decode(body, type=dict[str, msgspec.Raw])["leads"]
-        leads = msgspec.json.decode(leads, type=dict[str, msgspec.Raw])
-    except (ValueError, KeyError, RecursionError):
-        return ""
-    for name, samples in leads.items():
-        try:
-            SAMPLES_DECODER.decode(samples)
-        except (ValueError, RecursionError):
-            return f"; in lead {printable(name)}, which must be one flat list of numbers or null"
-    return ""
-
-
-def recording_from_json(body: bytes | msgspec.Raw) -> Recording:
-    """Raises RecordingError."""
-    given = decode(RECORDING_DECODER, body)
-    leads = {name: np.array(samples, float) for name, samples in given.leads.items()}
-    return from_leads(leads, given.sampling_rate, given.units)
-
-
-# --------------------------------------------------------------------------- what comes out
+    name: str = Field(description="which check: flat, mains, muscle noise, electrodes swapped and so on")
+    lead: str | None = Field(description="the lead concerned; null if it is the whole recording")
+    value: float = Field(description="what was measured, in `unit`")
+    unit: str = Field(description="of `value` and `limit`")
+    limit: float = Field(description="the value is beyond this limit")
+    severity: str = Field(description="note, caution or unusable")
+    sentence: str = Field(description="what is wrong and what to do, for the person beside the patient")
 
 
 class QualityOut(BaseModel):
-    """`ecg.quality.Quality` without its arrays. severity: good, note, caution or unusable. heart_rate: beats/min."""
+    """What is wrong with the recording."""
 
-    model_config = ConfigDict(from_attributes=True)
+    severity: str = Field(description="of the gravest flag: good (no flag), note, caution or unusable")
+    usable: bool = Field(
+        description="false if the severity is unusable: no class is asserted and both binary results are withheld"
+    )
+    heart_rate: float | None = Field(description="mean, beats/min; null without reliable heartbeats")
+    flags: list[Flag] = Field(description="all that was found, the gravest first")
+    not_judged: list[str] = Field(description="sentences on what could not be checked in this recording")
 
-    severity: str
-    usable: bool
-    heart_rate: float | None
-    flags: list[Flag]
-    not_judged: list[str]
+
+class Intervals(BaseModel):
+    """Measurements of the usual heartbeat; null where unreliable."""
+
+    heart_rate: float | None = Field(description="mean, beats/min")
+    pr: float | None = Field(description="PR interval, ms")
+    qrs: float | None = Field(description="QRS duration, ms")
+    qt: float | None = Field(description="QT interval, ms")
+    qtc_bazett: float | None = Field(description="QT / √RR, ms")
+    qtc_fridericia: float | None = Field(description="QT / ∛RR, ms")
+    p_axis: float | None = Field(description="frontal axis of the P wave, degrees")
+    qrs_axis: float | None = Field(description="frontal axis of the QRS, degrees")
+    reasons: dict[str, str] = Field(description="why, for each value that is null")
 
 
 class Prediction(BaseModel):
-    """The diagnosis of one recording. model: SHA-256 of the checkpoint behind each task."""
+    """The diagnosis of one recording."""
 
-    model_config = ConfigDict(from_attributes=True)
-
-    probabilities: dict[str, float]
-    predicted_classes: list[str]
-    thresholds: dict[str, float]
-    mi_vs_norm: BinaryResult
-    norm_vs_abnormal: BinaryResult
-    uncertain: bool
-    uncertain_because: list[str]
-    not_assessed: list[str]
-    quality: QualityOut
-    intervals: Intervals | None = None
-    warnings: list[str]
-    model: dict[str, str]
-    request_id: str = ""
-    disclaimer: str = RESEARCH_ONLY
+    probabilities: dict[str, float] = Field(
+        description=f"class ({', '.join(SUPERCLASSES)}) to its calibrated probability; several may be likely at once"
+    )
+    predicted_classes: list[str] = Field(
+        description="the classes that are asserted: those that reach their thresholds, NORM only if no other does, "
+        "none if the recording is unusable"
+    )
+    thresholds: dict[str, float] = Field(description="class to its decision threshold")
+    mi_vs_norm: BinaryResult = Field(
+        description="is it MI rather than normal? Trained on these two alone, withheld where STTC, CD or HYP is found"
+    )
+    norm_vs_abnormal: BinaryResult = Field(description="is it abnormal? `positive` means abnormal")
+    uncertain: bool = Field(description="whether there is any reason in `uncertain_because`")
+    uncertain_because: list[str] = Field(description="reasons not to rely on the prediction")
+    not_assessed: list[str] = Field(
+        description="sentences on what the prediction says nothing of, such as the rhythm; show them beside it"
+    )
+    quality: QualityOut = Field(description="what is wrong with the recording")
+    intervals: Intervals | None = Field(None, description="only with `?intervals=true`, else null")
+    warnings: list[str] = Field(
+        description="sentences for whoever reads the prediction: what the reader had to do, and the quality's flags"
+    )
+    model: dict[str, str] = Field(description="task to the SHA-256 of the checkpoint that was used")
+    request_id: str = Field("", description="as in the header X-Request-ID and in the server's log")
+    disclaimer: str = Field(RESEARCH_ONLY, description="what this is for")
 
 
 class ProblemOut(BaseModel):
-    """RFC 9457 problem details."""
+    """RFC 9457 problem details: an error and what to do about it."""
 
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str
-    request_id: str
+    type: str = Field("about:blank", description="always about:blank: the status says what kind of problem it is")
+    title: str = Field(description="of the status")
+    status: int = Field(description="of the response, or within a batch of this recording")
+    detail: str = Field(description="what is wrong, and what to do")
+    request_id: str = Field(description="as in the header X-Request-ID and in the server's log")
+
+
+# --------------------------------------------------------------------------- several
 
 
 class BatchOut(BaseModel):
-    """One prediction or one problem for each recording, in order."""
+    """One prediction or one problem for each recording."""
 
-    results: list[Prediction | ProblemOut]
+    results: list[Prediction | ProblemOut] = Field(description="in the order of the request")
+
+
+class FilePrediction(Prediction):
+    """The diagnosis of one recording of several."""
+
+    files: list[str] = Field(description="names of the files it was read from")
+
+
+class FileProblem(ProblemOut):
+    """Why one recording of several has no prediction."""
+
+    files: list[str] = Field(description="names of the files it was to be read from")
+
+
+class FilesOut(BaseModel):
+    """One prediction or one problem for each recording found among the files."""
+
+    results: list[FilePrediction | FileProblem] = Field(
+        description="in the order of the files; that of a WFDB record is the one of its header"
+    )
+
+
+# --------------------------------------------------------------------------- the server itself
+
+
+class InputOut(BaseModel):
+    """What is accepted."""
+
+    leads: list[str] = Field(description="all twelve are needed; two of I, II, III give the six limb leads")
+    units: list[str] = Field(description="of the samples")
+    sampling_rate_hz: list[int] = Field(description="lowest and highest")
+    duration_s: list[float] = Field(description="shortest and longest")
+    best_duration_s: float = Field(description="the networks were evaluated on recordings of this length")
+    resampled_to_hz: int = Field(description="the rate the networks read")
+    max_body_bytes: int = Field(description="of a request with one recording, after decompression")
+    max_batch_bytes: int = Field(description="of a request with several recordings, after decompression")
+    max_batch: int = Field(description="recordings in one request")
+
+
+class NetworkOut(BaseModel):
+    """One of the networks."""
+
+    model: str = Field(description="its architecture")
+    checkpoint_sha256: str = Field(description="SHA-256 of the checkpoint it was exported from")
+    window_s: float = Field(description="length of the windows it reads; their probabilities are averaged")
+    stride_s: float = Field(description="from the start of one window to that of the next")
+    trained_on_synthetic_data: bool = Field(description="if true, its predictions say nothing about patients")
 
 
 class ModelOut(BaseModel):
     """What is being served, on what terms, and how well it did."""
 
-    classes: dict[str, str]
-    thresholds: dict[str, dict[str, float]]
-    input: dict[str, object]
-    networks: dict[str, dict[str, object]]
-    files: dict[str, str]
-    metrics: dict[str, dict[str, object]]
-    disclaimer: str = RESEARCH_ONLY
+    classes: dict[str, str] = Field(description="class to its meaning")
+    thresholds: dict[str, dict[str, float]] = Field(description="task to class to decision threshold")
+    input: InputOut = Field(description="what is accepted")
+    networks: dict[str, NetworkOut] = Field(description="task to network")
+    files: dict[str, str] = Field(description="name to SHA-256 of every file the predictions depend on")
+    metrics: dict[str, dict[str, object]] = Field(
+        description="stored metrics of these very checkpoints, as in artifacts/*_metrics_*.json: `fold`, `n` and "
+        "`macro`, each metric with `value` and `ci95`"
+    )
+    disclaimer: str = Field(RESEARCH_ONLY, description="what this is for")
 
 
 class Status(BaseModel):
-    status: str
+    """The answer to a probe."""
 
-
-# --------------------------------------------------------------------------- what /docs says of requests
-
-
-def request_bodies(max_batch: int) -> dict[str, dict]:
-    """OpenAPI request body of each POST path, with an example that works when pasted."""
-    recording, _ = synthesise(example_cases()["MI"], 100, np.random.default_rng(0))
-    samples = recording.signal[:, : round(MINIMUM_DURATION_S * 100)].astype(float).round(2).tolist()
-    leads = dict(zip(LEADS, samples, strict=True))
-    example = {"sampling_rate": 100, "units": "mV", "leads": {name: leads[name] for name in ("I", "II", *LEADS[6:])}}
-    schema = msgspec.json.schema_components([RecordingIn])[1]["RecordingIn"]
-    batch = {"type": "array", "items": schema, "maxItems": max_batch}
-    files = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
-    contents = {
-        "/predict": ("application/json", schema, {"example": example}),
-        "/predict/batch": ("application/json", object_of("recordings", batch), {"example": {"recordings": [example]}}),
-        "/predict/file": ("multipart/form-data", object_of("files", files), {}),
-    }
-    return {
-        path: {"required": True, "content": {media_type: {"schema": schema, **more}}}
-        for path, (media_type, schema, more) in contents.items()
-    }
-
-
-def object_of(name: str, schema: dict) -> dict:
-    return {"type": "object", "properties": {name: schema}, "required": [name], "additionalProperties": False}
+    status: str = Field(description="up or ready")

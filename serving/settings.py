@@ -25,7 +25,10 @@ class Settings(BaseSettings):
     hanging_s: int = Field(60, ge=1, description="a worker of several that says nothing for so long is replaced")
     api_key: SecretStr = Field(SecretStr(""), description="required in X-API-Key; empty: none is")
     cors_origins: list[str] = Field([], description='JSON, as ["https://example.org"]; empty: no other site')
-    max_body_bytes: int = Field(MAX_UPLOAD_BYTES + MULTIPART_OVERHEAD, ge=1, description="of one request")
+    max_body_bytes: int = Field(
+        MAX_UPLOAD_BYTES + MULTIPART_OVERHEAD, ge=1, description="of a request with one recording"
+    )
+    max_batch_bytes: int = Field(100_000_000, ge=1, description="of a request with several, at most max_held_bytes")
     max_held_bytes: int = Field(500_000_000, ge=1, description="of all bodies in memory, in each process, before 429")
     max_duration_s: float = Field(300, ge=FULL_DURATION_S, description="of one recording")
     max_batch: int = Field(64, ge=1, description="recordings in one request")
@@ -38,6 +41,7 @@ class Settings(BaseSettings):
     def one_body_can_be_held(self) -> "Settings":
         if self.max_held_bytes < self.max_body_bytes:
             raise ValueError("max_held_bytes must be at least max_body_bytes, or the largest body is always rejected")
+        self.max_batch_bytes = min(self.max_batch_bytes, self.max_held_bytes)
         return self
 
 

@@ -1,9 +1,10 @@
 """What all requests of a process share: networks, threads, counters."""
 
+import asyncio
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -45,8 +46,8 @@ class Server:
     """What all requests of a process share.
 
     unready: why there is no diagnoser.
-    receiving: requests whose body is arriving. held_bytes: of all bodies in memory, finished or not.
-    diagnosing: received requests that are being diagnosed or wait for it.
+    arriving: the clock of each request whose body is arriving. held_bytes: of all bodies in memory, finished or not.
+    diagnosing: received requests that are being diagnosed or wait for it. stopping: the process was told to end.
     """
 
     settings: Settings
@@ -55,9 +56,10 @@ class Server:
     diagnoser: Diagnoser | None = None
     facts: dict | None = None
     unready: str = "the networks are still being loaded"
-    receiving: int = 0
+    arriving: set[asyncio.Timeout] = field(default_factory=set)
     held_bytes: int = 0
     diagnosing: int = 0
+    stopping: bool = False
 
 
 def load(server: Server) -> None:
@@ -94,6 +96,7 @@ def facts_of(diagnoser: Diagnoser, settings: Settings) -> dict:
             "best_duration_s": FULL_DURATION_S,
             "resampled_to_hz": SAMPLING_RATE,
             "max_body_bytes": settings.max_body_bytes,
+            "max_batch_bytes": settings.max_batch_bytes,
             "max_batch": settings.max_batch,
         },
         networks={

@@ -33,7 +33,7 @@ from ecg.windows import predict_probabilities
 from files import write_text
 from inference.diagnoser import Diagnoser
 from models.provenance import machine_facts
-from serving.schemas import recording_from_json
+from serving.json_recordings import recording_from_json
 from tools.server_process import RunningServer, ready_server, resident_mb, unfinished_bodies, worker_processes
 
 REQUESTS_A_ROUND = 20

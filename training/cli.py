@@ -1,6 +1,8 @@
 """What the train scripts share: flags, and the run from data to promoted checkpoint."""
 
 import argparse
+import contextlib
+import math
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
@@ -11,10 +13,10 @@ from matplotlib.figure import Figure
 from config import CHECKPOINT_NAMES, DEFAULT_OUT, SYNTHETIC_NOTICE, TrainingConfig, data_directory
 from dataset import PTBXLDataset
 from files import replacing
-from models import ARCHITECTURES, count_parameters
-from models.checkpoint import CheckpointError, load_checkpoint
-from models.recording_network import RecordingNetwork, make_network
-from ptbxl.index import DatasetError, read_index
+from models import ARCHITECTURES, ArchitectureError, count_parameters, create_untrained
+from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from models.recording_network import RecordingNetwork
+from ptbxl.index import DatasetError, Index, read_index
 from training.loop import BEST, LAST, fit
 from training.objective import outputs_of
 from training.promotion import next_command, promote
@@ -37,7 +39,7 @@ def train_command(recipes: dict[str, TrainingConfig], description: str, argv: li
         parser.error(str(error))
     try:
         return train_seeds(config, arguments)
-    except (DatasetError, CheckpointError, FloatingPointError, OSError) as error:
+    except (DatasetError, CheckpointError, ArchitectureError, FloatingPointError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 
@@ -118,6 +120,13 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--promote", action="store_true", help="replace a checkpoint in the project's artifacts/, otherwise kept"
     )
+    parser.add_argument(
+        "--records",
+        type=int,
+        metavar="N",
+        help="for a first try: train on N recordings or a few more, all those of patients drawn by --seed "
+        "(default: all of folds 1-8)",
+    )
     parser.add_argument("--name", help="name of the run's folder in --out/runs (default: task, model and seed)")
     parser.add_argument(
         "--resume", action="store_true", help="go on from the run's last completed epoch, or start if there is none"
@@ -169,51 +178,82 @@ def train(config: TrainingConfig, arguments) -> int:
     device = choose_device(arguments.device)
     bfloat16 = computes_bfloat16(device) if arguments.precision == "auto" else arguments.precision == "bfloat16"
     out = Path(arguments.out)
-    run = open_run(config, arguments, out)
+    run = run_folder(config, arguments, out)
     torch.manual_seed(config.seed)
     index = read_index(data_directory(arguments.data))
-    if config.task == "multilabel" or arguments.init == "none":
-        train_set = PTBXLDataset(index, "train", config.task)
-        config, network = start_afresh(config, train_set)
-    else:
-        config, network, input_scale = start_from(Path(arguments.init or out / CHECKPOINT_NAMES["multilabel"]), config)
-        train_set = PTBXLDataset(index, "train", config.task, input_scale)
+    config, network, input_scale = untrained(config, index, arguments, out)
     network = network.to(device)
-    valid_set = PTBXLDataset(index, "val", config.task, train_set.input_scale)
+    train_set, valid_set = open_sets(config, index, input_scale)
     print(
         f"{config.model}, {count_parameters(network):,} parameters; {len(train_set):,} recordings to train on, "
         f"{len(valid_set):,} to validate; {device.type}, {'bfloat16' if bfloat16 else 'float32'}, "
         f"{torch.get_num_threads()} threads; files in {run}"
     )
     print_limits(valid_set)
+    run.mkdir(parents=True, exist_ok=True)
     try:
         history = fit(network, train_set, valid_set, config, run, arguments.resume, bfloat16, not arguments.quiet)
     except KeyboardInterrupt:
-        print(f"\nstopped. What was completed is in {run}; go on with --resume and the same flags.")
+        if (run / LAST).is_file():
+            print(f"\nstopped. What was completed is in {run}; go on with --resume and the same flags.")
+        else:
+            print("\nstopped before the first epoch was complete: nothing was saved.")
         return 130
-    draw_curves(history, run / "curves.png", index.is_synthetic)
-    best = load_checkpoint(run / BEST)
-    print(
-        f"best epoch {best.epoch} of {len(history)}: fold-9 macro AUROC {best.metrics['val_auroc']:.4f}, "
-        f"AUPRC {best.metrics['val_auprc']:.4f}"
-    )
+    finally:
+        remove_if_empty(run)
+    draw_curves(history, run / "curves.png", train_set)
+    print_best(load_checkpoint(run / BEST), len(history))
     ships = not arguments.seeds or config.seed == 0
     promoted = promote(config, run, out, arguments.promote) if ships else None
     print(next_command(config, run, out, promoted, arguments.data))
     return 0
 
 
-def start_afresh(config: TrainingConfig, train_set: PTBXLDataset) -> tuple[TrainingConfig, RecordingNetwork]:
-    """A network with random weights, and the config that records what it is made of."""
-    outputs = outputs_of(config, train_set)
+def untrained(
+    config: TrainingConfig, index: Index, arguments, out: Path
+) -> tuple[TrainingConfig, RecordingNetwork, float | None]:
+    """The network to train, the config that describes it, and the input scale in mV if it brings one.
+
+    Random weights, or for a binary task those of a multi-label network unless ``--init none``.
+    """
+    if config.task != "multilabel" and arguments.init != "none":
+        return start_from(Path(arguments.init or out / CHECKPOINT_NAMES["multilabel"]), config)
+    outputs = outputs_of(config, index.statement_table.index)
     config = replace(
         config,
         model_arguments={**config.model_arguments, "classes": len(outputs)},
         rhythm=config.rhythm and bool(outputs.statements),
     )
-    return config, make_network(
-        config.model, config.model_arguments, outputs, config.window_s, config.stride_s, config.rhythm
-    )
+    trunk = create_untrained(config.model, config.window_s, **config.model_arguments)
+    return config, RecordingNetwork(trunk, outputs, config.window_s, config.stride_s, config.rhythm), None
+
+
+def open_sets(config: TrainingConfig, index: Index, input_scale: float | None) -> tuple[PTBXLDataset, PTBXLDataset]:
+    """Training and validation set; without an input scale, that of all training recordings. Raises DatasetError."""
+    train_set = PTBXLDataset(index, "train", config.task, input_scale)
+    valid_set = PTBXLDataset(index, "val", config.task, train_set.input_scale)
+    if config.records is not None:
+        train_set = train_set.of_random_patients(config.records, config.seed)
+    return train_set, valid_set
+
+
+def remove_if_empty(run: Path) -> None:
+    """Leave no folder of a run that failed before it saved anything."""
+    with contextlib.suppress(OSError):  # raised if there is something in it
+        run.rmdir()
+        run.parent.rmdir()
+
+
+def print_best(best: Checkpoint, epochs: int) -> None:
+    """Which epoch was best on fold 9."""
+    auroc, auprc = best.metrics["val_auroc"], best.metrics["val_auprc"]
+    reached = f"{auroc_name(best.classes)} {auroc:.4f}, AUPRC {auprc:.4f}"
+    print(f"best epoch {best.epoch} of {epochs}: fold-9 {'AUROC none' if math.isnan(auroc) else reached}")
+
+
+def auroc_name(classes: tuple[str, ...]) -> str:
+    """One class has an AUROC, several have its mean."""
+    return "AUROC" if len(classes) == 1 else "macro AUROC"
 
 
 def choose_device(name: str) -> torch.device:
@@ -231,15 +271,15 @@ def computes_bfloat16(device: torch.device) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def open_run(config: TrainingConfig, arguments, out: Path) -> Path:
-    """The run's folder, made if need be. Raises CheckpointError if it would overwrite a run unasked."""
-    run = out / "runs" / (arguments.name or f"{config.task}_{config.model}_seed{config.seed}")
+def run_folder(config: TrainingConfig, arguments, out: Path) -> Path:
+    """Where the run's files go. Raises CheckpointError if they would overwrite a run unasked."""
+    part = "" if config.records is None else f"_{config.records}records"
+    run = out / "runs" / (arguments.name or f"{config.task}_{config.model}_seed{config.seed}{part}")
     if (run / LAST).is_file() and not (arguments.resume or arguments.restart):
         raise CheckpointError(
             f"{run} holds a run already: --resume goes on with it, --restart replaces it, "
             "--name NAME starts another beside it"
         )
-    run.mkdir(parents=True, exist_ok=True)
     return run
 
 
@@ -256,18 +296,23 @@ def print_limits(valid_set: PTBXLDataset) -> None:
         print(f"without positives or without negatives in fold 9, and left out of its AUROC: {missing}")
 
 
-def draw_curves(history: list[dict], path: Path, synthetic: bool) -> None:
+def draw_curves(history: list[dict], path: Path, train_set: PTBXLDataset) -> None:
     """Loss and fold-9 metrics against the epoch, as a PNG."""
     epochs = [row["epoch"] for row in history]
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot(epochs, [row["loss"] for row in history], color="#0072B2")
     left.set(xlabel="epoch", ylabel="training loss")
-    right.plot(epochs, [row["val_auroc"] for row in history], color="#D55E00", label="macro AUROC")
-    right.plot(epochs, [row["val_auprc"] for row in history], color="#009E73", label="macro AUPRC")
+    right.plot(epochs, [row["val_auroc"] for row in history], color="#D55E00", label=auroc_name(train_set.classes))
+    right.plot(
+        epochs,
+        [row["val_auprc"] for row in history],
+        color="#009E73",
+        label=auroc_name(train_set.classes).replace("AUROC", "AUPRC"),
+    )
     right.set(xlabel="epoch", ylabel="fold 9")
     right.legend()
-    if synthetic:
+    if train_set.is_synthetic:
         figure.suptitle("SYNTHETIC DATA", color="#D55E00")
     with replacing(path) as unfinished:
         figure.savefig(unfinished, dpi=120)

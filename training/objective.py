@@ -5,6 +5,7 @@ shapes better features for the superclasses too (multi-task learning, Caruana 19
 train on all 71 statements). A binary output learns from the recordings that belong to its task only.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 
 from config import BINARY_TASKS, TASK_CLASSES, Outputs, TrainingConfig
 from dataset import PTBXLDataset
+from ecg.statements import CODES
 from models.recording_network import RecordingNetwork
 from ptbxl.index import task_targets
 from training.losses import LOSSES
@@ -54,11 +56,12 @@ class Objective:
         return loss
 
 
-def outputs_of(config: TrainingConfig, train: PTBXLDataset) -> Outputs:
+def outputs_of(config: TrainingConfig, statement_codes: Iterable[str]) -> Outputs:
     """The outputs a configured network has; of the 71 statements, those the data set's table lists."""
+    listed = set(statement_codes)
     return Outputs(
         classes=TASK_CLASSES[config.task],
-        statements=train.known_statements if config.statement_weight else (),
+        statements=tuple(code for code in CODES if code in listed) if config.statement_weight else (),
         binary_tasks=BINARY_TASKS if config.task == "multilabel" and config.binary_weight else (),
     )
 

@@ -5,7 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from config import BASELINE_NAMES, CHECKPOINT_NAMES, DEFAULT_OUT, MULTILABEL_RECIPE, TINY, TrainingConfig
+from config import BASELINE_NAMES, CHECKPOINT_NAMES, DEFAULT_OUT, MULTILABEL_RECIPE, TINY, TrainingConfig, script
 from files import replacing
 from models.checkpoint import load_checkpoint, save_checkpoint
 from training.loop import BEST
@@ -47,7 +47,8 @@ def promote(config: TrainingConfig, run: Path, out: Path, replace_shipped: bool)
 def next_command(config: TrainingConfig, run: Path, out: Path, promoted: Path | None, data: str | None) -> str:
     """The command that continues with this very run; only the main network's thresholds go beside its checkpoint."""
     beside = promoted is not None and config.model == MULTILABEL_RECIPE.model
-    words = ["python", "threshold_search.py", "--task", config.task, "--checkpoint", str(promoted or run / BEST)]
+    words = ["python", script("threshold_search.py"), "--task", config.task]
+    words += ["--checkpoint", str(promoted or run / BEST)]
     words += ["--out", str(out if beside else run)]
     multilabel = out / CHECKPOINT_NAMES["multilabel"]
     if config.task != "multilabel" and not beside and multilabel.is_file():

@@ -47,7 +47,7 @@ def load_diagnoser() -> Diagnoser | str:
 @st.cache_resource(show_spinner="Opening PTB-XL …")
 def _fold(data: Path, directory: Path) -> PTBXLFold:
     diagnoser = load_diagnoser()
-    fold = open_fold(data, directory, None if isinstance(diagnoser, str) else diagnoser.decisions["multilabel"])
+    fold = open_fold(data, directory, None if isinstance(diagnoser, str) else diagnoser.files)
     if fold is None:
         raise DatasetError(
             "PTB-XL is not installed. `python dataset.py download` fetches it; `make demo` generates a small "

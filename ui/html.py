@@ -8,19 +8,18 @@ from html import escape
 
 from config import SUPERCLASS_NAMES
 from ecg.intervals import Intervals
+from ecg.statements import STATEMENTS
 from inference.diagnoser import BinaryResult, Diagnosis
 from ui.sources import DisplayedECG
 
 MEANINGS = {
-    "NORM": "No abnormal statement applies. This does not rule out disease: an ECG can be normal between attacks.",
-    "MI": "Signs of a heart attack, old or new: dead or dying muscle shows as Q waves, lost R waves or raised ST "
-    "segments. The network does not say how old it is.",
-    "STTC": "Changes of the ST segment or T wave, where the heart recovers between beats. Causes include ischaemia, "
-    "drugs and electrolytes; some changes are non-specific.",
-    "CD": "The electrical impulse is delayed or blocked: bundle branch, fascicular or AV block. It shows as a wide "
-    "QRS, an unusual axis or a long PR interval.",
-    "HYP": "Thickened muscle or enlarged chambers, seen as tall waves. The ECG is a weak test for it, for people and "
-    "for this network.",
+    "NORM": "The ECG is called normal. This does not rule out disease: an ECG can be normal between attacks, and a "
+    "normal class says nothing of the rhythm.",
+    "MI": "Signs of a heart attack. The network does not say how old it is.",
+    "STTC": "Not every change of the ST segment or T wave, but the statements below. PTB-XL counts ST depression, ST "
+    "elevation and inverted T waves that are only described, without a diagnosis, to no class.",
+    "CD": "The electrical impulse is delayed or blocked, or takes another way.",
+    "HYP": "Thickened muscle or enlarged chambers. The ECG is a weak test for it, for people and for this network.",
 }
 
 
@@ -35,75 +34,100 @@ def percent(probability: float) -> str:
     return "> 99 %" if probability >= 0.995 else f"{100 * probability:.0f} %"
 
 
+def meaning(name: str) -> str:
+    """What a class means, and which statements of PTB-XL are its own."""
+    statements = "; ".join(statement.name for statement in STATEMENTS if statement.superclass == name)
+    return f"{MEANINGS[name]} Statements: {statements}."
+
+
 def heading_html(ecg: DisplayedECG) -> str:
-    """Whose ECG this is."""
-    facts = [ecg.patient or "age and sex unknown", f"{ecg.recording.duration:.0f} s", ecg.notice]
+    """Whose ECG this is, how long, and at which sampling rate."""
+    rate = f"{ecg.recording.sampling_rate:g} Hz"
+    if ecg.finer:
+        rate = f"drawn at {ecg.finer.sampling_rate:g} Hz, diagnosed at {rate}"
+    facts = [ecg.patient or "age and sex unknown", ecg.recorded, f"{ecg.recording.duration:.0f} s", rate, ecg.notice]
     details = " · ".join(escape(fact) for fact in facts if fact)
     return f'<div class="ecg-heading"><b>{escape(ecg.title)}</b><span>{details}</span></div>'
 
 
+def unusable_because(diagnosis: Diagnosis) -> tuple[str, ...]:
+    """What makes a recording unusable, one sentence each; empty if it is not."""
+    flags = () if diagnosis.quality is None else diagnosis.quality.flags
+    return tuple(flag.sentence for flag in flags if flag.severity == "unusable")
+
+
 def headline(diagnosis: Diagnosis) -> str:
-    """The predicted classes in plain text."""
+    """The prediction in plain text, worded here for the page and the report."""
+    if unusable_because(diagnosis):
+        return "No diagnosis: recording unusable"
     names = " + ".join(SUPERCLASS_NAMES[name] for name in diagnosis.predicted_classes)
     return (names[0].upper() + names[1:]) if names else "None of the five classes"
 
 
-def screening(diagnosis: Diagnosis) -> dict[str, tuple[BinaryResult, str]]:
-    """Both binary tasks by name, each with its result and that result in plain text."""
-    mi, abnormal = diagnosis.mi_vs_norm, diagnosis.norm_vs_abnormal
-    outcomes = {"MI screening": (mi, "positive", "negative"), "Normal or abnormal": (abnormal, "abnormal", "normal")}
-    return {
-        name: (
-            result,
-            f"withheld ({result.withheld_because})" if result.withheld_because else yes if result.positive else no,
-        )
-        for name, (result, yes, no) in outcomes.items()
+def screening(diagnosis: Diagnosis) -> dict[str, str]:
+    """Both binary tasks by name, each with its result in plain text."""
+    tasks = {
+        "MI screening": (diagnosis.mi_vs_norm, "positive", "negative"),
+        "Normal or abnormal": (diagnosis.norm_vs_abnormal, "abnormal", "normal"),
     }
+    return {name: binary_outcome(*facts) for name, facts in tasks.items()}
+
+
+def binary_outcome(result: BinaryResult, yes: str, no: str) -> str:
+    """One binary result in plain text, or why it is withheld."""
+    if result.positive is None:
+        return f"not applicable here: {result.withheld_because}"
+    borderline = " (borderline)" if result.uncertain else ""
+    return f"{yes if result.positive else no}, {percent(result.probability)}{borderline}"
+
+
+def sentence(text: str) -> str:
+    """A reason as a sentence of its own."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def prediction_html(diagnosis: Diagnosis) -> str:
-    """Predicted classes, both screening results, and why the prediction is uncertain if it is."""
-    chips = [
-        f'<span class="chip"><b>{name}:</b> {outcome}, {percent(result.probability)}'
-        f"{' (borderline)' if result.uncertain else ''}</span>"
-        for name, (result, outcome) in screening(diagnosis).items()
-    ]
-    notes = ""
-    if diagnosis.uncertain:
-        reasons = "; ".join(escape(reason) for reason in diagnosis.uncertain_because)
-        notes = f'<p class="uncertain"><b>Uncertain.</b> {reasons[0].upper()}{reasons[1:]}.</p>'
-    if diagnosis.mi_vs_norm.positive and "MI" not in diagnosis.predicted_classes:
-        notes += (
-            "<p class='note'>MI screening only separates infarction from a normal ECG, so other diseases can make it "
-            "positive. The five-class prediction does not find an infarction here.</p>"
-        )
-    return (
-        '<section class="prediction" aria-label="Prediction"><p class="kicker">Prediction</p>'
-        f"<h2>{headline(diagnosis)}</h2><div class='chips'>{''.join(chips)}</div>{notes}</section>"
-    )
+    """The headline, what it leaves out, both screening results, and why the prediction is uncertain if it is."""
+    parts = ['<p class="kicker">Prediction</p>', f"<h2>{headline(diagnosis)}</h2>"]
+    if unusable_because(diagnosis):
+        reasons = " ".join(escape(sentence(reason)) for reason in unusable_because(diagnosis))
+        parts.append(f'<p class="unusable"><b>Unusable because:</b> {reasons} No class is asserted.</p>')
+    else:
+        chips = [
+            f'<span class="chip"><b>{name}:</b> {escape(text)}</span>' for name, text in screening(diagnosis).items()
+        ]
+        omitted = " ".join(escape(sentence(reason)) for reason in diagnosis.not_assessed)
+        parts += [f'<p class="not-assessed"><b>Not assessed.</b> {omitted}</p>'] * bool(omitted)
+        parts.append(f'<div class="chips">{"".join(chips)}</div>')
+        reasons = " ".join(escape(sentence(reason)) for reason in diagnosis.uncertain_because)
+        parts += [f'<p class="uncertain"><b>Uncertain.</b> {reasons}</p>'] * bool(reasons)
+    return f'<section class="prediction" aria-label="Prediction">{"".join(parts)}</section>'
 
 
-def probability_row_html(name: str, title: str, probability: float, threshold: float) -> str:
-    """One probability as a bar with its threshold marked."""
-    yes = probability >= threshold
+def probability_row_html(name: str, title: str, probability: float, threshold: float, asserted: bool) -> str:
+    """One probability as a bar with its threshold marked. asserted: the class is in the prediction."""
     return (
-        f'<div class="bar-row {"yes" if yes else ""}" role="img" aria-label="{name}, {title}: '
-        f'{percent(probability)}, threshold {percent(threshold)}, {"present" if yes else "absent"}">'
+        f'<div class="bar-row {"yes" if asserted else ""}" role="img" aria-label="{name}, {title}: '
+        f'{percent(probability)}, threshold {percent(threshold)}, {"predicted" if asserted else "not predicted"}">'
         f'<div class="bar-name"><b>{name}</b> {title}</div>'
         f'<div class="track"><div class="fill" style="width:{100 * probability:.1f}%"></div>'
         f'<div class="tick" style="left:{100 * threshold:.1f}%"></div></div>'
-        f'<div class="bar-value">{percent(probability)} {"✓" if yes else ""}</div></div>'
+        f'<div class="bar-value">{percent(probability)} {"✓" if asserted else ""}</div></div>'
     )
 
 
 def probabilities_html(diagnosis: Diagnosis) -> str:
-    """All five probabilities."""
+    """All five probabilities; none for an unusable recording, of which they say nothing."""
+    if unusable_because(diagnosis):
+        return '<p class="note">Not shown: of an unusable recording they say nothing.</p>'
     rows = [
-        probability_row_html(name, SUPERCLASS_NAMES[name], probability, diagnosis.thresholds[name])
+        probability_row_html(
+            name, SUPERCLASS_NAMES[name], probability, diagnosis.thresholds[name], name in diagnosis.predicted_classes
+        )
         for name, probability in diagnosis.probabilities.items()
     ]
-    note = '<p class="note">┃ threshold &nbsp; ✓ threshold reached. Several classes may be present, or none.</p>'
-    return f'<div class="bars">{"".join(rows)}{note}</div>'
+    note = "┃ threshold &nbsp; ✓ predicted. Several classes may be present, or none; NORM yields to any other."
+    return f'<div class="bars">{"".join(rows)}<p class="note">{note}</p></div>'
 
 
 def measurements(intervals: Intervals) -> dict[str, tuple[str, str]]:
@@ -121,7 +145,9 @@ def measurements(intervals: Intervals) -> dict[str, tuple[str, str]]:
     values = {}
     for key, (name, unit) in units.items():
         value = getattr(intervals, key)
-        values[name] = ("–", intervals.reasons.get(key, "")) if value is None else (f"{value:.0f}{unit}", "")
+        values[name] = (
+            ("–", intervals.reasons.get(key, "")) if value is None else (f"{value:.0f}{unit}".replace("-", "−"), "")
+        )
     return values
 
 

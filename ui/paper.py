@@ -46,19 +46,21 @@ def choose_paper() -> PaperSettings:
 
 
 def show_paper(ecg: DisplayedECG, paper: PaperSettings, explanation: ClassExplanation | None = None) -> None:
-    """The ECG as a picture, as wide as there is room; on a phone it scrolls sideways."""
+    """The ECG as a picture: 10 s at 25 mm/s fill the width, what is longer scrolls at the same size."""
     shaded = explanation.class_name if explanation else ""
+    width_mm, _ = screen_size(ecg, paper.scale, paper.arrangement)
     uri = svg_uri(ecg.key, ecg, paper.scale, paper.arrangement, shaded, explanation)
     about = f"12-lead ECG, {ecg.title}, {paper.arrangement}, "
     about += f"{paper.scale.speed_mm_s:g} mm/s, {paper.scale.gain_mm_mv:g} mm/mV"
+    about += f", {ecg.drawn.sampling_rate:g} Hz"
     about += f", evidence for {shaded} shaded" if shaded else ""
     st.html(
         f'<div class="paper-scroll" tabindex="0" role="group" aria-label="ECG paper">'
-        f'<img alt="{escape(about)}" src="{uri}"></div>'
+        f'<img alt="{escape(about)}" src="{uri}" style="--mm:{width_mm:g}"></div>'
     )
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
+@st.cache_resource(max_entries=32, show_spinner=False)
 def svg_uri(
     key: str,
     _ecg: DisplayedECG,
@@ -69,11 +71,11 @@ def svg_uri(
 ) -> str:
     """The ECG on its paper as a data URI of an SVG. key: the ECG's. shaded: the class of the explanation."""
     figure = draw(
-        _ecg.recording,
+        _ecg.drawn,
         scale,
         arrangement,
         shading=_explanation.spans if _explanation else (),
-        caption=" · ".join(part for part in (_ecg.title, _ecg.patient) if part),
+        caption=_ecg.caption,
         notice=" ".join(part for part in (_ecg.notice, RESEARCH_ONLY) if part),
         size_mm=screen_size(_ecg, scale, arrangement),
     )
@@ -88,8 +90,9 @@ def screen_size(ecg: DisplayedECG, scale: Scale, arrangement: str) -> tuple[floa
 
 def show_interactive(ecg: DisplayedECG, paper: PaperSettings, explanation: ClassExplanation | None) -> None:
     """The ECG to zoom into and measure."""
-    page = layout(ecg.recording, paper.scale, paper.arrangement, screen_size(ecg, paper.scale, paper.arrangement))
-    figure = draw_interactive(ecg.recording, page, explanation.spans if explanation else ())
+    page = layout(ecg.drawn, paper.scale, paper.arrangement, screen_size(ecg, paper.scale, paper.arrangement))
+    figure = draw_interactive(ecg.drawn, page, explanation.spans if explanation else ())
+    st.html(f"<style>.st-key-chart {{ --mm: {page.width_mm:g} }}</style>")
     with st.container(key="chart"):
         event = st.plotly_chart(
             figure,
@@ -106,5 +109,5 @@ def show_interactive(ecg: DisplayedECG, paper: PaperSettings, explanation: Class
     else:
         st.caption(
             "Drag a rectangle to measure time (ms), rate (/min) and voltage (mV). Point at a trace to read time and "
-            "voltage. The buttons on the right zoom and pan; double-click resets the view."
+            "voltage. The buttons at the right end zoom and pan; double-click resets the view."
         )

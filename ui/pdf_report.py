@@ -1,6 +1,11 @@
-"""The report on one ECG: one sheet of A4 landscape, ECG at true scale, searchable text."""
+"""The report on one ECG: A4 landscape, ECG at true scale, searchable text.
+
+The ECG keeps the layout chosen on the page. Where its traces would overlap beside the text, it gets a sheet of its own,
+and where they would even there, a lower gain.
+"""
 
 import textwrap
+from dataclasses import replace
 from datetime import date
 
 from matplotlib.axes import Axes
@@ -9,18 +14,21 @@ from matplotlib.patches import Rectangle
 
 from config import RESEARCH_ONLY, SUPERCLASS_NAMES
 from ecg.intervals import Intervals
-from ecg.plotting.draw import DPI, FONT, INK, MM_PER_INCH, MUTED_INK, SHADE, draw_page, export
-from ecg.plotting.layout import A4_LANDSCAPE_MM, Scale, layout
+from ecg.plotting.draw import DPI, FONT, INK, MM_PER_INCH, MUTED_INK, SHADE, draw_page, export_pdf
+from ecg.plotting.layout import A4_LANDSCAPE_MM, GAINS_MM_MV, Page, Scale, layout, traces_overlap
+from ecg.recording import Recording
 from inference.diagnoser import Diagnosis
 from ui.cached import ClassExplanation
-from ui.html import headline, measurements, percent, screening
+from ui.html import headline, measurements, percent, screening, sentence, unusable_because
 from ui.sources import DisplayedECG
 
-ECG_MM = (297.0, 130.0)
+ECG_MM = (297.0, 130.0)  # beside the text
 ECG_BOTTOM_MM = 64.0
 LEFT_MM, COLUMNS_MM = 8.5, (8.5, 112.0, 172.0, 226.0)
 LINE_MM = 4.1
 MOST_WARNINGS, WARNING_WIDTH = 9, 44  # lines and characters that fit
+HEAD_MM, HEAD_WIDTH = 196.0, 205  # first line below the prediction, characters of a line
+OWN_SHEET = "The ECG is on the next sheet: beside this text, traces of its layout would overlap."
 
 
 def report_pdf(
@@ -32,45 +40,93 @@ def report_pdf(
     arrangement: str = "3x4",
     scale: Scale | None = None,
 ) -> bytes:
-    """The report as a PDF of one page.
+    """The report as a PDF of one page, or of two where the ECG needs one for itself.
 
-    arrangement, scale: of the ECG, as for `ecg.plotting.layout.layout`; twelve rows are too many for the sheet.
+    arrangement, scale: of the ECG, as for `ecg.plotting.layout.layout`.
     """
+    page, why = place_ecg(ecg.drawn, scale or Scale(), arrangement)
+    beside_text = page.height_mm == ECG_MM[1]
+    figure, sheet = _sheet()
+    name = headline(diagnosis) + ("  –  UNCERTAIN" if diagnosis.uncertain and not unusable_because(diagnosis) else "")
+    _text(sheet, LEFT_MM, 202, f"Prediction: {name}", size=12, weight="bold")
+    _text(sheet, 288.5, 202, "HMT-ECGNet report", size=9, color=MUTED_INK, ha="right")
+    _draw_head(sheet, diagnosis)
+    top_mm = ECG_BOTTOM_MM if beside_text else 170.0
+    _draw_probabilities(sheet, diagnosis, top_mm)
+    _draw_evidence(sheet, explanation, top_mm)
+    _draw_measurements(sheet, intervals, top_mm)
+    _draw_warnings(sheet, diagnosis, top_mm)
+    model = ", ".join(f"{task} {digest[:12]}" for task, digest in diagnosis.model.items())
+    _text(sheet, LEFT_MM, 9.5, f"Model: {model} (SHA-256 of the checkpoints)", size=6.5, color=MUTED_INK)
+    _text(sheet, LEFT_MM, 4.5, RESEARCH_ONLY, size=10, weight="bold")
+    caption = f"{ecg.caption} · printed {date.today().isoformat()}"
+    drawing = {"shading": explanation.spans if explanation else (), "caption": caption, "cut_rows": why.endswith(CUT)}
+    if beside_text:
+        axes = figure.add_axes((0, ECG_BOTTOM_MM / A4_LANDSCAPE_MM[1], 1, ECG_MM[1] / A4_LANDSCAPE_MM[1]))
+        draw_page(axes, page, ecg.drawn, notice=ecg.notice, **drawing)
+        return export_pdf([figure])
+    _text(sheet, LEFT_MM, 186, caption, weight="bold")
+    _text(sheet, LEFT_MM, 181.5, " ".join(part for part in (OWN_SHEET, why) if part))
+    second, axes = _sheet()
+    notice = " ".join(part for part in (why, ecg.notice, RESEARCH_ONLY) if part)
+    draw_page(axes, page, ecg.drawn, notice=notice, **drawing)
+    return export_pdf([figure, second])
+
+
+CUT = "What reaches into another row is cut off."
+
+
+def place_ecg(recording: Recording, scale: Scale, arrangement: str) -> tuple[Page, str]:
+    """The ECG laid out without overlapping traces, and why it is not as chosen; empty if it is.
+
+    Beside the text if it fits there, else on a sheet of its own, there at the largest gain that fits.
+    """
+    page = layout(recording, scale, arrangement, ECG_MM)
+    if not traces_overlap(page, recording):
+        return page, ""
+    chosen = scale.gain_mm_mv
+    for gain in sorted((gain for gain in GAINS_MM_MV if gain <= chosen), reverse=True):
+        page = layout(recording, replace(scale, gain_mm_mv=gain), arrangement)
+        why = f"Drawn at {gain:g} mm/mV: at {chosen:g} mm/mV its traces would overlap." if gain < chosen else ""
+        if not traces_overlap(page, recording):
+            return page, why
+    return page, f"{why} {CUT}".strip()
+
+
+def _sheet() -> tuple[Figure, Axes]:
+    """An empty sheet whose axes are in mm."""
     width, height = A4_LANDSCAPE_MM
     figure = Figure(figsize=(width / MM_PER_INCH, height / MM_PER_INCH), dpi=DPI, facecolor="white")
     sheet = figure.add_axes((0, 0, 1, 1))
     sheet.set(xlim=(0, width), ylim=(0, height))
     sheet.set_axis_off()
-    axes = figure.add_axes((0, ECG_BOTTOM_MM / height, 1, ECG_MM[1] / height))
-    page = layout(ecg.recording, scale, arrangement, ECG_MM)
-    caption = " · ".join(part for part in (ecg.title, ecg.patient, f"printed {date.today().isoformat()}") if part)
-    spans = explanation.spans if explanation else ()
-    draw_page(axes, page, ecg.recording, shading=spans, caption=caption, notice=ecg.notice)
-    _text(sheet, LEFT_MM, height - 8.5, "HMT-ECGNet report", size=14, weight="bold")
-    prediction = headline(diagnosis) + ("  –  UNCERTAIN" if diagnosis.uncertain else "")
-    _text(sheet, LEFT_MM, height - 15.5, f"Prediction: {prediction}", size=11, weight="bold")
-    _draw_probabilities(sheet, diagnosis)
-    _draw_evidence(sheet, explanation)
-    _draw_measurements(sheet, intervals)
-    _draw_warnings(sheet, diagnosis)
-    model = ", ".join(f"{task} {digest[:12]}" for task, digest in diagnosis.model.items())
-    _text(sheet, LEFT_MM, 9.5, f"Model: {model} (SHA-256 of the checkpoints)", size=6.5, color=MUTED_INK)
-    _text(sheet, LEFT_MM, 4.5, RESEARCH_ONLY, size=10, weight="bold")
-    return export(figure, "pdf")
+    return figure, sheet
 
 
 def _text(sheet: Axes, x_mm: float, y_mm: float, content: str, **style) -> None:
     sheet.text(x_mm, y_mm, content, **({"family": FONT, "size": 8, "color": INK, "parse_math": False} | style))
 
 
-def _heading(sheet: Axes, column: int, title: str) -> float:
+def _heading(sheet: Axes, column: int, top_mm: float, title: str) -> float:
     """A heading at the top of a column; returns the height of the first line below (mm)."""
-    _text(sheet, COLUMNS_MM[column], ECG_BOTTOM_MM - 4, title, size=9, weight="bold")
-    return ECG_BOTTOM_MM - 10
+    _text(sheet, COLUMNS_MM[column], top_mm - 4, title, size=9, weight="bold")
+    return top_mm - 10
 
 
-def _draw_probabilities(sheet: Axes, diagnosis: Diagnosis) -> None:
-    y_mm = _heading(sheet, 0, "Probabilities (line: threshold)")
+def _draw_head(sheet: Axes, diagnosis: Diagnosis) -> None:
+    """Below the prediction: why there is none, or what it leaves out."""
+    unusable = unusable_because(diagnosis)
+    title, reasons = ("Unusable because: ", unusable) if unusable else ("Not assessed: ", diagnosis.not_assessed)
+    lines = textwrap.wrap(title + " ".join(map(sentence, reasons)), HEAD_WIDTH) if reasons else []
+    for number, line in enumerate(lines[:2]):
+        _text(sheet, LEFT_MM, HEAD_MM - 3.6 * number, line, size=7.5)
+
+
+def _draw_probabilities(sheet: Axes, diagnosis: Diagnosis, top_mm: float) -> None:
+    if unusable_because(diagnosis):
+        _heading(sheet, 0, top_mm, "No probabilities: the recording is unusable")
+        return
+    y_mm = _heading(sheet, 0, top_mm, "Probabilities (line: threshold)")
     bar_mm, length_mm = LEFT_MM + 46, 40
     for name, probability in diagnosis.probabilities.items():
         threshold, yes = diagnosis.thresholds[name], name in diagnosis.predicted_classes
@@ -82,37 +138,40 @@ def _draw_probabilities(sheet: Axes, diagnosis: Diagnosis) -> None:
         sheet.plot([bar_mm + length_mm * threshold] * 2, [y_mm - 1, y_mm + 2.8], color=INK, linewidth=1.2)
         _text(sheet, bar_mm + length_mm + 2, y_mm, percent(probability), weight=weight)
         y_mm -= 5.2
-    for name, (result, outcome) in screening(diagnosis).items():
-        borderline = ", borderline" if result.uncertain else ""
-        details = f"{percent(result.probability)}, threshold {percent(result.threshold)}{borderline}"
-        _text(sheet, LEFT_MM, y_mm, f"{name}: {outcome} ({details})")
-        y_mm -= LINE_MM + 0.4
+    for name, result in screening(diagnosis).items():
+        for line in textwrap.wrap(f"{name}: {result}", 66):
+            _text(sheet, LEFT_MM, y_mm, line, size=7.2)
+            y_mm -= 3.6
+        y_mm -= 0.8
 
 
-def _draw_evidence(sheet: Axes, explanation: ClassExplanation | None) -> None:
+def _draw_evidence(sheet: Axes, explanation: ClassExplanation | None, top_mm: float) -> None:
     if explanation is None:
         return
-    y_mm = _heading(sheet, 1, f"Evidence for {explanation.class_name}")
+    y_mm = _heading(sheet, 1, top_mm, f"Evidence for {explanation.class_name}")
     _text(sheet, COLUMNS_MM[1], y_mm, "Shares of the leads;", size=7, color=MUTED_INK)
-    _text(sheet, COLUMNS_MM[1], y_mm - 3.4, "the times are shaded above.", size=7, color=MUTED_INK)
+    _text(sheet, COLUMNS_MM[1], y_mm - 3.4, "the times are shaded in the ECG.", size=7, color=MUTED_INK)
     for number, (lead, share) in enumerate(explanation.lead_shares[:6]):
         _text(sheet, COLUMNS_MM[1], y_mm - 9 - number * LINE_MM, f"{lead}   {percent(share)}")
     if not explanation.lead_shares:
         _text(sheet, COLUMNS_MM[1], y_mm - 9, "None.")
 
 
-def _draw_measurements(sheet: Axes, intervals: Intervals | None) -> None:
+def _draw_measurements(sheet: Axes, intervals: Intervals | None, top_mm: float) -> None:
     if intervals is None:
         return
-    y_mm = _heading(sheet, 2, "Measurements")
+    y_mm = _heading(sheet, 2, top_mm, "Measurements")
     for number, (name, (value, _)) in enumerate(measurements(intervals).items()):
         _text(sheet, COLUMNS_MM[2], y_mm - number * LINE_MM, f"{name}  {value}")
 
 
-def _draw_warnings(sheet: Axes, diagnosis: Diagnosis) -> None:
-    y_mm = _heading(sheet, 3, "Warnings")
-    sentences = [f"Uncertain: {reason}." for reason in diagnosis.uncertain_because] + list(diagnosis.warnings)
-    lines = [line for sentence in sentences or ["None."] for line in textwrap.wrap(sentence, WARNING_WIDTH)]
+def _draw_warnings(sheet: Axes, diagnosis: Diagnosis, top_mm: float) -> None:
+    y_mm = _heading(sheet, 3, top_mm, "Warnings")
+    unusable = unusable_because(diagnosis)
+    doubts = () if unusable else diagnosis.uncertain_because
+    sentences = [sentence(f"Uncertain: {reason}") for reason in doubts]
+    sentences += [sentence(warning) for warning in diagnosis.warnings if warning not in unusable]
+    lines = [line for text in sentences or ["None."] for line in textwrap.wrap(text, WARNING_WIDTH)]
     if len(lines) > MOST_WARNINGS:
         lines = [*lines[: MOST_WARNINGS - 1], "… and more on the page"]
     for number, line in enumerate(lines):

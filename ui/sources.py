@@ -1,20 +1,21 @@
 """Where the page's ECGs come from: shipped examples, PTB-XL's unseen fold, or an upload."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date, datetime
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
 from config import PROJECT, SUPERCLASS_NAMES, SUPERCLASSES, TEST_FOLD, VALIDATION_FOLD
 from ecg.readers import read_recording, read_uploaded
-from ecg.recording import Recording
-from inference.decisions import Decisions
-from inference.verdict import reach_verdicts
-from ptbxl.index import Index, read_index
+from ecg.recording import Recording, Subject
+from ptbxl.index import DatasetError, Index, read_index
 from ptbxl.records import read_recording as read_from_data_set
+from ptbxl.records import record_path
 
 EXAMPLES = {
     "anterior_infarction": "Anterior infarction",
@@ -27,6 +28,8 @@ DEMONSTRATION_DATA = PROJECT / "demo" / "data"
 SHOWN_S = 10.0  # the page shows and diagnoses this much at a time
 SPLITS = {VALIDATION_FOLD: "val", TEST_FOLD: "test"}
 UNKNOWN_AGE = 300  # PTB-XL's code for over 89
+ADULT_AGE = 18
+FINER_RATE = 500  # Hz; PTB-XL has every ECG at 100 Hz and at this rate
 
 ANY, DISAGREE, UNCERTAIN = "Any", "Network and label disagree", "Network is uncertain"
 
@@ -35,17 +38,47 @@ ANY, DISAGREE, UNCERTAIN = "Any", "Network and label disagree", "Network is unce
 class DisplayedECG:
     """One ECG to show.
 
-    key: unique to this ECG, for caches. title, patient: for people. notice: where it comes from.
+    key: unique to this ECG, for caches. title: for people. notice: where it comes from.
+    recording: what is diagnosed and measured. finer: the same at a higher sampling rate, for the paper.
     label: the annotated superclasses, None without annotation. statements: the annotated statements in plain text.
     """
 
     key: str
     title: str
     recording: Recording
+    finer: Recording | None = None
     notice: str = ""
-    patient: str = ""
     label: tuple[str, ...] | None = None
     statements: tuple[str, ...] = ()
+
+    @property
+    def drawn(self) -> Recording:
+        """What the paper shows."""
+        return self.finer or self.recording
+
+    @property
+    def patient(self) -> str:
+        """Age and sex in plain text; empty where both are unknown."""
+        return describe_patient(self.recording.subject)
+
+    @property
+    def recorded(self) -> str:
+        """When it was recorded, in plain text; empty where that is unknown."""
+        day = self.recording.subject.recorded
+        return f"recorded {day.isoformat()}" if day else ""
+
+    @property
+    def caption(self) -> str:
+        """The line above the paper: what it is, of whom, when."""
+        return " · ".join(part for part in (self.title, self.patient, self.recorded) if part)
+
+
+@dataclass(frozen=True)
+class NoECG:
+    """Why there is no ECG to show, with what to do. is_error: something is wrong, not just still to be chosen."""
+
+    message: str
+    is_error: bool = True
 
 
 def example_ecg(artifacts: Path, name: str) -> DisplayedECG:
@@ -64,7 +97,9 @@ def uploaded_ecg(files: Mapping[str, bytes], sampling_rate: float | None, units:
     digest = hashlib.sha256(repr((sampling_rate, units)).encode())
     for name, content in sorted(files.items()):
         digest.update(name.encode() + b"\0" + content)
-    return DisplayedECG(key=f"upload {digest.hexdigest()}", title=", ".join(sorted(files)), recording=recording)
+    stems = {PurePath(name).stem for name in files}
+    title = stems.pop() if len(files) > 1 == len(stems) else ", ".join(sorted(files))
+    return DisplayedECG(key=f"upload {digest.hexdigest()}", title=title, recording=recording)
 
 
 def crop(ecg: DisplayedECG, start_s: float) -> DisplayedECG:
@@ -75,7 +110,7 @@ def crop(ecg: DisplayedECG, start_s: float) -> DisplayedECG:
     first = round(start_s * recording.sampling_rate)
     signal = recording.signal[:, first : first + round(SHOWN_S * recording.sampling_rate)]
     title = f"{ecg.title}, {start_s:g} to {start_s + SHOWN_S:g} s"
-    return replace(ecg, key=f"{ecg.key} {first}", title=title, recording=replace(recording, signal=signal))
+    return replace(ecg, key=f"{ecg.key} {first}", title=title, recording=replace(recording, signal=signal), finer=None)
 
 
 # -- PTB-XL -----------------------------------------------------------------------------------------------------------
@@ -119,6 +154,16 @@ class PTBXLFold:
             "thresholds. The test set, fold 10, is not installed."
         )
 
+    @property
+    def no_predictions_because(self) -> str:
+        """Why there are no lists by what the network says."""
+        if self.index.is_synthetic:
+            return "these ECGs are generated."
+        return (
+            f"its predictions for fold {self.fold} are not stored; "
+            f"`python eval_multilabel.py --split {SPLITS[self.fold]}` writes them."
+        )
+
     @cached_property
     def choices(self) -> dict[str, np.ndarray]:
         """Ways to narrow the ECGs down, each with the ecg_ids it leaves."""
@@ -139,10 +184,10 @@ class PTBXLFold:
         return {patient: self.ecg_ids[row[np.argsort(dates[row], kind="stable")]] for patient, row in rows.items()}
 
 
-def open_fold(data: Path, artifacts: Path, decisions: Decisions | None) -> PTBXLFold | None:
+def open_fold(data: Path, artifacts: Path, files: Mapping[str, str] | None) -> PTBXLFold | None:
     """The fold to show: 10 where it is installed, else 9, else the generated set's fold 10; None without any.
 
-    decisions: of the multi-label network, for the stored predictions; None without the network.
+    files: `Diagnoser.files`, of the networks and thresholds in use; None without them, then with no stored verdicts.
     Raises DatasetError for a damaged data set.
     """
     for directory in (data, DEMONSTRATION_DATA):
@@ -153,65 +198,87 @@ def open_fold(data: Path, artifacts: Path, decisions: Decisions | None) -> PTBXL
             rows = np.flatnonzero(index.folds == fold)
             if len(rows) and (index.directory / f"{index.table['filename_lr'].iloc[rows[0]]}.dat").is_file():
                 ecg_ids = index.table.index[rows].to_numpy()
-                stored = artifacts / "predictions" / f"hmt_ecgnet_multilabel_{SPLITS[fold]}.npz"
-                known = decisions is not None and not index.is_synthetic
+                stored = artifacts / "predictions" / f"verdicts_{SPLITS[fold]}.npz"
+                known = files is not None and not index.is_synthetic
                 return PTBXLFold(
                     index=index,
                     fold=fold,
                     ecg_ids=ecg_ids,
                     patient_ids=index.table["patient_id"].to_numpy()[rows],
                     labels=index.superclasses[rows],
-                    predictions=read_predictions(stored, ecg_ids, decisions) if known else None,
+                    predictions=read_verdicts(stored, ecg_ids, files) if known else None,
                 )
     return None
 
 
-def read_predictions(path: Path, ecg_ids: np.ndarray, decisions: Decisions) -> StoredPredictions | None:
-    """What a diagnosis of each of these ECGs would say, or None unless the file has all their predictions.
+def read_verdicts(path: Path, ecg_ids: np.ndarray, files: Mapping[str, str]) -> StoredPredictions | None:
+    """What a diagnosis of each of these ECGs says, or None unless the file has them all, from the files in use.
 
-    Files of earlier versions lack the recordings' quality, without which they cannot say what is uncertain.
+    path: of `tools.measure_verdict`. files: `Diagnoser.files`.
     """
     if not path.is_file():
         return None
     with np.load(path) as stored:
         row_of = {int(ecg_id): row for row, ecg_id in enumerate(stored["ecg_id"])}
-        if not set(map(int, ecg_ids)) <= set(row_of) or "quality" not in stored:
+        if not set(map(int, ecg_ids)) <= set(row_of) or json.loads(str(stored["files"])) != dict(files):
             return None
         rows = [row_of[int(ecg_id)] for ecg_id in ecg_ids]
-        calibrated = decisions.calibrate(stored["probabilities"][rows])
-        verdicts = reach_verdicts(
-            decisions.decide(calibrated),
-            decisions.uncertain(calibrated),
-            {},
-            stored["quality"][rows],
-            np.zeros(len(rows), bool),
-        )
-    return StoredPredictions(positive=verdicts.classes, uncertain=verdicts.uncertain)
+        return StoredPredictions(positive=stored["classes"][rows], uncertain=stored["uncertain"][rows])
 
 
 def ptbxl_ecg(fold: PTBXLFold, ecg_id: int) -> DisplayedECG:
-    """One ECG of the fold. Raises DatasetError if its file is missing or damaged."""
+    """One ECG of the fold, drawn from its 500-Hz file where that is installed.
+
+    It is diagnosed from the 100-Hz file, as in evaluation. Raises DatasetError if that is missing or damaged.
+    """
     row = int(np.flatnonzero(fold.ecg_ids == ecg_id)[0])
-    facts = fold.index.table.loc[ecg_id]
+    recording = replace(read_from_data_set(fold.index, ecg_id), subject=ptbxl_subject(fold.index, ecg_id))
+    finer, notice = None, fold.notice
+    if record_path(fold.index, ecg_id, FINER_RATE).with_suffix(".hea").is_file():
+        try:
+            finer = read_from_data_set(fold.index, ecg_id, FINER_RATE)
+        except DatasetError as error:
+            notice += f" Drawn at {recording.sampling_rate:g} Hz, since the {FINER_RATE}-Hz file is damaged ({error})."
     return DisplayedECG(
         key=f"{fold.index.directory} {ecg_id}",
         title=f"{fold.name} {ecg_id}",
-        recording=read_from_data_set(fold.index, ecg_id),
-        notice=fold.notice,
-        patient=describe_patient(facts["age"], facts["sex"]),
+        recording=recording,
+        finer=finer,
+        notice=notice,
         label=tuple(name for name, present in zip(SUPERCLASSES, fold.labels[row], strict=True) if present),
         statements=describe_statements(fold.index, ecg_id),
     )
 
 
-def describe_patient(age: float, sex: float) -> str:
-    """PTB-XL's age and sex in plain text; empty where both are unknown.
+def ptbxl_subject(index: Index, ecg_id: int) -> Subject:
+    """Age, sex and day of recording from PTB-XL's table."""
+    facts = index.table.loc[ecg_id]
+    return Subject(
+        age=None if np.isnan(facts["age"]) else float(facts["age"]),
+        sex={0: "male", 1: "female"}.get(facts["sex"], ""),
+        recorded=_day(facts["recording_date"]),
+    )
 
-    >>> describe_patient(56, 1), describe_patient(300, 0)
+
+def _day(text: object) -> date | None:
+    try:
+        return datetime.fromisoformat(str(text)).date()
+    except ValueError:
+        return None
+
+
+def describe_patient(subject: Subject) -> str:
+    """Age and sex in plain text; empty where both are unknown.
+
+    >>> describe_patient(Subject(age=56, sex="female")), describe_patient(Subject(age=300, sex="male"))
     ('woman, 56 years', 'man, over 89 years')
     """
-    who = {0: "man", 1: "woman"}.get(sex, "")
-    years = "" if np.isnan(age) else "over 89 years" if age >= UNKNOWN_AGE else f"{age:.0f} years"
+    adult = subject.age is None or subject.age >= ADULT_AGE
+    who = {"male": "man" if adult else "boy", "female": "woman" if adult else "girl"}.get(subject.sex, "")
+    if subject.age is None:
+        return who
+    years = f"{subject.age:.0f} years" if subject.age >= 2 else f"{12 * subject.age:.0f} months"
+    years = "over 89 years" if subject.age >= UNKNOWN_AGE else years
     return ", ".join(part for part in (who, years) if part)
 
 

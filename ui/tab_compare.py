@@ -6,45 +6,66 @@ import streamlit as st
 
 from config import SUPERCLASSES
 from ecg.recording import RecordingError
+from inference.diagnoser import Diagnosis
 from ptbxl.index import DatasetError
 from ui import html
 from ui.cached import artifacts, diagnose, load_fold
 from ui.paper import PaperSettings, show_paper
-from ui.sources import EXAMPLES, DisplayedECG, PTBXLFold, example_ecg, ptbxl_ecg
+from ui.sources import EXAMPLES, DisplayedECG, NoECG, PTBXLFold, example_ecg, ptbxl_ecg
+from ui.uploads import choose_upload, say_why
 
-PATIENT, TWO_EXAMPLES = "One patient over time", "Two examples"
+PATIENT, TWO_EXAMPLES, TWO_FILES = "One patient", "Examples", "Your files"
 
 
 def compare_tab(paper: PaperSettings) -> None:
-    """Two ECGs, side by side where there is room: of one patient where PTB-XL is installed, else two examples."""
+    """Two ECGs, side by side where there is room."""
     fold = load_fold()
     has_patients = not isinstance(fold, str) and fold.repeated_patients
-    options = [PATIENT, TWO_EXAMPLES] if has_patients else [TWO_EXAMPLES]
-    option = st.segmented_control("Compare", options, default=options[0], required=True, key="compare")
-    try:
-        pair, note = choose_patient_pair(fold) if option == PATIENT else choose_example_pair()
-    except (RecordingError, DatasetError) as error:
-        st.error(f"This ECG cannot be read: {error}")
+    default = PATIENT if has_patients else TWO_EXAMPLES
+    options = (PATIENT, TWO_EXAMPLES, TWO_FILES)
+    option = st.segmented_control("Compare", options, default=default, required=True, key="compare")
+    if option == PATIENT and not has_patients:
+        why = fold if isinstance(fold, str) else f"{fold.name} fold {fold.fold} has no patient with several ECGs."
+        st.error(f"{why.rstrip('.')}. Choose “{TWO_EXAMPLES}” or “{TWO_FILES}” above.")
         return
-    st.markdown(note)
-    diagnoses = [diagnose(ecg) for ecg in pair]
+    choose = {PATIENT: lambda: choose_patient_pair(fold), TWO_EXAMPLES: choose_example_pair, TWO_FILES: choose_uploads}
+    try:
+        pair, note = choose[option]()
+    except (RecordingError, DatasetError) as error:
+        st.error(f"This ECG cannot be read: {error}. Choose another above.")
+        return
+    if note:
+        st.markdown(note)
+    missing = [ecg for ecg in pair if isinstance(ecg, NoECG)]
+    if not missing:
+        show_pair(pair, paper)
+
+
+def show_pair(pair: list[DisplayedECG], paper: PaperSettings) -> None:
+    """Both papers, both predictions, and what changed."""
     for column, ecg in zip(st.container(key="pair").columns(2, gap="medium"), pair, strict=True):
         with column:
             st.html(html.heading_html(ecg))
             show_paper(ecg, paper)
+    diagnoses = [diagnose(ecg) for ecg in pair]
     for column, ecg, diagnosis in zip(st.columns(2, gap="large"), pair, diagnoses, strict=True):
         with column:
             if isinstance(diagnosis, str):
-                st.warning(f"No prediction for {ecg.title}: {diagnosis}")
+                st.error(f"No prediction for {ecg.title}: {diagnosis}. Choose another ECG above.")
             else:
                 st.caption(ecg.title)
                 st.html(html.prediction_html(diagnosis) + html.probabilities_html(diagnosis))
-    if not any(isinstance(diagnosis, str) for diagnosis in diagnoses):
-        first, second = (diagnosis.probabilities for diagnosis in diagnoses)
-        changes = ", ".join(
-            f"{name} {100 * (second[name] - first[name]):+.0f}".replace("-", "−") for name in SUPERCLASSES
-        )
-        st.markdown(f"**Change from first to second, percentage points:** {changes}")
+    show_changes(diagnoses)
+
+
+def show_changes(diagnoses: list[Diagnosis | str]) -> None:
+    """How the probabilities of two diagnoses differ, where both mean something."""
+    if any(isinstance(diagnosis, str) or html.unusable_because(diagnosis) for diagnosis in diagnoses):
+        return
+    first, second = (diagnosis.probabilities for diagnosis in diagnoses)
+    points = {name: round(100 * (second[name] - first[name])) for name in SUPERCLASSES}
+    changes = ", ".join(f"{name} {change:+d}".replace("-", "−") for name, change in points.items())
+    st.markdown(f"**Change from first to second, percentage points:** {changes}")
 
 
 def choose_patient_pair(fold: PTBXLFold) -> tuple[list[DisplayedECG], str]:
@@ -71,3 +92,15 @@ def choose_example_pair() -> tuple[list[DisplayedECG], str]:
     first = left.selectbox("First", names, names.index("normal"), format_func=EXAMPLES.get, key="left example")
     second = right.selectbox("Second", names, 0, format_func=EXAMPLES.get, key="right example")
     return [example_ecg(artifacts(), name) for name in (first, second)], "Two generated ECGs, not from patients."
+
+
+def choose_uploads() -> tuple[list[DisplayedECG | NoECG], str]:
+    """Two uploads, each with its controls and what is wrong with it below them; no note."""
+    pair = []
+    for column, name in zip(st.columns(2, gap="large"), ("First", "Second"), strict=True):
+        with column:
+            ecg = choose_upload(f"compare {name}", f"{name} recording", "above")
+            if isinstance(ecg, NoECG):
+                say_why(ecg)
+            pair.append(ecg)
+    return pair, ""

@@ -40,12 +40,12 @@ def live_prediction(loop: Recording) -> None:
         return
     diagnoser = load_diagnoser()
     if isinstance(diagnoser, str):
-        st.warning(diagnoser)
+        st.error(diagnoser)
         return
     try:
         diagnosis = diagnoser.diagnose(latest)
     except RecordingError as error:
-        st.warning(f"No prediction: {error}")
+        st.error(f"No prediction: {error}")
         return
     rate = diagnosis.quality.heart_rate
     left, right = st.columns((1, 3), gap="large")

@@ -31,6 +31,8 @@ LIMITS = """
 - **One data set, one era, one manufacturer.** Performance elsewhere is unknown.
 - **No rhythms.** It cannot report atrial fibrillation, extra beats or pacing.
 - **Broad classes.** “MI” does not say acute or old, “CD” does not say which block.
+- **Only labelled statements.** “STTC” is not every change of the ST segment or T wave: PTB-XL counts ST depression,
+  ST elevation and inverted T waves that are only described to no class.
 - **Labels are opinions.** Disagreeing with one is not always an error.
 - **Hypertrophy is the weakest class**, as in the published work.
 """

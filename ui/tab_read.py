@@ -3,6 +3,7 @@
 from html import escape
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from config import RESEARCH_ONLY, SUPERCLASS_NAMES, SUPERCLASSES
 from ecg.plotting.draw import draw, export
@@ -18,19 +19,17 @@ def read_tab(ecg: DisplayedECG, paper: PaperSettings) -> None:
     diagnosis = diagnose(ecg)
     st.html(html.heading_html(ecg))
     if isinstance(diagnosis, str):
-        st.warning(f"No prediction: {diagnosis}")
+        st.error(f"No prediction: {diagnosis}. Choose another ECG under “ECG from”, in the sidebar.")
         show_paper(ecg, paper)
         return
     prediction, choice = st.columns((3, 2), gap="small", vertical_alignment="bottom")
     prediction.html(html.prediction_html(diagnosis))
-    for warning in diagnosis.warnings:
-        st.warning(warning[0].upper() + warning[1:], icon="⚠️")
-    class_name = choice.segmented_control(
-        "Explain", SUPERCLASSES, key="shaded", help="Shades the leads and times that raised the class’s probability"
-    )
+    show_warnings(diagnosis)
+    unusable = html.unusable_because(diagnosis)
+    class_name = None if unusable else choose_class(choice)
     explained = explanation(ecg, class_name) if class_name else None
     if isinstance(explained, str):
-        st.warning(f"No explanation: {explained}")
+        st.error(f"No explanation: {explained}")
         explained = None
     if paper.interactive:
         show_interactive(ecg, paper, explained)
@@ -44,15 +43,32 @@ def read_tab(ecg: DisplayedECG, paper: PaperSettings) -> None:
         st.html(html.probabilities_html(diagnosis))
         show_meanings()
     with right:
-        show_explanation(explained)
+        if not unusable:
+            show_explanation(explained)
         show_label(ecg, diagnosis)
     show_downloads(ecg, diagnosis, paper, class_name)
 
 
+def show_warnings(diagnosis: Diagnosis) -> None:
+    """What the headline does not say already, in one box."""
+    warnings = [warning for warning in diagnosis.warnings if warning not in html.unusable_because(diagnosis)]
+    if warnings:
+        mark = "- " if len(warnings) > 1 else ""
+        st.warning("\n".join(f"{mark}{html.sentence(warning)}" for warning in warnings), icon="⚠️")
+
+
+def choose_class(place: DeltaGenerator) -> str | None:
+    """The class to explain."""
+    return place.segmented_control(
+        "Explain", SUPERCLASSES, key="shaded", help="Shades the leads and times that raised the class’s probability"
+    )
+
+
 def show_meanings() -> None:
     with st.popover("What do the classes mean?"):
-        for name, meaning in html.MEANINGS.items():
-            st.markdown(f"**{name}: {SUPERCLASS_NAMES[name]}.** {meaning}")
+        st.caption("A class is present where PTB-XL’s cardiologists stated any of its statements.")
+        for name in SUPERCLASSES:
+            st.markdown(f"**{name}: {SUPERCLASS_NAMES[name]}.** {html.meaning(name)}")
 
 
 def show_explanation(explained: ClassExplanation | None) -> None:
@@ -71,11 +87,15 @@ def show_explanation(explained: ClassExplanation | None) -> None:
 
 def show_label(ecg: DisplayedECG, diagnosis: Diagnosis) -> None:
     """The annotation, only on request, so that readers can form their own opinion first."""
-    if ecg.label is None or not st.toggle("Show the annotated label", key="label"):
+    if ecg.label is None:
+        st.caption("No label to compare with: only PTB-XL’s ECGs are annotated.")
         return
-    agrees = set(ecg.label) == set(diagnosis.predicted_classes)
+    if not st.toggle("Show the annotated label", key="label"):
+        return
+    agrees = "agrees" if set(ecg.label) == set(diagnosis.predicted_classes) else "disagrees"
+    network = "The network gives no diagnosis" if html.unusable_because(diagnosis) else f"The network {agrees}"
     st.markdown(
-        f"**Label:** {describe_label(ecg.label)}. The network {'agrees' if agrees else 'disagrees'}."
+        f"**Label:** {describe_label(ecg.label)}. {network}."
         + "".join(f"\n- {statement}" for statement in ecg.statements)
     )
 
@@ -85,24 +105,25 @@ def show_downloads(ecg: DisplayedECG, diagnosis: Diagnosis, paper: PaperSettings
 
     def report() -> bytes:
         likeliest = max(diagnosis.probabilities, key=diagnosis.probabilities.get)
-        explained, found = explanation(ecg, class_name or likeliest), intervals(ecg)
+        explained = "" if html.unusable_because(diagnosis) else explanation(ecg, class_name or likeliest)
+        found = intervals(ecg)
         return report_pdf(
             ecg,
             diagnosis,
             intervals=None if isinstance(found, str) else found,
             explanation=None if isinstance(explained, str) else explained,
-            arrangement="6x2" if paper.arrangement.startswith("12x1") else paper.arrangement,
+            arrangement=paper.arrangement,
             scale=paper.scale,
         )
 
     def sheet(file_format: str) -> bytes:
         explained = explanation(ecg, class_name) if class_name else None
         figure = draw(
-            ecg.recording,
+            ecg.drawn,
             paper.scale,
             paper.arrangement,
             shading=explained.spans if isinstance(explained, ClassExplanation) else (),
-            caption=ecg.title,
+            caption=ecg.caption,
             notice=f"{ecg.notice} {RESEARCH_ONLY}",
         )
         return export(figure, file_format)

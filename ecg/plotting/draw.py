@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -45,6 +46,7 @@ FONT = "DejaVu Sans"  # comes with matplotlib
 PAPER, FINE_LINE, STRONG_LINE, INK, MUTED_INK = "#fffcfb", "#f8dcdc", "#ecabab", "#000000", "#5a5a5a"
 SHADE = "#0072b2"  # blue stands out from pink for colour-blind readers too
 DENSEST_SHADE = 0.5  # opacity at strength 1, with the grid still visible
+SEARCHABLE = {"pdf.fonttype": 42}  # text that can be searched and copied
 TRACE_MM, FINE_LINE_MM, STRONG_LINE_MM = 0.28, 0.1, 0.18
 
 
@@ -177,6 +179,15 @@ def export(figure: Figure, file_format: str) -> bytes:
     return content.getvalue()
 
 
+def export_pdf(figures: Sequence[Figure]) -> bytes:
+    """Drawings as the pages of one PDF."""
+    content = io.BytesIO()
+    with rc_context(SEARCHABLE), PdfPages(content) as pages:
+        for figure in figures:
+            pages.savefig(figure, dpi=DPI)
+    return content.getvalue()
+
+
 def _write(figure: Figure, target: Path | io.BytesIO, file_format: str) -> None:
-    with rc_context({"pdf.fonttype": 42}):  # text that can be searched and copied
+    with rc_context(SEARCHABLE):
         figure.savefig(target, format=file_format, dpi=DPI)

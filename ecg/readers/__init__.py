@@ -13,6 +13,7 @@ from ecg.readers.formats import companions, read_channels
 from ecg.recording import Recording, RecordingError, printable
 
 MAX_UPLOAD_BYTES = 20_000_000
+MAX_FILE_BYTES = 60_000_000  # on disk: half an hour at 1,000 Hz, twelve leads of 16 bits, is 43 MB
 
 
 def read_recording(
@@ -33,7 +34,7 @@ def read_recording(
     if len(paths) == 1:
         missing = companions(contents[paths[0].name])
         contents |= _read_files([paths[0].with_name(name) for name in missing])
-    return read_uploaded(contents, sampling_rate, units)
+    return _read(contents, sampling_rate, units, MAX_FILE_BYTES)
 
 
 def read_uploaded(
@@ -46,14 +47,17 @@ def read_uploaded(
     sampling_rate, units: as in `read_recording`.
     Raises RecordingError.
     """
-    size = sum(len(content) for content in files.values())
-    if size > MAX_UPLOAD_BYTES:
-        raise RecordingError(f"the recording is too large; at most {MAX_UPLOAD_BYTES / 1e6:.0f} MB are read")
+    return _read(files, sampling_rate, units, MAX_UPLOAD_BYTES)
+
+
+def _read(files: Mapping[str, bytes], sampling_rate: float | None, units: str | None, most: int) -> Recording:
+    if sum(len(content) for content in files.values()) > most:
+        raise RecordingError(f"the recording is too large; at most {most / 1e6:.0f} MB are read")
     return assemble(read_channels(files, sampling_rate, units))
 
 
 def _read_files(paths: Sequence[Path]) -> dict[str, bytes]:
-    contents, left = {}, MAX_UPLOAD_BYTES + 1  # one byte more, so that too much is seen to be
+    contents, left = {}, MAX_FILE_BYTES + 1  # one byte more, so that too much is seen to be
     for path in paths:
         if path.name in contents:
             raise RecordingError(f"two files are called {printable(path.name)}; give the files of one recording")

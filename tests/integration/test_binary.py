@@ -131,6 +131,7 @@ def test_training_starts_from_random_weights_only_if_asked_to(shared, tmp_path, 
     assert train_command(BINARY_RECIPES, "", [*shared, *QUICK]) == 1
     assert "--init none" in capsys.readouterr().err
     assert train_command(BINARY_RECIPES, "", [*shared, *QUICK, "--init", "none"]) == 0
+    assert "fold-9 AUROC" in (printed := capsys.readouterr().out) and "macro" not in printed
     assert load_checkpoint(tmp_path / "mi_best.pth").training["init_sha256"] == ""
 
 

@@ -15,14 +15,14 @@ import export_onnx
 import threshold_search
 from config import BINARY_TASKS, DEFAULT_OUT, LEADS, PROJECT, SUPERCLASSES, TASK_CLASSES
 from ecg.readers import read_recording, read_uploaded
-from ecg.recording import Recording, RecordingError
+from ecg.recording import RecordingError
 from export_onnx import export_all, write_manifest
 from files import sha256
 from inference import InferenceError
 from inference.backends import BACKENDS
 from inference.decisions import multilabel_score
 from inference.diagnoser import Diagnoser
-from tests.support.ecgs import demo_recordings
+from tests.support.ecgs import demo_recordings, generated
 from tests.support.manifests import edit_json, list_again
 
 
@@ -107,10 +107,40 @@ def test_a_missing_lead_or_too_short_a_recording_is_refused_and_a_short_one_flag
     assert any("lasts 6.0 s" in warning for warning in flagged.warnings)
 
 
-def test_a_flat_recording_is_not_trusted(diagnoser):
-    diagnosis = diagnoser.diagnose(Recording(np.zeros((12, 5000), np.float32), 500, np.ones(12, bool)))
-    assert not diagnosis.quality.usable
-    assert diagnosis.uncertain and any("quality" in reason for reason in diagnosis.uncertain_because)
+def in_other_units(recording):
+    return replace(recording, signal=recording.signal * 1000)
+
+
+def flat(recording):
+    return replace(recording, signal=np.zeros_like(recording.signal))
+
+
+@pytest.mark.parametrize("change", [flat, in_other_units])
+def test_no_class_is_asserted_for_an_unusable_recording(shipped, change):
+    good = read_recording(DEFAULT_OUT / "examples" / "anterior_infarction.hea")
+    diagnosis = shipped.diagnose(change(good))
+    assert not diagnosis.quality.usable and diagnosis.predicted_classes == ()
+    assert len(diagnosis.uncertain_because) == 1 and "quality" in diagnosis.uncertain_because[0]
+    for binary in (diagnosis.mi_vs_norm, diagnosis.norm_vs_abnormal):
+        assert binary.positive is None and "quality" in binary.withheld_because and 0 <= binary.probability <= 1
+    assert tuple(diagnosis.probabilities) == SUPERCLASSES
+    assert shipped.diagnose(change(good), quality=False).predicted_classes  # as if nothing were known of the quality
+
+
+def test_mi_against_norm_is_withheld_beside_a_bundle_branch_block(shipped):
+    diagnosis = shipped.diagnose(read_recording(DEFAULT_OUT / "examples" / "left_bundle_branch_block.hea"))
+    assert "CD" in diagnosis.predicted_classes
+    assert diagnosis.mi_vs_norm.positive is None and "CD" in diagnosis.mi_vs_norm.withheld_because
+    assert shipped.diagnose(read_recording(DEFAULT_OUT / "examples" / "normal.hea")).mi_vs_norm.positive is False
+
+
+def test_fibrillation_never_stands_as_a_certain_normal_ecg(shipped):
+    diagnoses = [shipped.diagnose(generated(seed, rhythm="AFIB", heart_rate=75)[0]) for seed in range(12)]
+    normal = [diagnosis for diagnosis in diagnoses if "NORM" in diagnosis.predicted_classes]
+    assert normal
+    for diagnosis in normal:
+        assert any("NORM says nothing of the rhythm" in reason for reason in diagnosis.uncertain_because)
+        assert len(diagnosis.not_assessed) == 2
 
 
 def test_our_own_examples_are_named_for_what_they_show(shipped):

@@ -13,7 +13,7 @@ from config import DEFAULT_OUT, LEADS, PROJECT
 from files import sha256
 from models.checkpoint import load_checkpoint, save_checkpoint
 from tests.support.networks import NARROW, narrow_network
-from tools import eval_leads, measure_explanations, measure_quality
+from tools import eval_leads, measure_explanations, measure_quality, measure_verdict
 from tools.eval_leads import LEAD_SETS, OnlyLeads
 from tools.explanations import curves, elevations
 from tools.update_docs import filled_in, update_documents, update_drawing
@@ -68,9 +68,29 @@ def test_lead_sets_run_as_a_file_too():
     assert "--split" in subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_the_rule_of_the_verdict_leaves_no_contradiction(own_served, demo_data, monkeypatch, split):
+    out, arguments = own_served, ["--data", str(demo_data), "--out", str(own_served), "--split", split]
+    assert measure_verdict.main(arguments) == 1  # generated ECGs show nothing
+    monkeypatch.setattr("ptbxl.index.Index.is_synthetic", False)
+    assert measure_verdict.main(arguments) == 0
+    content = json.loads((out / f"verdict_{split}.json").read_text())
+    assert set(content["contradictions"]["after"].values()) == {0}
+    assert all(sum(reasons.values()) == content["n"] for reasons in content["withheld"].values())
+    with np.load(out / "predictions" / f"verdicts_{split}.npz") as stored:
+        assert stored["classes"].shape == (content["n"], 5) and len(stored["uncertain"]) == content["n"]
+        assert json.loads(str(stored["files"])) == content["files"]
+        assert not (stored["classes"][:, 0] & stored["classes"][:, 1:].any(axis=1)).any()
+
+
 @pytest.mark.parametrize(
     ("tool", "missing"),
-    [(measure_explanations, "no checkpoint at"), (measure_quality, "ptbxl_database.csv"), (eval_leads, "checkpoint")],
+    [
+        (measure_explanations, "no checkpoint at"),
+        (measure_quality, "ptbxl_database.csv"),
+        (measure_verdict, "ptbxl_database.csv"),
+        (eval_leads, "checkpoint"),
+    ],
 )
 def test_what_is_missing_is_one_sentence(tool, missing, tmp_path, capsys):
     assert tool.main(["--data", str(tmp_path), "--out", str(tmp_path)]) == 1

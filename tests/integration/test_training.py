@@ -15,8 +15,10 @@ import pytest
 import torch
 
 from config import BINARY_RECIPES, MULTILABEL_RECIPE, PROJECT, TINY
+from dataset import PTBXLDataset
 from models import ARCHITECTURES, create_model
 from models.checkpoint import CheckpointError, load_checkpoint, load_plain, save_atomically, save_checkpoint
+from models.plain_cnn import PlainCNN
 from ptbxl.index import read_index
 from training import loop
 from training.cli import train_command
@@ -232,6 +234,62 @@ def test_the_baseline_goes_through_the_same_loop(demo_data, tmp_path):
 def test_a_diverging_run_stops_with_advice(demo_data, tmp_path, capsys):
     assert train("--data", demo_data, "--out", tmp_path, "--learning-rate", "1e38", "--quiet") == 1
     assert "--learning-rate" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_without_data_leaves_no_folder(tmp_path):
+    assert train("--data", tmp_path / "absent", "--out", tmp_path / "out") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_before_the_first_epoch_is_done_leaves_nothing_and_says_so(demo_data, tmp_path, monkeypatch, capsys):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "validate", interrupt)
+    assert train("--data", demo_data, "--out", tmp_path, *FAST) == 130
+    assert "nothing was saved" in capsys.readouterr().out and not list(tmp_path.iterdir())
+
+
+def test_training_on_a_part_takes_whole_patients_drawn_by_the_seed(demo_data, tmp_path, capsys):
+    everything = PTBXLDataset(demo_data, "train", input_scale=0.2)
+    part, same_seed, other = (everything.of_random_patients(40, seed) for seed in (0, 0, 1))
+    assert 40 <= len(part) < 50 and np.array_equal(part.ecg_ids, same_seed.ecg_ids)
+    assert set(part.ecg_ids) != set(other.ecg_ids)
+    left_out = np.isin(everything.ecg_ids, part.ecg_ids, invert=True)
+    assert not set(part.patient_ids) & set(everything.patient_ids[left_out])
+    assert len(everything.of_random_patients(10_000, 0)) == len(everything)
+    arguments = ["--data", demo_data, "--out", tmp_path, *FAST]
+    assert train(*arguments, "--records", 40) == 0
+    assert f"{len(part)} recordings to train on" in capsys.readouterr().out
+    assert load_checkpoint(tmp_path / "multilabel_best.pth").training["records"] == 40
+    (run,) = (tmp_path / "runs").iterdir()
+    assert train(*arguments, "--records", 50, "--name", run.name, "--resume") == 1
+    assert "another records" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("network", "sentence"),
+    [
+        (lambda classes: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3000, classes)), "self.head"),
+        (lambda: PlainCNN(), "classes"),
+        (lambda classes: PlainCNN(classes + 1), "(2, 6) for two recordings instead of (2, 5)"),
+    ],
+    ids=["no head", "no classes", "other classes"],
+)
+def test_an_architecture_that_does_not_fit_is_refused_with_a_sentence(
+    demo_data, tmp_path, monkeypatch, capsys, network, sentence
+):
+    monkeypatch.setitem(ARCHITECTURES, "mine", network)
+    assert train("--data", demo_data, "--out", tmp_path, "--model", "mine", *FAST) == 1
+    assert "error: the network 'mine'" in (printed := capsys.readouterr().err) and sentence in printed
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_architecture_that_is_listed_trains(demo_data, tmp_path, monkeypatch):
+    monkeypatch.setitem(ARCHITECTURES, "mine", lambda classes: PlainCNN(classes))
+    assert train("--data", demo_data, "--out", tmp_path, "--model", "mine", *FAST) == 0
+    assert load_checkpoint(tmp_path / "mine_baseline.pth").model == "mine"
 
 
 @pytest.mark.parametrize(
@@ -369,16 +427,18 @@ def test_what_is_not_our_checkpoint_is_refused_in_one_sentence(uninterrupted, tm
     ("write", "sentence"),
     [
         (lambda path, whole: path.write_bytes(whole[:5000]), "bad.pth cannot be read"),
-        (lambda path, whole: path.write_text("hello"), "bad.pth cannot be read"),
-        (lambda path, whole: torch.save({"weights": Malicious()}, path), "bad.pth cannot be read"),
+        (lambda path, whole: path.write_text("101"), "bad.pth is not a checkpoint: "),
+        (lambda path, whole: path.write_bytes(b""), "bad.pth is not a checkpoint: "),
+        (lambda path, whole: torch.save({"weights": Malicious()}, path), "more than weights and plain values"),
         (lambda path, whole: None, "train_multilabel.py"),
     ],
-    ids=["truncated", "text", "code", "missing"],
+    ids=["truncated", "text", "empty", "code", "missing"],
 )
 def test_a_damaged_file_is_refused_and_never_executed(uninterrupted, tmp_path, write, sentence):
     write(tmp_path / "bad.pth", (uninterrupted / "multilabel_best.pth").read_bytes())
-    with pytest.raises(CheckpointError, match=sentence):
+    with pytest.raises(CheckpointError, match=sentence) as refused:
         load_checkpoint(tmp_path / "bad.pth")
+    assert "\n" not in str(refused.value)
 
 
 def test_settings_of_earlier_checkpoints_are_found_by_their_present_names(uninterrupted, tmp_path):

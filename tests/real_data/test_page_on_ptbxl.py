@@ -2,7 +2,7 @@
 
 import pytest
 
-from config import DEFAULT_OUT, data_directory
+from config import DEFAULT_OUT, SUPERCLASSES, data_directory
 from inference.diagnoser import Diagnoser
 from ui.sources import open_fold, ptbxl_ecg
 
@@ -14,7 +14,7 @@ def diagnoser() -> Diagnoser:
 
 @pytest.fixture(scope="module")
 def fold(real, diagnoser):
-    return open_fold(data_directory(), DEFAULT_OUT, diagnoser.decisions["multilabel"])
+    return open_fold(data_directory(), DEFAULT_OUT, diagnoser.files)
 
 
 def test_the_fold_shown_is_the_last_one_installed(real, fold):
@@ -32,3 +32,5 @@ def test_the_list_of_uncertain_ecgs_is_what_the_page_says_of_each(fold, diagnose
     for number in range(0, len(fold.ecg_ids), 60):
         diagnosis = diagnoser.diagnose(ptbxl_ecg(fold, int(fold.ecg_ids[number])).recording)
         assert fold.predictions.uncertain[number] == diagnosis.uncertain
+        predicted = [name in diagnosis.predicted_classes for name in SUPERCLASSES]
+        assert fold.predictions.positive[number].tolist() == predicted

@@ -5,17 +5,18 @@ import json
 import numpy as np
 import pytest
 
-from config import DEFAULT_OUT
+from config import BINARY_TASKS, DEFAULT_OUT, TASK_CLASSES
 from dataset import PTBXLDataset
 from ecg.preprocessing import model_input
 from ecg.windows import predict_probabilities
-from evaluation.coverage import product_uncertain, quality_severities
-from evaluation.predictions import held_out_decisions, predict_recordings
-from inference.decisions import load_decisions
+from evaluation.coverage import quality_severities
+from evaluation.verdicts import decide
 from inference.diagnoser import Diagnoser
+from inference.verdict import reach_verdicts
 from models.checkpoint import load_checkpoint, logits_function
 from ptbxl.cache import open_cache
 from ptbxl.records import read_recording
+from tools.measure_verdict import diagnose_all, product_verdicts, rhythm_table
 
 CHECKPOINT = DEFAULT_OUT / "multilabel_best.pth"
 
@@ -51,15 +52,25 @@ def test_the_shipped_network_reads_real_files_as_it_was_evaluated(real, checkpoi
             np.testing.assert_allclose(alone, arrays["probabilities"][row], atol=1e-4)
 
 
-def test_evaluation_and_product_give_the_same_verdict(real, checkpoint, split):
-    recordings = split.first(100)
-    predictions = predict_recordings(CHECKPOINT, checkpoint, recordings)
-    thresholds = DEFAULT_OUT / "multilabel_thresholds.json"
-    decisions = load_decisions(thresholds, "multilabel", {"multilabel": predictions.sha256})
-    held_out = held_out_decisions(predictions, decisions, "test")  # the fitted thresholds, as the product applies them
+def test_evaluation_and_product_give_the_same_verdict(real, split):
+    recordings, diagnoser = split.first(100), Diagnoser.load(DEFAULT_OUT)
+    _, probabilities = diagnose_all(diagnoser, recordings)
+    decisions = {task: decide(diagnoser.decisions[task], probabilities[task]) for task in TASK_CLASSES}
     severity = quality_severities(recordings)
-    diagnoser = Diagnoser.load(DEFAULT_OUT)
+    verdicts = reach_verdicts(
+        decisions["multilabel"].above,
+        decisions["multilabel"].near,
+        {task: decisions[task].above[:, 0] for task in BINARY_TASKS},
+        severity,
+        rhythm_table(recordings)["either"].to_numpy(),
+    )
     diagnoses = [diagnoser.diagnose(read_recording(real, int(ecg_id))) for ecg_id in recordings.ecg_ids]
-    assert list(product_uncertain(held_out.certainty, severity)) == [diagnosis.uncertain for diagnosis in diagnoses]
+    assert verdicts.uncertain.tolist() == [diagnosis.uncertain for diagnosis in diagnoses]
+    of_product = product_verdicts(diagnoses, recordings.ecg_ids, diagnoser.files)
+    assert verdicts.classes.tolist() == of_product["classes"].tolist()
+    for task in BINARY_TASKS:
+        withheld = [getattr(diagnosis, task).positive is None for diagnosis in diagnoses]
+        assert (verdicts.withheld[task] != "").tolist() == withheld
     assert list(severity) == [diagnosis.quality.severity for diagnosis in diagnoses]
-    assert ((held_out.certainty >= 1) & (severity == "caution")).any()  # quality alone decided some of them
+    alone = verdicts.doubts["poor quality"] & ~decisions["multilabel"].near
+    assert alone.any()  # quality decided some of them

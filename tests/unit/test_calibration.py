@@ -131,6 +131,23 @@ def test_cross_fitting_never_looks_at_the_part_it_predicts():
     assert not np.array_equal(before[0][~part], after[0][~part])
 
 
+def test_a_class_with_one_outcome_is_decided_at_half_by_its_own_probability():
+    p, targets, patients = two_classes()
+    targets[:, 4] = 0
+    decisions = fit_decisions(p, targets, patients, "multilabel")
+    np.testing.assert_allclose(decisions.calibrate(p)[:, 4], p[:, 4], atol=1e-5)
+    assert decisions.thresholds[4] == 0.5 and decisions.thresholds[0] != 0.5
+
+
+def test_a_class_with_a_single_positive_can_be_cross_fitted():
+    p, targets, patients = two_classes()
+    targets[:, 4] = np.arange(len(targets)) == 7
+    calibrated, positive, certainty = cross_fit(p, targets, patients, "multilabel")
+    part = patient_parts(patients) == patient_parts(patients)[7]
+    assert np.array_equal(positive[part, 4], p[part, 4] >= 0.5)
+    assert np.isfinite(calibrated).all() and np.isfinite(certainty).all()
+
+
 def test_the_fifth_nearest_to_a_threshold_is_uncertain(saved):
     decisions = saved[1]
     calibrated = decisions.calibrate(two_classes()[0])

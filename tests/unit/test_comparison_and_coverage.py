@@ -10,6 +10,7 @@ from evaluation.bootstrap import equivalence, paired_difference
 from evaluation.comparison import ComparedNetwork, choose_score, compare_networks
 from evaluation.coverage import coverage_metrics
 from evaluation.predictions import HeldOutDecisions
+from evaluation.verdicts import TaskDecisions, contradictions, other_rules
 
 
 def simulated(n=400, classes=5, noise=1.0, seed=0):
@@ -88,3 +89,30 @@ def test_no_uncertain_verdict_at_all_gives_no_metrics_of_them():
     ones = np.ones((2, 1))
     coverage = coverage_metrics(ones > 0, np.array([2.0, 2.0]), np.array(["good", "good"]), ones)
     assert coverage["verdict_uncertain"] == {"share": 0.0, "f1": None, "exact_match": None}
+
+
+def test_certain_and_uncertain_verdicts_follow_the_rule_and_the_margin_alone_does_not():
+    norm_and_mi, mi, norm = ([1, 1, 0, 0, 0], [0, 1, 0, 0, 0], [1, 0, 0, 0, 0])
+    positive, targets = np.array([norm_and_mi, mi, norm], bool), np.array([mi, mi, norm], float)
+    coverage = coverage_metrics(positive, np.full(3, 2.0), np.full(3, "good"), targets)
+    assert coverage["verdict_certain"]["share"] == pytest.approx(2 / 3, abs=1e-4)  # a contradiction is uncertain
+    assert coverage["verdict_uncertain"]["exact_match"] == 1.0  # NORM gave way
+    assert coverage["margin_alone"]["verdict_certain"]["exact_match"] == pytest.approx(2 / 3, abs=1e-4)
+
+
+def test_contradictions_are_counted_among_what_is_shown():
+    classes = np.array([[1, 1, 0, 0, 1], [1, 0, 0, 0, 0], [0, 0, 0, 1, 0], [0, 1, 0, 0, 0]], bool)
+    answers = {"norm_vs_abnormal": np.array([1, 1, 0, 1], bool), "mi_vs_norm": np.array([1, 1, 1, 0], bool)}
+    shown = {task: np.ones(4, bool) for task in answers}
+    assert list(contradictions(classes, answers, shown).values()) == [1, 1, 1, 1, 1, 1, 1, 2, 1]
+    hidden = {task: np.zeros(4, bool) for task in answers}
+    assert list(contradictions(classes, answers, hidden).values()) == [1, 1, 1, 0, 0, 0, 0, 0, 0]
+
+
+def test_rules_for_norm_beside_another_class_differ_where_they_should():
+    above = np.array([[1, 0, 1, 0, 0], [1, 1, 0, 0, 0], [1, 0, 0, 0, 0]], bool)
+    excess = np.where(above, [[2, 0, 1, 0, 0], [1, 2, 0, 0, 0], [1, 0, 0, 0, 0]], -1.0)
+    truth = np.array([[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [1, 0, 0, 0, 0]], float)
+    decisions = TaskDecisions(above=above, near=np.zeros(3, bool), excess=excess)
+    right = [row["exact_match"] for row in other_rules(decisions, truth, np.ones(3, bool)).values()]
+    assert right == pytest.approx([1 / 3, 2 / 3, 1, 2 / 3], abs=1e-4)

@@ -81,6 +81,24 @@ def test_intervals_hold_their_metric_and_macro_is_the_mean():
     assert metrics["macro"]["hamming_loss"]["value"] == pytest.approx(((p >= 0.5) != t).mean(), abs=1e-5)
 
 
+@pytest.mark.parametrize("outcome", [0, 1])
+def test_a_class_without_both_outcomes_is_left_out_of_the_macro_averages(outcome):
+    p, t, patients = simulated()
+    t[:, 1] = outcome
+    metrics = metrics_with_intervals(p, p, p >= 0.5, t, CLASSES, patients, draws=50)
+    assert metrics["B"]["auroc"]["value"] is None
+    for key in ("auroc", "auprc", "f1", "sensitivity", "specificity"):
+        assert metrics["macro"][key] == metrics["A"][key]
+
+
+def test_a_class_is_left_out_of_the_draws_that_miss_its_only_positive():
+    p, t, _ = simulated()
+    t[:, 1] = np.arange(len(t)) == 0
+    macro = metrics_with_intervals(p, p, p >= 0.5, t, CLASSES, np.arange(len(t)), draws=200)["macro"]["auroc"]
+    low, high = macro["ci95"]
+    assert low < macro["value"] < high
+
+
 def test_the_interval_widens_when_patients_repeat():
     p, t, _ = simulated(400)
     twice = [np.repeat(array, 2, axis=0) for array in (p, t)]

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -11,13 +12,15 @@ from pypdf import PdfReader
 
 from config import DEFAULT_OUT, RESEARCH_ONLY, SUPERCLASSES
 from ecg.intervals import VALUES, Intervals
-from ecg.plotting.layout import Span
-from ecg.recording import Recording
+from ecg.plotting.layout import ARRANGEMENTS, Scale, Span, traces_overlap
+from ecg.quality import assess
+from ecg.recording import Recording, Subject
+from ecg.statements import STATEMENTS
 from inference.diagnoser import BinaryResult, Diagnosis
 from ui import html
 from ui.cached import ClassExplanation
 from ui.monitor import last_seconds, monitor_html, seamless_loop
-from ui.pdf_report import report_pdf
+from ui.pdf_report import place_ecg, report_pdf
 from ui.sources import EXAMPLES, crop, describe_patient, example_ecg
 
 INFARCTION = Diagnosis(
@@ -32,6 +35,19 @@ INFARCTION = Diagnosis(
     warnings=(),
     model={"multilabel": "0123456789abcdef"},
     milliseconds=1.0,
+)
+NOT_APPLICABLE = BinaryResult(
+    probability=0.99, threshold=0.5, positive=None, uncertain=False, withheld_because="trained <on> others"
+)
+WITHHELD = replace(INFARCTION, predicted_classes=("CD",), mi_vs_norm=NOT_APPLICABLE)
+UNUSABLE = replace(
+    INFARCTION,
+    predicted_classes=(),
+    quality=assess(Recording(np.zeros((12, 1000), np.float32), 100, np.ones(12, bool))),
+    mi_vs_norm=NOT_APPLICABLE,
+    norm_vs_abnormal=NOT_APPLICABLE,
+    uncertain_because=("the quality is too poor",),
+    not_assessed=("The rhythm.",),
 )
 NOTHING_MEASURED = Intervals(**dict.fromkeys(VALUES), reasons={"pr": "no <P> wave"})
 
@@ -60,11 +76,34 @@ def test_a_prediction_has_its_classes_and_screening_results():
     assert both == "Myocardial infarction + conduction disturbance"
 
 
-def test_uncertainty_has_its_reason_and_a_contradiction_its_explanation():
+def test_uncertainty_and_what_is_not_assessed_stand_beside_the_headline():
     plain = html.prediction_html(INFARCTION)
-    assert "Uncertain" not in plain and "other diseases" not in plain
-    assert "<b>Uncertain.</b> A &lt; b." in html.prediction_html(replace(INFARCTION, uncertain_because=("a < b",)))
-    assert "other diseases" in html.prediction_html(replace(INFARCTION, predicted_classes=("STTC",)))
+    assert "Uncertain" not in plain and "Not assessed" not in plain
+    doubtful = replace(INFARCTION, uncertain_because=("a < b", "c"), not_assessed=("the rhythm.", "Look <there>"))
+    shown = html.prediction_html(doubtful)
+    assert "<b>Uncertain.</b> A &lt; b. C." in shown
+    assert "<b>Not assessed.</b> The rhythm. Look &lt;there&gt;." in shown
+
+
+def test_a_withheld_result_says_that_it_does_not_apply_and_has_no_probability():
+    shown = html.prediction_html(WITHHELD)
+    assert "not applicable here: trained &lt;on&gt; others<" in shown
+    assert "99 %" not in shown and "positive" not in shown
+
+
+def test_of_an_unusable_recording_nothing_is_asserted():
+    shown = html.prediction_html(UNUSABLE)
+    assert "<h2>No diagnosis: recording unusable</h2>" in shown and "12 leads are lost" in shown
+    assert all(word not in shown for word in ("infarction", "screening", "%", "Uncertain"))
+    assert "bar-row" not in html.probabilities_html(UNUSABLE)
+    assert html.unusable_because(replace(UNUSABLE, quality=None)) == ()
+
+
+def test_the_meaning_of_a_class_is_what_its_label_holds():
+    for name in SUPERCLASSES:
+        for statement in STATEMENTS:
+            listed = statement.name in html.meaning(name).split("Statements: ")[1].removesuffix(".").split("; ")
+            assert listed == (statement.superclass == name)
 
 
 def test_a_caliper_shows_time_voltage_and_rate():
@@ -73,9 +112,14 @@ def test_a_caliper_shows_time_voltage_and_rate():
 
 
 def test_a_bar_marks_its_threshold_and_says_so_without_colour():
-    below, at = (html.probability_row_html("MI", "", probability, 0.3) for probability in (0.299, 0.3))
-    assert "left:30.0%" in below and "absent" in below and "✓" not in below
-    assert "present" in at and "✓" in at
+    absent, predicted = (html.probability_row_html("MI", "", 0.6, 0.3, asserted) for asserted in (False, True))
+    assert "left:30.0%" in absent and "not predicted" in absent and "✓" not in absent
+    assert ", predicted" in predicted and "✓" in predicted
+
+
+def test_a_class_that_yields_is_not_marked_as_predicted():
+    both = dict.fromkeys(SUPERCLASSES, 0.9)
+    assert html.probabilities_html(replace(INFARCTION, probabilities=both)).count(", predicted") == 1
 
 
 def test_what_was_not_measured_says_why():
@@ -86,10 +130,26 @@ def test_what_was_not_measured_says_why():
 
 @pytest.mark.parametrize(
     ("age", "sex", "expected"),
-    [(56, 1, "woman, 56 years"), (300, 0, "man, over 89 years"), (np.nan, 1, "woman"), (40, np.nan, "40 years")],
+    [
+        (56, "female", "woman, 56 years"),
+        (300, "male", "man, over 89 years"),
+        (None, "female", "woman"),
+        (40, "", "40 years"),
+        (7, "male", "boy, 7 years"),
+        (0.5, "female", "girl, 6 months"),
+        (None, "", ""),
+    ],
 )
 def test_age_and_sex_in_plain_text(age, sex, expected):
-    assert describe_patient(age, sex) == expected
+    assert describe_patient(Subject(age=age, sex=sex)) == expected
+
+
+def test_the_heading_says_whose_it_is_when_it_was_recorded_and_the_rates():
+    subject = Subject(age=56, sex="female", recorded=date(2019, 2, 5))
+    ecg = replace(ECG, recording=replace(flat(1000), subject=subject))
+    assert "woman, 56 years · recorded 2019-02-05 · 10 s · 100 Hz" in html.heading_html(ecg)
+    assert "drawn at 500 Hz, diagnosed at 100 Hz" in html.heading_html(replace(ecg, finer=ECG.recording))
+    assert "age and sex unknown" in html.heading_html(ECG)
 
 
 def test_a_long_recording_is_shown_ten_seconds_at_a_time():
@@ -134,20 +194,59 @@ def test_a_prediction_uses_the_last_five_to_ten_seconds(now_s, seconds):
 # -- PDF report -------------------------------------------------------------------------------------------------------
 
 
+def sheets(*arguments, **settings) -> list[str]:
+    """The text of each sheet of a report, all of them A4 landscape."""
+    pages = PdfReader(io.BytesIO(report_pdf(*arguments, **settings))).pages
+    for page in pages:
+        assert [float(side) / 72 * 25.4 for side in page.mediabox[2:]] == pytest.approx([297, 210], abs=0.05)
+    return [" ".join(page.extract_text().split()) for page in pages]
+
+
+def tall(millivolts: float) -> Recording:
+    """All leads of the example, so high that rows meet."""
+    return replace(ECG.recording, signal=ECG.recording.signal * np.float32(millivolts))
+
+
 def test_the_report_is_one_a4_sheet_with_everything_as_searchable_text():
-    ecg = replace(ECG, patient="man, 61 years")
-    diagnosis = replace(INFARCTION, warnings=("Lead V1 hums.",), uncertain_because=("something is near",))
+    subject = Subject(age=61, sex="male", recorded=date(2019, 2, 5))
+    ecg = replace(ECG, recording=replace(ECG.recording, subject=subject))
+    doubts = {"uncertain_because": ("something is near",), "not_assessed": ("The rhythm.",)}
+    diagnosis = replace(INFARCTION, warnings=("Lead V1 hums.",), **doubts)
     spans = [Span("V2", 5.0, 5.2, 1.0)]
     explanation = ClassExplanation(class_name="MI", lead_shares=[("V2", 0.4), ("V3", 0.3)], spans=spans)
-    intervals = replace(NOTHING_MEASURED, pr=167.0)
-    (sheet,) = PdfReader(io.BytesIO(report_pdf(ecg, diagnosis, intervals=intervals, explanation=explanation))).pages
-    assert [float(side) / 72 * 25.4 for side in sheet.mediabox[2:]] == pytest.approx([297, 210], abs=0.05)
-    text = " ".join(sheet.extract_text().split())
-    for part in ("Myocardial infarction – UNCERTAIN", ecg.title, "man, 61 years", "25 mm/s · 10 mm/mV"):
+    (text,) = sheets(ecg, diagnosis, intervals=replace(NOTHING_MEASURED, pr=167.0), explanation=explanation)
+    for part in ("Myocardial infarction – UNCERTAIN", ecg.title, "man, 61 years", "25 mm/s · 10 mm/mV · 500 Hz"):
         assert part in text
     for part in ("Evidence for MI", "V2 40 %", "PR 167 ms", "Lead V1 hums.", "something is near", "0123456789ab"):
         assert part in text
-    assert RESEARCH_ONLY in text
+    for part in ("recorded 2019-02-05 · printed", "Not assessed: The rhythm.", "positive, 99 %", RESEARCH_ONLY):
+        assert part in text
+
+
+def test_the_report_withholds_what_the_page_withholds():
+    assert "MI screening: not applicable here: trained <on> others" in sheets(ECG, WITHHELD)[0]
+    text = sheets(ECG, UNUSABLE)[0]
+    assert "No diagnosis: recording unusable" in text and "Unusable because: 12 leads are lost" in text
+    assert "infarction" not in text.replace(ECG.title, "") and "%" not in text and "UNCERTAIN" not in text
+
+
+@pytest.mark.parametrize(
+    ("recording", "arrangement", "gain", "count", "drawn_mm_mv", "why"),
+    [
+        (ECG.recording, "3x4", 10, 1, 10, ""),
+        (ECG.recording, "12x1", 10, 2, 10, "The ECG is on the next sheet"),
+        (tall(2), "12x1 Cabrera", 20, 2, 5, "Drawn at 5 mm/mV: at 20 mm/mV its traces would overlap."),
+        (tall(50), "6x2", 10, 2, 5, "What reaches into another row is cut off."),
+    ],
+)
+def test_the_report_keeps_the_layout_without_overlapping_traces(recording, arrangement, gain, count, drawn_mm_mv, why):
+    page, _ = place_ecg(recording, Scale(25, gain), arrangement)
+    leads = [lead.removeprefix("-") for column in ARRANGEMENTS[arrangement].columns for lead in column]
+    assert [strip.lead for strip in page.strips][:12] == leads
+    assert traces_overlap(page, recording) == ("cut off" in why)
+    texts = sheets(replace(ECG, recording=recording), INFARCTION, arrangement=arrangement, scale=Scale(25, gain))
+    assert len(texts) == count
+    assert why in texts[0] and f"25 mm/s · {drawn_mm_mv} mm/mV" in texts[-1]
 
 
 def test_a_report_without_explanation_and_intervals_is_made():

@@ -1,0 +1,87 @@
+"""Recordings as clients write them in JSON: their types, read by msgspec, and messages about what is wrong."""
+
+from functools import cache
+from typing import Annotated
+
+import msgspec
+import numpy as np
+
+from config import LEADS
+from ecg.beats import MINIMUM_RATE
+from ecg.readers.channels import MAX_SAMPLING_RATE, MAX_SIGNALS, from_leads
+from ecg.recording import Recording, RecordingError, printable
+
+
+class RecordingIn(msgspec.Struct, forbid_unknown_fields=True):
+    """One ECG as numbers."""
+
+    sampling_rate: Annotated[float, msgspec.Meta(ge=MINIMUM_RATE, le=MAX_SAMPLING_RATE, description="Hz, of all leads")]
+    units: Annotated[str, msgspec.Meta(description="of the samples: uV, mV, V or nV")]
+    leads: Annotated[
+        dict[str, list[float | None]],
+        msgspec.Meta(
+            min_length=1,
+            max_length=MAX_SIGNALS,
+            description=f"equally many samples by lead name ({', '.join(LEADS)}); null is a missing sample. "
+            "Two of I, II, III are enough for the six limb leads.",
+        ),
+    ]
+
+
+RECORDING_DECODER = msgspec.json.Decoder(RecordingIn)
+SAMPLES_DECODER = msgspec.json.Decoder(list[float | None])
+
+
+@cache
+def batch_decoder(max_batch: int) -> msgspec.json.Decoder:
+    """Of ``{"recordings": [...]}``, each recording left as it is, so that a bad one does not affect the others.
+
+    The array is decoded like a tuple of optional parts, one more than are allowed: the rest of a longer one is passed
+    over, where a list would take memory for each of its items before their number is known.
+    """
+    parts = [(f"recording_{number}", msgspec.Raw, msgspec.UNSET) for number in range(max_batch + 1)]
+    recordings = msgspec.defstruct("Recordings", parts, array_like=True)
+    return msgspec.json.Decoder(msgspec.defstruct("BatchIn", [("recordings", recordings)], forbid_unknown_fields=True))
+
+
+def recordings_of(body: bytes | bytearray, max_batch: int) -> list[msgspec.Raw]:
+    """The recordings of a batch, not decoded yet; one more than allowed if there are too many.
+
+    Raises RecordingError.
+    """
+    parts = msgspec.structs.astuple(decode(batch_decoder(max_batch), body).recordings)
+    return [part for part in parts if part is not msgspec.UNSET]
+
+
+def recording_from_json(body: bytes | bytearray | msgspec.Raw) -> Recording:
+    """Raises RecordingError."""
+    given = decode(RECORDING_DECODER, body, misshapen_lead)
+    leads = {name: np.array(samples, float) for name, samples in given.leads.items()}
+    return from_leads(leads, given.sampling_rate, given.units)
+
+
+def decode(decoder: msgspec.json.Decoder, body: bytes | bytearray | msgspec.Raw, more=lambda body: ""):
+    """JSON by its type. more: what to add to the message about a body of another type. Raises RecordingError."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise RecordingError(f"the JSON is not as documented in /docs: {error}{more(body)}") from error
+    except (ValueError, RecursionError) as error:
+        raise RecordingError(
+            f"the body cannot be read as JSON: {error}; NaN and Infinity are no JSON, a missing sample is null"
+        ) from error
+
+
+def misshapen_lead(body: bytes | bytearray | msgspec.Raw) -> str:
+    """Which lead does not hold a list of numbers, as the end of a sentence; empty if it is not that."""
+    try:
+        leads = msgspec.json.decode(body, type=dict[str, msgspec.Raw])["leads"]
+        leads = msgspec.json.decode(leads, type=dict[str, msgspec.Raw])
+    except (ValueError, KeyError, RecursionError):
+        return ""
+    for name, samples in leads.items():
+        try:
+            SAMPLES_DECODER.decode(samples)
+        except (ValueError, RecursionError):
+            return f"; in lead {printable(name)}, which must be one flat list of numbers or null"
+    return ""

@@ -1,0 +1,96 @@
+"""One row of the results table: every column, whatever there is to say of a recording."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from config import PROJECT, SUPERCLASSES
+from ecg.intervals import measure_intervals
+from ecg.quality import assess
+from ecg.recording import RecordingError
+from inference.diagnoser import BinaryResult, Diagnosis
+from inference.result_rows import INTERVAL_COLUMNS, columns_of, row_of
+from inference.results_table import OWN_COLUMNS
+from tests.support.ecgs import generated
+
+ECG = Path("ward") / "ecg.hea"
+TYPES = {"string": str, "Float64": float, "boolean": bool}
+
+
+@pytest.fixture(scope="module")
+def recording():
+    return generated()[0]
+
+
+@pytest.fixture(scope="module")
+def diagnosis(recording):
+    """STTC with doubts, the question of MI withheld."""
+    return Diagnosis(
+        probabilities=dict.fromkeys(SUPERCLASSES, 0.12345) | {"STTC": 0.9},
+        thresholds=dict.fromkeys(SUPERCLASSES, 0.5),
+        predicted_classes=("STTC",),
+        mi_vs_norm=BinaryResult(0.7, 0.5, None, False, "not applicable beside STTC"),
+        norm_vs_abnormal=BinaryResult(0.8, 0.5, True, False),
+        uncertain_because=("near a threshold", "poor quality"),
+        not_assessed=("No rhythm.",),
+        quality=assess(recording),
+        warnings=("Short.", "Noisy."),
+        model={"multilabel": "0123456789abcdef"},
+        milliseconds=1.0,
+    )
+
+
+@pytest.mark.parametrize("intervals", [False, True])
+@pytest.mark.parametrize("failed", [False, True])
+def test_every_row_has_every_column_in_order_and_of_its_type(recording, diagnosis, intervals, failed):
+    if failed:
+        row = row_of(ECG, RecordingError("too short"), None, intervals)
+        assert row == dict.fromkeys(columns_of(intervals)) | {"file": str(ECG), "error": "too short"}
+    else:
+        row = row_of(ECG, recording, diagnosis, intervals)
+    columns = columns_of(intervals)
+    assert list(row) == list(columns)
+    assert all(value is None or type(value) is TYPES[columns[name]] for name, value in row.items())
+
+
+def test_the_document_explains_every_column():
+    explained = (PROJECT / "docs" / "formats.md").read_text()
+    assert [column for column in [*columns_of(intervals=True), *OWN_COLUMNS] if f"`{column}`" not in explained] == []
+
+
+def test_a_row_says_what_limits_the_diagnosis(recording, diagnosis):
+    row = row_of(ECG, recording, diagnosis)
+    assert row["predicted_classes"] == "STTC" and row["p_STTC"] == 0.9 and row["p_MI"] == 0.1235
+    assert row["mi_vs_norm"] is None and row["p_mi_vs_norm"] == 0.7 and row["norm_vs_abnormal"] is True
+    assert row["withheld"] == "mi_vs_norm: not applicable beside STTC"
+    assert row["uncertain"] is True and row["uncertain_because"] == "near a threshold; poor quality"
+    assert row["not_assessed"] == "No rhythm." and row["warnings"] == "Short. Noisy." and row["quality"] == "good"
+    assert row["heart_rate"] == pytest.approx(diagnosis.quality.heart_rate, abs=0.05)
+
+
+def test_intervals_are_the_measured_ones_with_the_reason_of_each_that_is_missing(recording, diagnosis):
+    measured = measure_intervals(recording)
+    row = row_of(ECG, recording, diagnosis, intervals=True)
+    for name, column in INTERVAL_COLUMNS.items():
+        assert row[column] == pytest.approx(getattr(measured, name), abs=0.05), name
+    assert row["not_measured"] == ""
+    noise = np.random.default_rng(0).normal(0, 0.1, recording.signal.shape).astype(np.float32)
+    row = row_of(ECG, replace(recording, signal=noise), diagnosis, intervals=True)
+    assert all(row[column] is None for column in INTERVAL_COLUMNS.values())
+    assert all(f"{name}: no reliable heartbeats" in row["not_measured"] for name in INTERVAL_COLUMNS)
+
+
+def test_no_class_and_nothing_asserted_are_told_apart(recording, diagnosis):
+    nothing = replace(diagnosis, predicted_classes=())
+    assert row_of(ECG, recording, nothing)["predicted_classes"] == "none"
+    empty = replace(recording, signal=np.zeros_like(recording.signal))
+    row = row_of(ECG, empty, replace(nothing, quality=assess(empty)))
+    assert row["predicted_classes"] is None and row["quality"] == "unusable" and row["heart_rate"] is None
+
+
+def test_names_and_errors_that_are_not_utf_8_are_spelt_out():
+    row = row_of(Path("caf\udce9.hea"), OSError("caf\udce9.hea is gone"), None)
+    assert row["file"] == r"caf\xe9.hea" and row["error"] == r"caf\xe9.hea is gone"
+    assert row_of(ECG, ValueError(), None)["error"] == "ValueError"

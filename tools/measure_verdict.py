@@ -1,0 +1,212 @@
+"""What does the rule of inference/verdict.py change?
+
+    python -m tools.measure_verdict                # fold 9; about three minutes; needs data/ptbxl
+    python -m tools.measure_verdict --split test   # fold 10
+
+Writes artifacts/verdict_SPLIT.json and artifacts/predictions/verdicts_SPLIT.npz. Every recording of the fold is
+diagnosed as the product does it, and verdicts_SPLIT.npz holds these verdicts. Figures of fold 9 are of thresholds
+cross-fitted by patient instead (`evaluation.verdicts`). The limits of `ecg.rhythm_signs` were chosen on folds 1-8,
+which are counted beside the fold. `python -m tools.update_docs` writes the tables of docs/verdict.md.
+"""
+
+import argparse
+import json
+import sys
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from config import BINARY_TASKS, DEFAULT_OUT, SPLIT_FOLDS, SUPERCLASSES, TASK_CLASSES, data_directory
+from dataset import PTBXLDataset
+from ecg.rhythm_signs import MOST_IRREGULAR, P_CONSISTENCY, measure_rhythm
+from evaluation.cli import add_split_flag
+from evaluation.verdicts import (
+    TaskDecisions,
+    certain_before_and_after,
+    contradictions,
+    decide,
+    decide_cross_fitted,
+    doubts_apart,
+    effect,
+    other_rules,
+    withheld_counts,
+)
+from files import replacing, write_text
+from inference import InferenceError
+from inference.diagnoser import Diagnoser, Diagnosis
+from inference.verdict import NORM, Verdicts, reach_verdicts
+from ptbxl.index import DatasetError
+
+OTHER_RHYTHMS = ("AFIB", "STACH", "SARRH", "SBRAD", "PACE", "SVARR", "BIGU", "AFLT", "SVTAC", "PSVT", "TRIGU")
+PREMATURE = ("PAC", "PVC", "PRC(S)")
+FORMS = ("STD_", "STE_", "INVT", "NT_", "LOWT", "TAB_")  # of ST segment and T wave, none of them part of STTC
+
+
+def diagnose_all(diagnoser: Diagnoser, recordings: PTBXLDataset) -> tuple[list[Diagnosis], dict[str, np.ndarray]]:
+    """The diagnosis of each recording, and the uncalibrated probabilities ``(n, classes)`` behind them by task."""
+    diagnoses, probabilities = [], []
+    for number in tqdm(range(len(recordings)), desc="diagnosing", unit="ECG"):
+        recording = recordings.recording(number)
+        diagnoses.append(diagnoser.diagnose(recording))
+        probabilities.append(diagnoser.probabilities(recording))
+    return diagnoses, {task: np.array([of_one[task] for of_one in probabilities]) for task in TASK_CLASSES}
+
+
+def product_verdicts(diagnoses: list[Diagnosis], ecg_ids: np.ndarray, files: dict[str, str]) -> dict[str, np.ndarray]:
+    """What a diagnosis says of each recording, as arrays; files: of the networks and thresholds behind it."""
+    return {
+        "ecg_id": ecg_ids,
+        "classes": np.array(
+            [[name in diagnosis.predicted_classes for name in SUPERCLASSES] for diagnosis in diagnoses]
+        ),
+        "uncertain": np.array([diagnosis.uncertain for diagnosis in diagnoses]),
+        "files": np.array(json.dumps(files, sort_keys=True)),
+    }
+
+
+def decide_tasks(
+    diagnoser: Diagnoser, probabilities: dict[str, np.ndarray], recordings: PTBXLDataset
+) -> dict[str, TaskDecisions]:
+    """Every task's decisions on every recording, by thresholds that did not see them."""
+    if recordings.split != "val":
+        return {task: decide(diagnoser.decisions[task], probabilities[task]) for task in TASK_CLASSES}
+    return {
+        task: decide_cross_fitted(
+            diagnoser.decisions[task], probabilities[task], recordings.targets > 0, recordings.patient_ids
+        )
+        for task in TASK_CLASSES
+    }
+
+
+def contradiction_rows(
+    decisions: dict[str, TaskDecisions], verdicts: Verdicts, recordings: PTBXLDataset
+) -> dict[str, dict]:
+    """Each contradiction's count among thresholded classes with bare binary answers, and in verdicts."""
+    answers = {task: decisions[task].above[:, 0] for task in BINARY_TASKS}
+    everything = dict.fromkeys(BINARY_TASKS, np.ones(len(recordings), bool))
+    shown = {task: verdicts.withheld[task] == "" for task in BINARY_TASKS}
+    return {
+        "before": contradictions(decisions["multilabel"].above, answers, everything),
+        "after": contradictions(verdicts.classes, answers, shown),
+    }
+
+
+def rhythm_table(recordings: PTBXLDataset) -> pd.DataFrame:
+    """Signs against sinus rhythm and groups of annotated rhythms, a row a recording."""
+    numbers = tqdm(range(len(recordings)), desc=f"rhythm, {recordings.split}", unit="ECG")
+    signs = [measure_rhythm(recordings.recording(number)) for number in numbers]
+    codes = pd.DataFrame(~np.isnan(recordings.statements), columns=recordings.statement_table.index)
+    sinus = codes["SR"] & ~codes[list(OTHER_RHYTHMS)].any(axis=1)
+    premature = codes[list(PREMATURE)].any(axis=1)
+    groups = {
+        "atrial fibrillation (AFIB)": codes["AFIB"],
+        "atrial flutter (AFLT)": codes["AFLT"],
+        "sinus rhythm (SR) without premature beats": sinus & ~premature,
+        "the same, labelled NORM": sinus & ~premature & (recordings.targets[:, NORM] > 0),
+        "sinus rhythm with premature beats": sinus & premature,
+        "sinus arrhythmia (SARRH)": codes["SARRH"],
+    }
+    irregular = [sign is not None and sign.irregularity > MOST_IRREGULAR for sign in signs]
+    without_p = [sign is not None and sign.p_consistency < P_CONSISTENCY for sign in signs]
+    table = pd.DataFrame(groups).assign(irregular=irregular, without_p=without_p)
+    return table.assign(either=table["irregular"] | table["without_p"])
+
+
+def rhythm_rows(table: pd.DataFrame) -> dict[str, dict]:
+    """How many of each group have each sign."""
+    found = ["irregular", "without_p", "either"]
+    groups = [name for name in table if name not in found]
+    return {name: {"n": int(table[name].sum()), **table.loc[table[name], found].mean().round(4)} for name in groups}
+
+
+def form_rows(recordings: PTBXLDataset, classes: np.ndarray) -> dict[str, dict]:
+    """How often form statements of ST segment and T wave come with the label STTC, and with the asserted class."""
+    codes, sttc = list(recordings.statement_table.index), SUPERCLASSES.index("STTC")
+    rows = {}
+    for form in FORMS:
+        there = ~np.isnan(recordings.statements[:, codes.index(form)])
+        labelled = recordings.targets[there, sttc] > 0
+        rows[form] = {
+            "name": recordings.statement_table.loc[form, "description"],
+            "n": int(there.sum()),
+            "labelled": int(labelled.sum()),
+            "asserted": int(classes[there, sttc].sum()),
+            "asserted_not_labelled": int((classes[there, sttc] & ~labelled).sum()),
+        }
+    return rows
+
+
+def measure(data: str | None, artifacts: Path, split: str) -> tuple[dict, dict[str, np.ndarray]]:
+    """The content of verdict_SPLIT.json and of verdicts_SPLIT.npz. Raises DatasetError or InferenceError."""
+    recordings = PTBXLDataset(data_directory(data), split, "multilabel", input_scale=1.0)
+    if recordings.is_synthetic:
+        raise DatasetError("the real PTB-XL is needed: `python dataset.py download` fetches it")
+    diagnoser = Diagnoser.load(artifacts)
+    diagnoses, probabilities = diagnose_all(diagnoser, recordings)
+    decisions = decide_tasks(diagnoser, probabilities, recordings)
+    table = rhythm_table(recordings)
+    above, near = decisions["multilabel"].above, decisions["multilabel"].near
+    verdicts = reach_verdicts(
+        above,
+        near,
+        {task: decisions[task].above[:, 0] for task in BINARY_TASKS},
+        np.array([diagnosis.quality.severity for diagnosis in diagnoses]),
+        table["either"].to_numpy(),
+    )
+    targets, labelled = recordings.targets, recordings.labelled
+    norm_alone, afib = verdicts.classes[:, NORM], table["atrial fibrillation (AFIB)"].to_numpy()
+    content = {
+        "date": date.today().isoformat(),
+        "split": split,
+        "fold": SPLIT_FOLDS[split][0],
+        "n": len(recordings),
+        "n_labelled": int(labelled.sum()),
+        "decisions": "cross-fitted by patient inside fold 9" if split == "val" else "thresholds of fold 9",
+        "files": diagnoser.files,
+        "checkpoint_sha256": diagnoser.networks["multilabel"].checkpoint_sha256,
+        "data_sha256": recordings.fold_sha256,
+        "contradictions": contradiction_rows(decisions, verdicts, recordings),
+        "norm_beside_others_in_labels": int(((targets[:, NORM] > 0) & (targets > 0)[:, 1:].any(axis=1)).sum()),
+        "effect": effect(above, verdicts, targets, labelled),
+        "certain": certain_before_and_after(above, verdicts, targets, labelled),
+        "doubts": doubts_apart(verdicts, targets, labelled),
+        "withheld": withheld_counts(verdicts),
+        "other_rules": other_rules(decisions["multilabel"], targets, labelled),
+        "rhythm": {
+            "most_irregular": MOST_IRREGULAR,
+            "p_consistency": P_CONSISTENCY,
+            "folds_1_8": rhythm_rows(rhythm_table(PTBXLDataset(data_directory(data), "train", "multilabel", 1.0))),
+            "fold": rhythm_rows(table),
+            "afib_headed_norm": int((norm_alone & afib).sum()),
+            "of_these_doubted": int((norm_alone & afib & table["either"]).sum()),
+        },
+        "forms": form_rows(recordings, verdicts.classes),
+    }
+    return content, product_verdicts(diagnoses, recordings.ecg_ids, diagnoser.files)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", help="PTB-XL's directory (default: PTBXL_DIR, else data/ptbxl)")
+    parser.add_argument("--out", default=str(DEFAULT_OUT), help="the networks; results go there (default: artifacts)")
+    add_split_flag(parser)
+    arguments = parser.parse_args(argv)
+    out, split = Path(arguments.out), arguments.split
+    results, stored = out / f"verdict_{split}.json", out / "predictions" / f"verdicts_{split}.npz"
+    try:
+        content, arrays = measure(arguments.data, out, split)
+        write_text(results, json.dumps(content, indent=1) + "\n")
+        with replacing(stored) as unfinished:
+            np.savez_compressed(unfinished, **arrays)
+    except (DatasetError, InferenceError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"written: {results}, {stored}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
