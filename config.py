@@ -35,6 +35,10 @@ class Outputs:
     def lengths(self) -> tuple[int, int, int]:
         return len(self.classes), len(self.statements), len(self.binary_tasks)
 
+    @property
+    def statement_columns(self) -> slice:
+        return slice(len(self.classes), len(self.classes) + len(self.statements))
+
     def __len__(self) -> int:
         return sum(self.lengths)
 

@@ -11,6 +11,7 @@ Writes <task>_thresholds.json, valid for that checkpoint alone. Every other fold
 import argparse
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,10 @@ from config import TASK_CLASSES, VALIDATION_FOLD, script
 from evaluation.cli import MULTILABEL_HELP, add_shared_flags, exit_code
 from evaluation.comparison import choose_score
 from evaluation.metrics import macro_auroc_and_auprc
-from evaluation.predictions import SplitPredictions, predict_by_both, predict_task
-from inference.calibration import calibration_losses, fit_decisions, has_both_outcomes
-from inference.decisions import Decisions, ThresholdsError, save_decisions
+from evaluation.predictions import SplitPredictions, finding_arrays, predict_by_both, predict_task
+from evaluation.statements import FEWEST_POSITIVES, LEAST_AUROC, ranking_by_name, validated
+from inference.calibration import calibration_losses, fit_decisions, fit_findings, has_both_outcomes
+from inference.decisions import FINDING_NAMES, Decisions, ThresholdsError, save_decisions
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -90,11 +92,27 @@ def search(arguments) -> None:
         "data_sha256": recordings.fold_sha256,
         "calibration_log_loss": {kind: round(loss, 5) for kind, loss in losses.items()},
     }
+    if predictions.score == "multilabel" and predictions.statements.shape[1] and arguments.task == "multilabel":
+        decisions, facts["findings"] = with_findings(decisions, predictions)
     path = Path(arguments.out) / f"{arguments.task}_thresholds.json"
     save_decisions(path, decisions, predictions.sha256, VALIDATION_FOLD, facts)
     print_fit(decisions, facts)
     print(f"written: {path}")
     print(next_command(arguments))
+
+
+def with_findings(decisions: Decisions, predictions: SplitPredictions) -> tuple[Decisions, dict]:
+    """Thresholds of statements and subclasses added, and by which metrics of fold 9 they count as validated."""
+    fitted, facts, patients = {}, {}, predictions.recordings.patient_ids
+    for level, names in FINDING_NAMES.items():
+        scores, made = finding_arrays(predictions, names)
+        metrics = ranking_by_name(names, scores, made, patients)
+        fitted[level] = fit_findings(names, scores, made, validated(metrics))
+        facts[level] = metrics
+    rule = (
+        f"validated: {FEWEST_POSITIVES} positives in fold {VALIDATION_FOLD}, AUROC's interval not below {LEAST_AUROC}"
+    )
+    return replace(decisions, **fitted), {"validated": rule, **facts}
 
 
 def choose_from(candidates: dict[str, SplitPredictions]) -> tuple[str, dict]:
@@ -120,6 +138,10 @@ def print_fit(decisions: Decisions, facts: dict) -> None:
     print(", ".join(f"{kind} {loss:.4f}" for kind, loss in losses.items()) + ")")
     for name, threshold in zip(decisions.classes, decisions.thresholds, strict=True):
         print(f"{name:>8}  positive from {threshold:.3f}")
+    for level in FINDING_NAMES:
+        if findings := getattr(decisions, level):
+            left_out = [name for name, ok in zip(findings.names, findings.validated, strict=True) if not ok]
+            print(f"{level}: {findings.validated.sum()} of {len(findings.names)} validated; not {', '.join(left_out)}")
     if facts["not_fitted"]:
         print(
             f"fold {VALIDATION_FOLD} has no positives or no negatives of {', '.join(facts['not_fitted'])}: nothing "

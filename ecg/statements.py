@@ -55,6 +55,9 @@ STATEMENTS = _read_statements()  # in the order of PTB-XL's scp_statements.csv
 CODES = tuple(statement.code for statement in STATEMENTS)
 BY_CODE = {statement.code: statement for statement in STATEMENTS}
 SUBCLASSES = tuple(sorted({statement.subclass for statement in STATEMENTS} - {""}))
+SUBCLASS_OWNERS = tuple(  # the superclass of each
+    next(statement.superclass for statement in STATEMENTS if statement.subclass == name) for name in SUBCLASSES
+)
 
 
 def columns_of_group(group: str) -> list[int]:

@@ -7,6 +7,7 @@ from tqdm import tqdm
 from config import SUPERCLASSES
 from dataset import PTBXLDataset
 from ecg.quality import SEVERITIES, assess
+from inference.findings import implied_superclasses
 from inference.verdict import POOR_QUALITY, reach_verdicts
 
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
@@ -19,19 +20,28 @@ def quality_severities(recordings: PTBXLDataset) -> np.ndarray:
 
 
 def verdict_of_network(
-    positive: np.ndarray, certainty: np.ndarray, severity: np.ndarray
+    positive: np.ndarray, certainty: np.ndarray, severity: np.ndarray, asserted: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Classes bool ``(n, classes)`` and uncertainty bool ``(n,)`` by the rule of the product; arguments as below.
+
+    asserted: statements, bool ``(n, 71)``, see `inference.findings.assert_statements`; None for a network without them.
 
     Of one network alone: what another network or the rhythm adds is counted by `evaluation.verdicts`.
     """
     if positive.shape[1] != len(SUPERCLASSES):
         return positive, (certainty < 1) | np.isin(severity, POOR_QUALITY)
-    verdicts = reach_verdicts(positive, certainty < 1, {}, severity, np.zeros(len(positive), bool))
+    implied = None if asserted is None else implied_superclasses(asserted)
+    verdicts = reach_verdicts(positive, certainty < 1, {}, severity, np.zeros(len(positive), bool), implied)
     return verdicts.classes, verdicts.uncertain
 
 
-def coverage_metrics(positive: np.ndarray, certainty: np.ndarray, severity: np.ndarray, targets: np.ndarray) -> dict:
+def coverage_metrics(
+    positive: np.ndarray,
+    certainty: np.ndarray,
+    severity: np.ndarray,
+    targets: np.ndarray,
+    asserted: np.ndarray | None = None,
+) -> dict:
     """Macro F1 and share of recordings right in every class, of certain and of uncertain verdicts.
 
     positive, targets: ``(n, classes)``. certainty: ``(n,)``, see `evaluation.predictions`. severity: ``(n,)``.
@@ -41,7 +51,7 @@ def coverage_metrics(positive: np.ndarray, certainty: np.ndarray, severity: np.n
     order = np.argsort(-certainty, kind="stable")
     return {
         "quality": {name: int((severity == name).sum()) for name in SEVERITIES},
-        **_verdict_metrics(targets, *verdict_of_network(positive, certainty, severity)),
+        **_verdict_metrics(targets, *verdict_of_network(positive, certainty, severity, asserted)),
         "margin_alone": _verdict_metrics(targets, positive, certainty < 1),
         "curve": [
             {"coverage": share, **decided_metrics(positive, targets, order[: round(share * len(order))])}

@@ -12,10 +12,12 @@ import torch
 
 from config import CHECKPOINT_NAMES, SUPERCLASSES, SYNTHETIC_NOTICE, data_directory
 from dataset import PTBXLDataset
+from ecg.statements import CODES, any_present, any_probability, subclass_columns
 from ecg.windows import predict_probabilities
 from files import replacing, sha256
-from inference.calibration import cross_fit
-from inference.decisions import Decisions, multilabel_score
+from inference.calibration import cross_fit, cross_fit_findings
+from inference.decisions import FINDING_NAMES, Decisions, FindingDecisions, task_probabilities
+from inference.findings import assert_statements
 from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint, probabilities_function
 from models.recording_network import RecordingNetwork
 from ptbxl.index import DatasetError
@@ -23,8 +25,9 @@ from ptbxl.index import DatasetError
 
 @dataclass(frozen=True, eq=False)
 class SplitPredictions:
-    """A checkpoint's probabilities on one split, ``(n, classes)``, uncalibrated.
+    """A checkpoint's probabilities on one split, uncalibrated.
 
+    probabilities: ``(n, classes)``. statements: ``(n, 71)``, or no columns if the network has none.
     score: "binary" if a binary network was asked a binary question, "multilabel" otherwise.
     """
 
@@ -33,6 +36,7 @@ class SplitPredictions:
     checkpoint: Checkpoint
     recordings: PTBXLDataset
     probabilities: np.ndarray
+    statements: np.ndarray
     score: str
 
     @property
@@ -74,18 +78,15 @@ def load_checkpoint_of(path: Path, task: str) -> Checkpoint:
 
 def predict_recordings(path: Path, checkpoint: Checkpoint, recordings: PTBXLDataset) -> SplitPredictions:
     """Run a checkpoint on recordings of any task; a multi-label one has a score for binary questions too."""
-    probabilities = predict_split(
-        checkpoint.network(), recordings, np.arange(len(recordings)), checkpoint.window_s, checkpoint.stride_s
-    )
+    probabilities = predict_split(checkpoint.network(), recordings, np.arange(len(recordings)))
     score = "multilabel" if checkpoint.task == "multilabel" else "binary"
-    if score == "multilabel" and recordings.task != "multilabel":
-        probabilities = multilabel_score(probabilities, recordings.task)
     return SplitPredictions(
         path=path,
         sha256=sha256(path),
         checkpoint=checkpoint,
         recordings=recordings,
-        probabilities=probabilities,
+        probabilities=task_probabilities(checkpoint.outputs, probabilities, recordings.task),
+        statements=probabilities[:, checkpoint.outputs.statement_columns],
         score=score,
     )
 
@@ -120,17 +121,42 @@ def predict_split(network: RecordingNetwork, split: PTBXLDataset, numbers: np.nd
     )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
+class HeldOutFindings:
+    """Statements or subclasses of one network on a split, ``(n, names)`` each.
+
+    scores: uncalibrated. calibrated. above: at or above the threshold, bool. made: by the annotator, bool.
+    validated: bool ``(names,)``, from the thresholds file.
+    """
+
+    names: tuple[str, ...]
+    scores: np.ndarray
+    calibrated: np.ndarray
+    above: np.ndarray
+    made: np.ndarray
+    validated: np.ndarray
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class HeldOutDecisions:
     """One network's decisions on a split.
 
     calibrated: probabilities ``(n, classes)``. positive: bool ``(n, classes)``.
     certainty: ``(n,)``, distance to the nearest threshold over the margin; under 1 if the margin alone says uncertain.
+    statements, subclasses: None if the network or its thresholds file has none.
     """
 
     calibrated: np.ndarray
     positive: np.ndarray
     certainty: np.ndarray
+    statements: HeldOutFindings | None = None
+    subclasses: HeldOutFindings | None = None
+
+    @property
+    def asserted(self) -> np.ndarray | None:
+        """Which statements are asserted, bool ``(n, 71)``, see `inference.findings`."""
+        one = self.statements
+        return None if one is None else assert_statements(one.calibrated, one.above, one.validated)
 
 
 def held_out_decisions(predictions: SplitPredictions, decisions: Decisions, split: str) -> HeldOutDecisions:
@@ -153,7 +179,38 @@ def held_out_decisions(predictions: SplitPredictions, decisions: Decisions, spli
         calibrated = decisions.calibrate(predictions.probabilities)
         positive = decisions.decide(calibrated)
         certainty = decisions.clearance(calibrated) / decisions.margin
-    return HeldOutDecisions(calibrated=calibrated, positive=positive, certainty=certainty)
+    findings = {
+        level: held_out_findings(predictions, getattr(decisions, level), split)
+        for level in FINDING_NAMES
+        if getattr(decisions, level) and predictions.statements.shape[1]
+    }
+    return HeldOutDecisions(calibrated=calibrated, positive=positive, certainty=certainty, **findings)
+
+
+def finding_arrays(predictions: SplitPredictions, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Uncalibrated scores and what the annotator made, of all statements or of all subclasses, ``(n, names)`` each."""
+    scores, made = predictions.statements, predictions.recordings.made(CODES)
+    if names == CODES:
+        return scores, made
+    return any_probability(scores, subclass_columns()), any_present(made, subclass_columns())
+
+
+def held_out_findings(predictions: SplitPredictions, decisions: FindingDecisions, split: str) -> HeldOutFindings:
+    """As `held_out_decisions`, for statements or subclasses."""
+    scores, made = finding_arrays(predictions, decisions.names)
+    if split == "val":
+        calibrated, above = cross_fit_findings(decisions.names, scores, made, predictions.recordings.patient_ids)
+    else:
+        calibrated = decisions.calibrate(scores)
+        above = decisions.above(calibrated)
+    return HeldOutFindings(
+        names=decisions.names,
+        scores=scores,
+        calibrated=calibrated,
+        above=above,
+        made=made,
+        validated=decisions.validated,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +253,21 @@ def prediction_arrays(
         "positive": held_out.positive,
         "certainty": held_out.certainty.astype(np.float32),
         "quality": severity,
+        **statement_arrays(held_out),
+    }
+
+
+def statement_arrays(held_out: HeldOutDecisions) -> dict[str, np.ndarray]:
+    """Statements in a predictions file, ``(n, 71)`` each; nothing for a network without them."""
+    statements = held_out.statements
+    if statements is None:
+        return {}
+    return {
+        "statement_codes": np.array(statements.names),
+        "statement_targets": statements.made,
+        "statement_probabilities": statements.scores.astype(np.float32),
+        "statement_calibrated": statements.calibrated.astype(np.float32),
+        "statement_asserted": held_out.asserted,
     }
 
 

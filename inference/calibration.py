@@ -12,7 +12,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from config import TASK_CLASSES
-from inference.decisions import SMALLEST, Decisions, apply_calibrator, log_odds_parts
+from inference.decisions import SMALLEST, Decisions, FindingDecisions, apply_calibrator, log_odds_parts
 
 KINDS = ("identity", "temperature", "platt", "beta", "isotonic")
 PARTS = 5  # of fold 9, by patient, for choosing a calibrator and for cross-fitting
@@ -136,6 +136,37 @@ def fit_decisions(
     )
     margin = float(np.quantile(decisions.clearance(decisions.calibrate(probabilities)), 1 - COVERAGE))
     return replace(decisions, margin=max(margin, SMALLEST))
+
+
+def fit_findings(
+    names: tuple[str, ...], probabilities: np.ndarray, targets: np.ndarray, validated: np.ndarray
+) -> FindingDecisions:
+    """Calibration by Platt's sigmoid and thresholds of most F1 for statements or subclasses; arrays ``(n, names)``.
+
+    Without both outcomes there is nothing to fit: the probability stays as it is, 0.5 is the threshold.
+    """
+    calibrators, thresholds = [], []
+    for k, both in enumerate(has_both_outcomes(targets)):
+        calibrators.append(fit_calibrator("platt" if both else "identity", probabilities[:, k], targets[:, k]))
+        calibrated = apply_calibrator(calibrators[-1], probabilities[:, k])
+        thresholds.append(choose_threshold(calibrated, targets[:, k]) if both else NOT_FITTED)
+    return FindingDecisions(
+        names=names, calibrators=tuple(calibrators), thresholds=np.array(thresholds), validated=validated
+    )
+
+
+def cross_fit_findings(
+    names: tuple[str, ...], probabilities: np.ndarray, targets: np.ndarray, patient_ids: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Calibrated probabilities and which are above their threshold ``(n, names)``, by fits that never saw them."""
+    calibrated, above = np.empty_like(probabilities), np.empty(probabilities.shape, bool)
+    parts, validated = patient_parts(patient_ids), np.ones(len(names), bool)
+    for part in range(PARTS):
+        held_out, rest = parts == part, parts != part
+        fitted = fit_findings(names, probabilities[rest], targets[rest], validated)
+        calibrated[held_out] = fitted.calibrate(probabilities[held_out])
+        above[held_out] = fitted.above(calibrated[held_out])
+    return calibrated, above
 
 
 def has_both_outcomes(targets: np.ndarray) -> np.ndarray:

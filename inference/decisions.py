@@ -4,14 +4,16 @@ Calibrators are monotone per class; `inference.calibration` fits them. `inferenc
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from config import SUPERCLASSES, TASK_CLASSES, VALIDATION_FOLD
+from config import SUPERCLASSES, TASK_CLASSES, VALIDATION_FOLD, Outputs
+from ecg.statements import CODES, SUBCLASSES
 from files import write_text
 
+FINDING_NAMES = {"statements": CODES, "subclasses": SUBCLASSES}
 SMALLEST = 1e-6  # probabilities are kept this far from 0 and 1 before a logarithm
 
 
@@ -29,6 +31,19 @@ def multilabel_score(probabilities: np.ndarray, task: str) -> np.ndarray:
         return 1 - norm
     mi = probabilities[:, [SUPERCLASSES.index("MI")]]
     return sigmoid(log_odds(mi) - log_odds(norm))
+
+
+def task_probabilities(outputs: Outputs, probabilities: np.ndarray, task: str) -> np.ndarray:
+    """What a network says of one task, ``(n, classes of the task)``; probabilities: all its outputs, ``(n, outputs)``.
+
+    A multi-label network answers a binary task by its own output for it, or without one by `multilabel_score`.
+    """
+    classes, _, binary = np.split(probabilities, np.cumsum(outputs.lengths)[:2], axis=1)
+    if outputs.classes == TASK_CLASSES[task]:
+        return classes
+    if task in outputs.binary_tasks:
+        return binary[:, [outputs.binary_tasks.index(task)]]
+    return multilabel_score(classes, task)
 
 
 def apply_calibrator(calibrator: dict, probabilities: np.ndarray) -> np.ndarray:
@@ -55,6 +70,52 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return 0.5 * (1 + np.tanh(0.5 * x))
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FindingDecisions:
+    """Calibration and thresholds of the statements, or of the subclasses, of one checkpoint.
+
+    names: codes of statements or subclasses. calibrators, thresholds: one each.
+    validated: bool ``(len(names),)``. What fold 9 has too few of, or what is told apart too badly there, is never
+    asserted: fewer than 15 positives, or an AUROC whose 95 % interval reaches below 0.80.
+    """
+
+    names: tuple[str, ...]
+    calibrators: tuple[dict, ...]
+    thresholds: np.ndarray
+    validated: np.ndarray
+
+    def calibrate(self, probabilities: np.ndarray) -> np.ndarray:
+        """Uncalibrated to calibrated probabilities, ``(n, len(names))``."""
+        columns = [apply_calibrator(one, probabilities[:, k]) for k, one in enumerate(self.calibrators)]
+        return np.stack(columns, axis=1)
+
+    def above(self, calibrated: np.ndarray) -> np.ndarray:
+        """Which are at or above their threshold, validated or not: bool ``(n, len(names))``."""
+        return calibrated >= self.thresholds
+
+    def as_json(self) -> dict[str, dict]:
+        return {
+            name: {"threshold": float(threshold), "validated": bool(validated), "calibrator": calibrator}
+            for name, threshold, validated, calibrator in zip(
+                self.names, self.thresholds, self.validated, self.calibrators, strict=True
+            )
+        }
+
+
+def findings_from_json(content: dict[str, dict], known: tuple[str, ...]) -> FindingDecisions:
+    """What `FindingDecisions.as_json` wrote. Raises ValueError for other names than ``known``, KeyError, TypeError."""
+    if tuple(content) != known:
+        raise ValueError("it holds other statements or subclasses than this version knows")
+    decisions = FindingDecisions(
+        names=known,
+        calibrators=tuple(one["calibrator"] for one in content.values()),
+        thresholds=np.array([float(one["threshold"]) for one in content.values()]),
+        validated=np.array([bool(one["validated"]) for one in content.values()]),
+    )
+    decisions.above(decisions.calibrate(np.full((1, len(known)), 0.5)))
+    return decisions
+
+
 @dataclass(frozen=True)
 class Decisions:
     """What turns the probabilities of one checkpoint into calibrated ones and into yes or no.
@@ -62,6 +123,7 @@ class Decisions:
     score: whose probabilities these are, the "multilabel" network's (see `multilabel_score`) or a "binary" one's.
     calibrators and thresholds hold one entry a class, in the order of ``classes``.
     margin: in log odds; a recording is uncertain if any class is nearer than this to its threshold.
+    statements, subclasses: those of a multi-label network that has statements, else None.
     """
 
     task: str
@@ -72,6 +134,8 @@ class Decisions:
     calibrators: tuple[dict, ...]
     thresholds: tuple[float, ...]
     margin: float
+    statements: FindingDecisions | None = None
+    subclasses: FindingDecisions | None = None
 
     def calibrate(self, probabilities: np.ndarray) -> np.ndarray:
         """Uncalibrated to calibrated probabilities, ``(n, classes)``."""
@@ -102,9 +166,13 @@ def thresholds_path(directory: Path, task: str) -> Path:
 
 def save_decisions(path: Path | str, decisions: Decisions, checkpoint_sha256: str, fold: int, facts: dict) -> None:
     """Write ``<task>_thresholds.json``; facts are further entries, such as what the fit reached."""
-    content = {**asdict(decisions), "checkpoint_sha256": checkpoint_sha256, "fold": fold, **facts}
+    plain = replace(decisions, statements=None, subclasses=None)
+    content = {**asdict(plain), "checkpoint_sha256": checkpoint_sha256, "fold": fold, **facts}
     content["thresholds"] = dict(zip(decisions.classes, decisions.thresholds, strict=True))
     content["calibrators"] = dict(zip(decisions.classes, decisions.calibrators, strict=True))
+    for level in FINDING_NAMES:
+        findings = getattr(decisions, level)
+        content[level] = findings.as_json() if findings else None
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 
@@ -130,6 +198,11 @@ def load_decisions(path: Path | str, task: str, checkpoints: dict[str, str]) -> 
             calibrators=tuple(content["calibrators"][name] for name in classes),
             thresholds=tuple(float(content["thresholds"][name]) for name in classes),
             margin=float(content["margin"]),
+            **{
+                level: findings_from_json(content[level], names)
+                for level, names in FINDING_NAMES.items()
+                if content.get(level)
+            },
         )
         fold, tuned_for = content["fold"], content["checkpoint_sha256"]
         decisions.decide(decisions.calibrate(np.full((1, len(classes)), 0.5)))

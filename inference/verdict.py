@@ -23,6 +23,7 @@ DOUBTS = {  # why a verdict is uncertain; what stands in {} is filled in for one
     "unusable": "the recording's quality is too poor: no class is asserted",
     "poor quality": "the recording's quality is poor",
     "near threshold": "the probability of {near} is too close to its threshold to decide either way",
+    "implied": "a statement asserts {implied}, whose own probability is below its threshold",
     "normal beside others": "NORM reaches its threshold as well, which contradicts {others}",
     "normal or abnormal": "the network for NORM against abnormal says {answer}, which contradicts {classes}",
     "MI or normal": "the network for MI against NORM says {answer}, which contradicts {classes}",
@@ -43,11 +44,13 @@ class Verdicts:
     """What is said of n recordings.
 
     classes: bool ``(n, 5)``, asserted, in the order of ``config.SUPERCLASSES``.
+    implied: bool ``(n, 5)``, those of them that are below their threshold and implied by a statement.
     withheld: binary task to keys of `WITHHELD` ``(n,)``.
     doubts: keys of `DOUBTS` to bool ``(n,)``.
     """
 
     classes: np.ndarray
+    implied: np.ndarray
     withheld: dict[str, np.ndarray]
     doubts: dict[str, np.ndarray]
 
@@ -63,6 +66,7 @@ def reach_verdicts(
     binary: Mapping[str, np.ndarray],
     severity: np.ndarray,
     rhythm_doubt: np.ndarray,
+    implied: np.ndarray | None = None,
 ) -> Verdicts:
     """Apply the rule to n recordings.
 
@@ -70,11 +74,15 @@ def reach_verdicts(
     binary: answers to binary tasks, bool ``(n,)`` each; a task may be missing, then nothing can contradict it.
     severity: ``(n,)``, `ecg.quality.Quality.severity`, "" where quality was not assessed.
     rhythm_doubt: bool ``(n,)``, whether there is a sign against sinus rhythm, see `ecg.rhythm_signs`.
+    implied: bool ``(n, 5)``, see `inference.findings.implied_superclasses`; None without statements.
 
-    NORM yields to any other class. The classes decide, and a binary answer that contradicts them is withheld.
+    An asserted statement implies its superclass. NORM yields to any other class. The classes decide, and a binary
+    answer that contradicts them is withheld.
     """
     unusable = np.asarray(severity) == "unusable"
     classes = np.array(above, bool)
+    added = np.zeros_like(classes) if implied is None else implied & ~classes
+    classes |= added
     several = classes[:, NORM] & classes[:, ABNORMAL].any(axis=1)
     classes[several, NORM] = False
     classes[unusable] = False
@@ -84,13 +92,14 @@ def reach_verdicts(
         "unusable": unusable,
         "poor quality": np.isin(severity, POOR_QUALITY) & ~unusable,
         "near threshold": np.asarray(near) & ~unusable,
+        "implied": added.any(axis=1) & ~unusable,
         "normal beside others": several & ~unusable,
         "normal or abnormal": disagrees.get("norm_vs_abnormal", np.zeros_like(unusable)) & ~unusable,
         "MI or normal": disagrees.get("mi_vs_norm", np.zeros_like(unusable)) & ~unusable,
         "rhythm": np.asarray(rhythm_doubt) & normal,
     }
     withheld = {task: _withheld(task, disagrees[task], classes, unusable) for task in binary}
-    return Verdicts(classes=classes, withheld=withheld, doubts=doubts)
+    return Verdicts(classes=classes, implied=added, withheld=withheld, doubts=doubts)
 
 
 def _contradicts(task: str, positive: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -126,6 +135,7 @@ def doubt_sentences(
     words = {
         "near": near,
         "others": _named(classes, ABNORMAL),
+        "implied": _named(verdicts.implied[0]),
         "classes": _named(classes),
         "signs": " and ".join(rhythm_signs),
     }

@@ -16,7 +16,7 @@ from files import replacing
 from models import ARCHITECTURES, ArchitectureError, count_parameters, create_untrained
 from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from models.recording_network import RecordingNetwork
-from ptbxl.index import DatasetError, Index, read_index
+from ptbxl.index import DatasetError, read_index
 from training.loop import BEST, LAST, fit
 from training.objective import outputs_of
 from training.promotion import next_command, promote
@@ -180,10 +180,9 @@ def train(config: TrainingConfig, arguments) -> int:
     out = Path(arguments.out)
     run = run_folder(config, arguments, out)
     torch.manual_seed(config.seed)
-    index = read_index(data_directory(arguments.data))
-    config, network, input_scale = untrained(config, index, arguments, out)
+    config, network, input_scale = untrained(config, arguments, out)
     network = network.to(device)
-    train_set, valid_set = open_sets(config, index, input_scale)
+    train_set, valid_set = open_sets(config, arguments.data, input_scale)
     print(
         f"{config.model}, {count_parameters(network):,} parameters; {len(train_set):,} recordings to train on, "
         f"{len(valid_set):,} to validate; {device.type}, {'bfloat16' if bfloat16 else 'float32'}, "
@@ -209,16 +208,14 @@ def train(config: TrainingConfig, arguments) -> int:
     return 0
 
 
-def untrained(
-    config: TrainingConfig, index: Index, arguments, out: Path
-) -> tuple[TrainingConfig, RecordingNetwork, float | None]:
+def untrained(config: TrainingConfig, arguments, out: Path) -> tuple[TrainingConfig, RecordingNetwork, float | None]:
     """The network to train, the config that describes it, and the input scale in mV if it brings one.
 
     Random weights, or for a binary task those of a multi-label network unless ``--init none``.
     """
     if config.task != "multilabel" and arguments.init != "none":
         return start_from(Path(arguments.init or out / CHECKPOINT_NAMES["multilabel"]), config)
-    outputs = outputs_of(config, index.statement_table.index)
+    outputs = outputs_of(config)
     config = replace(
         config,
         model_arguments={**config.model_arguments, "classes": len(outputs)},
@@ -228,8 +225,9 @@ def untrained(
     return config, RecordingNetwork(trunk, outputs, config.window_s, config.stride_s, config.rhythm), None
 
 
-def open_sets(config: TrainingConfig, index: Index, input_scale: float | None) -> tuple[PTBXLDataset, PTBXLDataset]:
+def open_sets(config: TrainingConfig, data: str | None, input_scale: float | None) -> tuple[PTBXLDataset, PTBXLDataset]:
     """Training and validation set; without an input scale, that of all training recordings. Raises DatasetError."""
+    index = read_index(data_directory(data))
     train_set = PTBXLDataset(index, "train", config.task, input_scale)
     valid_set = PTBXLDataset(index, "val", config.task, train_set.input_scale)
     if config.records is not None:

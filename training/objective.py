@@ -5,7 +5,6 @@ shapes better features for the superclasses too (multi-task learning, Caruana 19
 train on all 71 statements). A binary output learns from the recordings that belong to its task only.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,12 +55,11 @@ class Objective:
         return loss
 
 
-def outputs_of(config: TrainingConfig, statement_codes: Iterable[str]) -> Outputs:
-    """The outputs a configured network has; of the 71 statements, those the data set's table lists."""
-    listed = set(statement_codes)
+def outputs_of(config: TrainingConfig) -> Outputs:
+    """The outputs a configured network has; a statement that the data set lacks is learnt as never made."""
     return Outputs(
         classes=TASK_CLASSES[config.task],
-        statements=tuple(code for code in CODES if code in listed) if config.statement_weight else (),
+        statements=CODES if config.statement_weight else (),
         binary_tasks=BINARY_TASKS if config.task == "multilabel" and config.binary_weight else (),
     )
 
