@@ -27,6 +27,7 @@ from inference.result_rows import NUMBER, TEXT, file_name
 from inference.results_table import ResultsTable, open_table
 
 TASK = "multilabel"
+# what decides a line, together with the network
 CODE = (
     "config.py",
     "ecg/*.py",
@@ -106,8 +107,8 @@ def predict_records(
 ) -> list[dict]:
     """The line of every record, in order, from the table if an earlier run has it.
 
-    A record whose files or whose reading code changed since is predicted again. Raises TableError if the table was begun
-    with another network or cannot be used.
+    A record is predicted again if its files or the code of this project changed since. Raises TableError if the table
+    was begun with another network or cannot be used.
     """
     settings = {"checkpoint": network.sha256[:12], "network": network.checkpoint.suffix.lstrip(".")}
     columns = _columns(network)
