@@ -114,7 +114,8 @@ def predict_records(
     columns = _columns(network)
     with open_table(table_path, columns, settings, restart) as table:
         keys = [file_name(record.header.resolve()) for record in records]
-        table.forget([key for key in table.rows if key not in set(keys)])
+        wanted = set(keys)
+        table.forget([key for key in table.rows if key not in wanted])
         code = _code_version()
         versions = [f"{version_of(record.header)} code {code}" for record in records]
         todo = [n for n, key in enumerate(keys) if not table.is_done(key, versions[n])]
