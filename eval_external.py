@@ -9,7 +9,8 @@ and their .mat or .dat files. docs/external.md has the map from codes to classes
 Markdown report, figures, and every record's probabilities; a run that was stopped goes on when it is started again.
 Nothing is fitted to the collection but for comparison, and the shipped files stay as they are.
 
-Exit status: 0, 1 if nothing could be evaluated, 2 if some records were refused (they are listed with reasons).
+Records that cannot be used are listed with their reasons. Exit status: 0, 1 if nothing could be evaluated, 2 for wrong
+arguments, 130 if interrupted.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from config import CHECKPOINT_NAMES, DEFAULT_OUT, RESEARCH_ONLY, SYNTHETIC_NOTIC
 from evaluation.external import evaluate_collection
 from evaluation.external_collection import CollectionError, find_records
 from evaluation.external_predictions import load_evaluated, predict_records
-from evaluation.external_report import all_classes, write_evaluation
+from evaluation.external_report import LISTED, all_classes, write_evaluation
 from inference import InferenceError
 from inference.decisions import ThresholdsError
 from inference.results_table import TableError
@@ -47,8 +48,8 @@ def default_checkpoint(out: Path) -> Path:
     return out / name if (out / name).is_file() else DEFAULT_OUT / name
 
 
-def evaluate(arguments) -> int:
-    """Predict, evaluate, write and print; returns the exit status."""
+def evaluate(arguments) -> None:
+    """Predict, evaluate, write and print."""
     directory, out = Path(arguments.directory), Path(arguments.out)
     records = find_records(directory)
     checkpoint = Path(arguments.checkpoint) if arguments.checkpoint else default_checkpoint(out)
@@ -61,7 +62,6 @@ def evaluate(arguments) -> int:
     paths = write_evaluation(out, content, classes)
     print_summary(content)
     print("written: " + ", ".join(map(str, paths)))
-    return 2 if content["refused"] else 0
 
 
 def print_summary(content: dict) -> None:
@@ -77,21 +77,24 @@ def print_summary(content: dict) -> None:
     if content["unmapped_codes"]:
         counts = ", ".join(f"{code} ({facts['n']:,})" for code, facts in content["unmapped_codes"].items())
         print(f"not mapped: {counts}")
-    for one in content["refused"]:
+    for one in content["refused"][:LISTED]:
         print(f"refused: {one['file']}: {one['reason']}", file=sys.stderr)
+    if content["n_refused"] > LISTED:
+        print(f"refused: {content['n_refused'] - LISTED:,} more, see the metrics file", file=sys.stderr)
     print(f"{content['n']:,} of {content['n_records']:,} records evaluated, {content['n_refused']:,} refused")
     print(SYNTHETIC_NOTICE if content["synthetic"] else RESEARCH_ONLY)
 
 
 def main(argv: list[str] | None = None) -> int:
     try:
-        return evaluate(make_parser().parse_args(argv))
+        evaluate(make_parser().parse_args(argv))
     except KeyboardInterrupt:
         print("interrupted: the same command goes on where this one stopped", file=sys.stderr)
         return INTERRUPTED
     except (CollectionError, InferenceError, ThresholdsError, TableError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 ``external_predictions_NAME.csv`` has a line a record: uncalibrated probabilities and quality, or why it was refused.
 """
 
+import hashlib
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,10 +12,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from config import PROJECT
 from ecg.quality import assess
 from ecg.readers import read_recording
+from ecg.readers.folders import version_of
 from ecg.recording import Recording, RecordingError
 from evaluation.external_collection import LabelledRecord
+from files import sha256
 from inference import InferenceError
 from inference.backends import WINDOWS_AT_A_TIME, load_network
 from inference.decisions import load_decisions, thresholds_path
@@ -23,6 +27,15 @@ from inference.result_rows import NUMBER, TEXT, file_name
 from inference.results_table import ResultsTable, open_table
 
 TASK = "multilabel"
+# what decides a line, together with the network
+CODE = (
+    "config.py",
+    "ecg/*.py",
+    "ecg/readers/*.py",
+    "inference/*.py",
+    "models/*.py",
+    "evaluation/external_predictions.py",
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -94,14 +107,17 @@ def predict_records(
 ) -> list[dict]:
     """The line of every record, in order, from the table if an earlier run has it.
 
-    Raises TableError if the table was begun with another network or cannot be used.
+    A record is predicted again if its files or the code of this project changed since. Raises TableError if the table
+    was begun with another network or cannot be used.
     """
     settings = {"checkpoint": network.sha256[:12], "network": network.checkpoint.suffix.lstrip(".")}
     columns = _columns(network)
     with open_table(table_path, columns, settings, restart) as table:
         keys = [file_name(record.header.resolve()) for record in records]
-        table.forget([key for key in table.rows if key not in set(keys)])
-        versions = [_version(record.header) for record in records]
+        wanted = set(keys)
+        table.forget([key for key in table.rows if key not in wanted])
+        code = _code_version()
+        versions = [f"{version_of(record.header)} code {code}" for record in records]
         todo = [n for n, key in enumerate(keys) if not table.is_done(key, versions[n])]
         if len(todo) < len(keys):
             done = len(keys) - len(todo)
@@ -153,8 +169,7 @@ def _columns(network: EvaluatedNetwork) -> dict[str, str]:
     return columns | {column_of(level, name): NUMBER for level, names in network.classes.items() for name in names}
 
 
-def _version(header: Path) -> str:
-    """Another text once a file of the record was replaced."""
-    files = [header, *(header.with_suffix(suffix) for suffix in (".mat", ".dat"))]
-    facts = [path.stat() for path in files if path.is_file()]
-    return " ".join(f"{fact.st_size}:{fact.st_mtime_ns}" for fact in facts)
+def _code_version() -> str:
+    """Another text once the code that makes a line is another."""
+    files = sorted(file for pattern in CODE for file in PROJECT.glob(pattern))
+    return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()[:12]

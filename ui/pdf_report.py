@@ -47,8 +47,10 @@ def report_pdf(
     page, why = place_ecg(ecg.drawn, scale or Scale(), arrangement)
     beside_text = page.height_mm == ECG_MM[1]
     figure, sheet = _sheet()
-    name = headline(diagnosis) + ("  –  UNCERTAIN" if diagnosis.uncertain and not unusable_because(diagnosis) else "")
-    _text(sheet, LEFT_MM, 202, f"Prediction: {name}", size=12, weight="bold")
+    title = headline(diagnosis)
+    if not unusable_because(diagnosis):
+        title = f"Prediction: {title}" + ("  –  UNCERTAIN" if diagnosis.uncertain else "")
+    _text(sheet, LEFT_MM, 202, title, size=12, weight="bold")
     _text(sheet, 288.5, 202, "HMT-ECGNet report", size=9, color=MUTED_INK, ha="right")
     _draw_head(sheet, diagnosis)
     top_mm = ECG_BOTTOM_MM if beside_text else 170.0

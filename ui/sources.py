@@ -160,8 +160,8 @@ class PTBXLFold:
         if self.index.is_synthetic:
             return "these ECGs are generated."
         return (
-            f"its predictions for fold {self.fold} are not stored; "
-            f"`python eval_multilabel.py --split {SPLITS[self.fold]}` writes them."
+            f"its verdicts on fold {self.fold} are not stored; "
+            f"`python -m tools.measure_verdict --split {SPLITS[self.fold]}` writes them."
         )
 
     @cached_property
@@ -177,8 +177,11 @@ class PTBXLFold:
 
     @cached_property
     def repeated_patients(self) -> dict[int, np.ndarray]:
-        """Patients with several ECGs: their ecg_ids, oldest first."""
-        dates = self.index.table.loc[self.ecg_ids, "recording_date"].to_numpy()
+        """Patients with several ECGs: their ecg_ids, oldest first; none where the table has no dates."""
+        dates = self.index.table.loc[self.ecg_ids, "recording_date"]
+        if dates.isna().any():
+            return {}
+        dates = dates.to_numpy()
         patients, counts = np.unique(self.patient_ids, return_counts=True)
         rows = {int(patient): np.flatnonzero(self.patient_ids == patient) for patient in patients[counts > 1]}
         return {patient: self.ecg_ids[row[np.argsort(dates[row], kind="stable")]] for patient, row in rows.items()}

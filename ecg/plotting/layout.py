@@ -330,7 +330,7 @@ def shaded_boxes(page: Page, spans: Sequence[Span]) -> list[tuple[Box, float]]:
             start, end = max(span.start_s, strip.start_s), min(span.end_s, strip.end_s)
             if span.lead == strip.lead and start < end:
                 left, right = page.x_mm(strip, start), page.x_mm(strip, end)
-                bottom, top = page.band_mm(strip.row)
+                bottom, top = np.clip(page.band_mm(strip.row), page.grid.y_mm, page.grid.y_mm + page.grid.height_mm)
                 box = Box(x_mm=left, y_mm=bottom, width_mm=right - left, height_mm=top - bottom)
                 boxes.append((box, span.strength))
     return boxes

@@ -4,7 +4,10 @@ import importlib
 import json
 import os
 import shutil
+import subprocess
 import sys
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,10 @@ from streamlit.testing.v1 import AppTest
 from config import DEFAULT_OUT, LEADS, PROJECT, RESEARCH_ONLY, SUPERCLASSES
 from ecg.recording import RecordingError
 from inference.diagnoser import Diagnoser
-from ui.sources import ANY, DISAGREE, UNCERTAIN, open_fold, ptbxl_ecg, uploaded_ecg
+from ptbxl.records import record_path
+from tools.measure_verdict import product_verdicts
+from ui.sources import ANY, DISAGREE, UNCERTAIN, example_ecg, open_fold, ptbxl_ecg, uploaded_ecg
+from ui.tab_compare import PATIENT, TWO_EXAMPLES
 from ui.tab_model import metrics_table, read_comparisons, read_metrics, split_title
 
 ARTIFACTS = Path(os.environ.get("HMT_ARTIFACTS") or DEFAULT_OUT)
@@ -51,7 +57,7 @@ def test_it_opens_on_an_ecg_with_its_prediction_and_the_disclaimer_and_explains_
     text = shown(page)
     assert not page.exception and not page.error
     assert "<h2>Myocardial infarction</h2>" in text
-    assert 'alt="12-lead ECG, Example: anterior infarction, 3x4, 25 mm/s, 10 mm/mV"' in text
+    assert 'alt="12-lead ECG, Example: anterior infarction, 3x4, 25 mm/s, 10 mm/mV, 500 Hz"' in text
     assert f">{RESEARCH_ONLY}</div>" in text
     choose(page, "shaded", "MI")
     assert "evidence for MI shaded" in shown(page) and "of the evidence" in shown(page)
@@ -75,7 +81,7 @@ def test_without_ecgs_it_says_where_to_get_them(page, monkeypatch, tmp_path, art
     monkeypatch.setenv("HMT_ARTIFACTS", str(artifacts or tmp_path))
     choose(page.run(), "source", source)
     assert not page.exception
-    assert remedy in page.info[0].value
+    assert remedy in page.error[-1].value
 
 
 def test_a_generated_set_is_called_so_hides_its_labels_and_is_gone_through_with_next(page, monkeypatch, demo_data):
@@ -94,6 +100,44 @@ def test_a_generated_set_is_called_so_hides_its_labels_and_is_gone_through_with_
         seen.append(str(page.session_state["ecg_id"]))
         next(button for button in page.button if button.label == "Next ›").click().run()
     assert [*seen, str(page.session_state["ecg_id"])] == [*numbers.options, numbers.options[0]]
+
+
+def test_missing_choices_are_explained(page, monkeypatch, demo_data):
+    page.run()
+    page.session_state["tab"] = "Compare"
+    choose(page, "compare", PATIENT)
+    assert "dataset.py download" in page.error[0].value and TWO_EXAMPLES in page.error[0].value
+    monkeypatch.setenv("PTBXL_DIR", str(demo_data))
+    page.session_state["tab"] = "Read"
+    choose(page, "source", "PTB-XL")
+    assert "No filter for what the network says" in shown(page)
+    choose(page, "source", "Your file")
+    assert not page.error and "Choose a file under “One recording” in the sidebar" in page.info[0].value
+
+
+def test_an_unusable_recording_gets_no_diagnosis(page, monkeypatch):
+    silent = replace(example_ecg(ARTIFACTS, "normal"), key="silent")
+    signal = np.zeros_like(silent.recording.signal)
+    silent = replace(silent, recording=replace(silent.recording, signal=signal))
+    monkeypatch.setattr("ui.sidebar.example_ecg", lambda *arguments: silent)
+    page.run()
+    text = shown(page)
+    assert "<h2>No diagnosis: recording unusable</h2>" in text and 'class="bar-row' not in text
+    assert not page.exception and not page.error
+    assert "shaded" not in [group.key for group in page.get("button_group")]
+
+
+def test_app_py_run_as_a_script_says_how_to_start_the_page():
+    command = [sys.executable, "app.py", "--help"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert "streamlit run app.py" in done.stdout and not done.stderr
+    done = subprocess.run(command[:2], cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 2 and "streamlit run app.py" in done.stderr
+
+
+def test_the_page_listens_on_this_machine_only():
+    settings = tomllib.loads((PROJECT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert settings["server"]["address"] == "localhost"
 
 
 def test_an_unexpected_error_is_no_stack_trace(page, monkeypatch):
@@ -129,6 +173,29 @@ def test_an_upload_is_known_by_its_content_and_settings():
         uploaded_ecg({"ecg.csv": b"no ECG"}, 100, "mV")
 
 
+@pytest.mark.parametrize(
+    ("names", "title"), [(("a.hea", "a.dat"), "a"), (("a.csv",), "a.csv"), (("a.hea", "b.dat"), "a.hea, b.dat")]
+)
+def test_an_upload_is_called_by_its_record_or_its_files(monkeypatch, names, title):
+    monkeypatch.setattr("ui.sources.read_uploaded", lambda files, rate, units: None)
+    assert uploaded_ecg(dict.fromkeys(names, b""), None, None).title == title
+
+
+def test_ecgs_are_drawn_from_their_finest_file_and_diagnosed_from_the_one_of_evaluation(own_data):
+    fold = open_fold(own_data, ARTIFACTS, None)
+    ecg_id = int(fold.ecg_ids[0])
+    ecg = ptbxl_ecg(fold, ecg_id)
+    assert (ecg.drawn.sampling_rate, ecg.recording.sampling_rate) == (500, 100)
+    assert ecg.patient and ecg.recorded == f"recorded {fold.index.table.at[ecg_id, 'recording_date'][:10]}"
+    signal_file = record_path(fold.index, ecg_id, 500).with_suffix(".dat")
+    signal_file.write_bytes(signal_file.read_bytes()[:-100])
+    ecg = ptbxl_ecg(fold, ecg_id)
+    assert ecg.drawn is ecg.recording and "the 500-Hz file is damaged" in ecg.notice
+    record_path(fold.index, ecg_id, 500).with_suffix(".hea").unlink()
+    ecg = ptbxl_ecg(fold, ecg_id)
+    assert ecg.drawn is ecg.recording and ecg.notice == fold.notice
+
+
 def test_the_generated_set_stands_in_for_ptb_xl_and_filters_narrow_its_ecgs_by_label(demo_data, tmp_path, monkeypatch):
     monkeypatch.setattr("ui.sources.DEMONSTRATION_DATA", tmp_path)
     assert open_fold(tmp_path, ARTIFACTS, None) is None
@@ -145,33 +212,26 @@ def test_the_generated_set_stands_in_for_ptb_xl_and_filters_narrow_its_ecgs_by_l
 def test_stored_disagreement_and_uncertainty_are_what_the_page_says_of_each_ecg(demo_data, tmp_path, monkeypatch):
     monkeypatch.setattr("ptbxl.index.Index.is_synthetic", False)
     diagnoser = Diagnoser.load(ARTIFACTS)
-    decisions = diagnoser.decisions["multilabel"]
-    fold = open_fold(demo_data, tmp_path, decisions)
+    fold = open_fold(demo_data, tmp_path, diagnoser.files)
     assert fold.predictions is None
-    recordings = [ptbxl_ecg(fold, int(ecg_id)).recording for ecg_id in fold.ecg_ids]
-    diagnoses = [diagnoser.diagnose(recording) for recording in recordings]
-    order = np.random.default_rng(1).permutation(len(recordings))
-    arrays = {
-        "ecg_id": fold.ecg_ids,
-        "probabilities": np.array([diagnoser.probabilities(recording)["multilabel"] for recording in recordings]),
-        "quality": np.array([diagnosis.quality.severity for diagnosis in diagnoses]),
-    }
-    path = tmp_path / "predictions" / "hmt_ecgnet_multilabel_test.npz"
+    diagnoses = [diagnoser.diagnose(ptbxl_ecg(fold, int(ecg_id)).recording) for ecg_id in fold.ecg_ids]
+    order = np.random.default_rng(1).permutation(len(diagnoses))
+    path = tmp_path / "predictions" / "verdicts_test.npz"
     path.parent.mkdir()
 
-    def stored(**stored_arrays) -> dict[str, list[int]]:
-        np.savez(path, **stored_arrays)
-        return {name: ids.tolist() for name, ids in open_fold(demo_data, tmp_path, decisions).choices.items()}
+    def choices(rows: np.ndarray, files: dict[str, str]) -> dict[str, list[int]]:
+        chosen = [diagnoses[row] for row in rows]
+        np.savez(path, **product_verdicts(chosen, fold.ecg_ids[rows], files))
+        return {name: ids.tolist() for name, ids in open_fold(demo_data, tmp_path, diagnoser.files).choices.items()}
 
-    choices = stored(**{name: array[order] for name, array in arrays.items()})
+    found = choices(order, diagnoser.files)
     names = [set(diagnosis.predicted_classes) for diagnosis in diagnoses]
     labels = [set(np.array(SUPERCLASSES)[label]) for label in fold.labels]
     disagree = [a != b for a, b in zip(names, labels, strict=True)]
-    assert choices[DISAGREE] == fold.ecg_ids[disagree].tolist()
-    assert choices[UNCERTAIN] == fold.ecg_ids[[diagnosis.uncertain for diagnosis in diagnoses]].tolist()
-    assert DISAGREE not in stored(**{name: array[1:] for name, array in arrays.items()})
-    del arrays["quality"]  # as files of earlier versions
-    assert UNCERTAIN not in stored(**arrays)
+    assert found[DISAGREE] == fold.ecg_ids[disagree].tolist()
+    assert found[UNCERTAIN] == fold.ecg_ids[[diagnosis.uncertain for diagnosis in diagnoses]].tolist()
+    assert DISAGREE not in choices(order[1:], diagnoser.files)
+    assert UNCERTAIN not in choices(order, diagnoser.files | {"multilabel_thresholds.json": "of other thresholds"})
 
 
 # -- Metrics ----------------------------------------------------------------------------------------------------------

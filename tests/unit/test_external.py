@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from config import SUPERCLASSES
@@ -170,7 +172,12 @@ def test_labels_of_a_header(tmp_path, comment, codes):
     assert record.patient == "p7"
 
 
-def test_labels_of_a_header_that_is_none(tmp_path):
-    (tmp_path / "a.hea").write_bytes(bytes(range(256)) * 500)
-    assert read_labels(tmp_path / "a.hea").codes == ()
+@given(content=st.binary(max_size=200))
+def test_labels_of_whatever_lies_behind_the_name_are_words_that_print(tmp_path_factory, content):
+    header = tmp_path_factory.getbasetemp() / "any.hea"
+    header.write_bytes(b"#Dx: " + content)
+    assert all(code.isprintable() and 0 < len(code) <= 60 for code in read_labels(header).codes)
+
+
+def test_a_header_that_is_not_there_has_no_labels(tmp_path):
     assert read_labels(tmp_path / "absent.hea").codes == ()

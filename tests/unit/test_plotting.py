@@ -16,7 +16,17 @@ from pypdf import PdfReader
 from config import LEADS, RESEARCH_ONLY, SYNTHETIC_NOTICE
 from ecg.plotting.draw import draw, draw_page, save
 from ecg.plotting.interactive import draw_interactive, measure_rectangle
-from ecg.plotting.layout import ARRANGEMENTS, GAINS_MM_MV, SPEEDS_MM_S, Scale, Span, layout, trace_mm, traces_overlap
+from ecg.plotting.layout import (
+    ARRANGEMENTS,
+    GAINS_MM_MV,
+    SPEEDS_MM_S,
+    Scale,
+    Span,
+    layout,
+    shaded_boxes,
+    trace_mm,
+    traces_overlap,
+)
 from ecg.recording import Recording
 from ecg.synthetic.patients import example_cases
 from ecg.synthetic.simulation import synthesise
@@ -235,6 +245,12 @@ def test_shading_lies_on_its_lead_and_milliseconds(arrangement):
     (strip,) = (strip for strip in page.strips if strip.lead == "V2")
     assert [left, right] == pytest.approx([TRACES_LEFT_MM + 6.8 * 25, TRACES_LEFT_MM + 7.2 * 25], abs=0.11)
     assert [bottom, top] == pytest.approx(page.band_mm(strip.row), abs=0.11)
+
+
+def test_shading_never_leaves_the_grid():
+    page = layout(with_pulse(flat(), "III", 1, 1.2, -4.0), size_mm=(297, 130))  # pushes the rhythm strip to the edge
+    for box, _ in shaded_boxes(page, [Span(lead, 0, 10, 1.0) for lead in LEADS]):
+        assert page.grid.y_mm <= box.y_mm < box.y_mm + box.height_mm <= page.grid.y_mm + page.grid.height_mm
 
 
 def test_shading_follows_a_lead_into_the_rhythm_strip_but_not_past_its_own_and_is_as_dark_as_it_is_strong():
