@@ -75,6 +75,18 @@ def option(default, help_text: str, **metadata):
     return field(default=default, metadata={"help": help_text, **metadata})
 
 
+NOT_NEGATIVE = (  # settings of `TrainingConfig`
+    "seed",
+    "lead_gain",
+    "noise",
+    "wander",
+    "statement_weight",
+    "statement_balance",
+    "binary_weight",
+    "weight_decay",
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """Everything that decides how a network is trained; travels in its checkpoint.
@@ -112,8 +124,11 @@ class TrainingConfig:
     statement_weight: float = option(
         20.0, "weight of the loss on all SCP statements; more favours them over the superclasses, 0 leaves them out"
     )
-    binary_weight: float = option(0.3, "weight of the loss on the two binary tasks; 0 leaves them out")
-    rhythm: bool = True  # a branch on the RR intervals of the whole recording, for the statements
+    binary_weight: float = option(1.0, "weight of the loss on the two binary tasks; 0 leaves them out")
+    statement_balance: float = option(
+        0.2, "0 to 0.5: rare statements count by their rarity to this power; more favours them, 0 counts all alike"
+    )
+    branch: bool = True  # evidence from RR intervals and voltages of the whole recording
     # optimisation, see training/schedule.py
     epochs: int = option(20, "passes over the training set, which the learning-rate schedule spans; more takes longer")
     batch_size: int = option(64, "recordings a step; more gives fewer and smoother steps and takes more memory")
@@ -133,7 +148,16 @@ class TrainingConfig:
         for name in ("stride_s", "epochs", "batch_size", "learning_rate", "clip_norm", "patience"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, but must be more than 0")
-        for name in ("seed", "lead_gain", "noise", "wander", "statement_weight", "binary_weight", "weight_decay"):
+        for name in (
+            "seed",
+            "lead_gain",
+            "noise",
+            "wander",
+            "statement_weight",
+            "statement_balance",
+            "binary_weight",
+            "weight_decay",
+        ):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, but must not be negative")
         for name in ("warm_up", "ema_decay"):

@@ -25,8 +25,7 @@ import onnxruntime
 import torch
 from torch.export import Dim
 
-from config import CHECKPOINT_NAMES, DEFAULT_OUT, LEADS, SAMPLING_RATE, script
-from ecg.windows import MINIMUM_WINDOW_S
+from config import CHECKPOINT_NAMES, DEFAULT_OUT, LEADS, script
 from files import replacing, sha256, write_text
 from inference import InferenceError
 from inference.backends import network_name
@@ -34,14 +33,28 @@ from inference.decisions import ThresholdsError, load_decisions, thresholds_path
 from inference.diagnoser import Diagnoser
 from inference.manifest import MANIFEST, SELF_TEST_ECG, self_test_recording
 from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from models.recording_network import RecordingNetwork
 
-TOLERANCE = 1e-4  # of a logit
-SHAPES = ((1, 250), (7, 250), (3, 333), (2, 201), (2, 1000), (16, 200))  # recordings, samples
+TOLERANCE = 1e-4  # of a probability
+OPSET = 20  # what onnxruntime-web runs
+SHAPES = ((1, 500), (7, 1000), (3, 777), (2, 1499), (16, 1000))  # recordings, samples
+
+
+class FromMillivolts(torch.nn.Module):
+    """A network that takes mV instead of units of its input scale."""
+
+    def __init__(self, network: RecordingNetwork, input_scale: float):
+        super().__init__()
+        self.network = network
+        self.input_scale = input_scale
+
+    def forward(self, signals: torch.Tensor) -> torch.Tensor:
+        return self.network(signals / self.input_scale)
 
 
 def export(path: Path, checkpoint: Checkpoint, checkpoint_sha256: str) -> float:
-    """Write one ONNX file; returns its largest difference of a logit to PyTorch. Raises InferenceError above 1e-4."""
-    network = checkpoint.network()
+    """Write one ONNX file; returns its largest difference to PyTorch. Raises InferenceError above `TOLERANCE`."""
+    network = FromMillivolts(checkpoint.network(), checkpoint.input_scale).eval()
     model = to_onnx(network)
     pad_instead_of_ceil(model)
     onnx.helper.set_model_props(model, {"hmt_ecgnet": json.dumps(facts_of(checkpoint, checkpoint_sha256))})
@@ -58,17 +71,18 @@ def export(path: Path, checkpoint: Checkpoint, checkpoint_sha256: str) -> float:
 
 
 def to_onnx(network: torch.nn.Module) -> onnx.ModelProto:
-    """The network as ONNX: ``signals (recordings, 12, samples)`` to ``logits (recordings, classes)``."""
-    shape = {0: Dim("recordings", min=1), 2: Dim("samples", min=round(MINIMUM_WINDOW_S * SAMPLING_RATE))}
+    """The network as ONNX: ``signals (recordings, 12, samples)`` in mV to ``probabilities (recordings, outputs)``."""
+    shape = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC}
     # the exporter warns of its own future changes and that torchvision, which no network here uses, is not installed
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             network,
-            (torch.zeros(2, len(LEADS), 250),),
+            (torch.randn(2, len(LEADS), 1003),),
             input_names=["signals"],
-            output_names=["logits"],
+            output_names=["probabilities"],
+            opset_version=OPSET,
             dynamic_shapes=(shape,),
             dynamo=True,
             verbose=False,
@@ -78,7 +92,18 @@ def to_onnx(network: torch.nn.Module) -> onnx.ModelProto:
 
 def facts_of(checkpoint: Checkpoint, checkpoint_sha256: str) -> dict:
     """What the file says of itself, for `inference.backends`."""
-    names = ("task", "classes", "leads", "sampling_rate", "input_scale", "window_s", "stride_s", "model")
+    names = (
+        "task",
+        "classes",
+        "statements",
+        "binary_tasks",
+        "leads",
+        "sampling_rate",
+        "input_scale",
+        "window_s",
+        "stride_s",
+        "model",
+    )
     facts = {name: getattr(checkpoint, name) for name in names}
     return {**facts, "checkpoint_sha256": checkpoint_sha256, "synthetic": checkpoint.synthetic}
 
@@ -98,7 +123,7 @@ def pad_instead_of_ceil(model: onnx.ModelProto) -> None:
 
 
 def largest_difference(path: Path, network: torch.nn.Module) -> float:
-    """Largest difference of a logit between ONNX Runtime and PyTorch, over several batch sizes and lengths."""
+    """Largest difference of a probability between ONNX Runtime and PyTorch, over several batch sizes and lengths."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     rng, worst = np.random.default_rng(0), 0.0
     for recordings, samples in SHAPES:
@@ -126,7 +151,7 @@ def export_all(directory: Path) -> None:
         target = directory / network_name(task, "onnx")
         difference = export(target, load_checkpoint(source), sha256(source))
         names.append(target.name)
-        print(f"{target}: largest difference of a logit to PyTorch {difference:.1e}")
+        print(f"{target}: largest difference of a probability to PyTorch {difference:.1e}")
     provide_examples(directory)
     write_manifest(directory, [*names, *(thresholds_path(directory, task).name for task in CHECKPOINT_NAMES)])
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from config import CHECKPOINT_NAMES, LEADS, SAMPLING_RATE, TASK_CLASSES
+from config import BINARY_TASKS, CHECKPOINT_NAMES, LEADS, SAMPLING_RATE, TASK_CLASSES, Outputs
+from ecg.preprocessing import scale_signal
+from ecg.statements import CODES
 from files import sha256
 from inference import InferenceError
 
 BACKENDS = ("onnx", "pytorch")
-WINDOWS_AT_A_TIME = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,18 +22,18 @@ class Network:
     """One trained network, whatever runs it.
 
     input_scale: mV. window_s, stride_s: s. synthetic: trained on generated data.
-    logits_of: float32 ``(n, 12, samples)`` in units of ``input_scale`` to logits ``(n, classes)``.
+    probabilities_of: float32 ``(n, 12, samples)`` in mV at 100 Hz to uncalibrated probabilities ``(n, outputs)``.
     """
 
     task: str
     model: str
-    classes: tuple[str, ...]
+    outputs: Outputs
     input_scale: float
     window_s: float
     stride_s: float
     checkpoint_sha256: str
     synthetic: bool
-    logits_of: Callable[[np.ndarray], np.ndarray]
+    probabilities_of: Callable[[np.ndarray], np.ndarray]
 
 
 def network_name(task: str, backend: str) -> str:
@@ -61,51 +62,53 @@ def _load_onnx(path: Path, threads: int) -> Network:
         facts = json.loads(session.get_modelmeta().custom_metadata_map["hmt_ecgnet"])
         if facts["leads"] != list(LEADS) or facts["sampling_rate"] != SAMPLING_RATE:
             raise ValueError("its leads or sampling rate are not this project's")
-        if tuple(facts["classes"]) != TASK_CLASSES[facts["task"]]:
+        outputs = Outputs(
+            classes=tuple(facts["classes"]),
+            statements=tuple(facts["statements"]),
+            binary_tasks=tuple(facts["binary_tasks"]),
+        )
+        known = outputs.statements in ((), CODES) and set(outputs.binary_tasks) <= set(BINARY_TASKS)
+        if outputs.classes != TASK_CLASSES[facts["task"]] or not known:
             raise ValueError("its classes are not this project's")
         return Network(
             task=facts["task"],
             model=facts["model"],
-            classes=tuple(facts["classes"]),
+            outputs=outputs,
             input_scale=facts["input_scale"],
             window_s=facts["window_s"],
             stride_s=facts["stride_s"],
             checkpoint_sha256=facts["checkpoint_sha256"],
             synthetic=facts["synthetic"],
-            logits_of=lambda windows: run_in_batches(session, windows),
+            probabilities_of=lambda signals: session.run(None, {"signals": signals})[0],
         )
     except Exception as error:  # onnxruntime raises types of its own for whatever a damaged file provokes
         raise InferenceError(f"{path} cannot be read as a network: {error}; run python export_onnx.py") from error
 
 
-def run_in_batches(session: onnxruntime.InferenceSession, windows: np.ndarray) -> np.ndarray:
-    """Logits of windows ``(n, 12, samples)``, a few at a time: an hour's at once would take gigabytes."""
-    batches = np.split(windows, range(WINDOWS_AT_A_TIME, len(windows), WINDOWS_AT_A_TIME))
-    return np.concatenate([session.run(None, {"signals": batch})[0] for batch in batches])
-
-
 def _load_pytorch(path: Path, threads: int) -> Network:
-    from models.checkpoint import CheckpointError, load_checkpoint, logits_function  # PyTorch takes seconds to import
+    # PyTorch takes seconds to import
+    from models.checkpoint import CheckpointError, load_checkpoint, probabilities_function
 
     try:
         checkpoint = load_checkpoint(path)
     except CheckpointError as error:
         raise InferenceError(str(error)) from error
+    probabilities_of = with_torch_threads(probabilities_function(checkpoint.network()), threads)
     return Network(
         task=checkpoint.task,
         model=checkpoint.model,
-        classes=tuple(checkpoint.classes),
+        outputs=checkpoint.outputs,
         input_scale=checkpoint.input_scale,
         window_s=checkpoint.window_s,
         stride_s=checkpoint.stride_s,
         checkpoint_sha256=sha256(path),
         synthetic=checkpoint.synthetic,
-        logits_of=with_torch_threads(logits_function(checkpoint.network()), threads),
+        probabilities_of=lambda signals: probabilities_of(scale_signal(signals, checkpoint.input_scale)),
     )
 
 
 def with_torch_threads(
-    logits_of: Callable[[np.ndarray], np.ndarray], threads: int
+    function: Callable[[np.ndarray], np.ndarray], threads: int
 ) -> Callable[[np.ndarray], np.ndarray]:
     """The same function, run with this many PyTorch threads.
 
@@ -114,11 +117,11 @@ def with_torch_threads(
     """
     import torch  # takes seconds to import
 
-    def limited(windows: np.ndarray) -> np.ndarray:
+    def limited(signals: np.ndarray) -> np.ndarray:
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
-            return logits_of(windows)
+            return function(signals)
         finally:
             torch.set_num_threads(before)
 

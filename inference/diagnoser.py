@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from config import BINARY_TASKS, DEFAULT_OUT, LEADS, SUPERCLASSES, TASK_CLASSES
-from ecg.preprocessing import FULL_DURATION_S, model_input, scale_signal
+from ecg.preprocessing import FULL_DURATION_S, model_input
 from ecg.quality import Quality, assess
 from ecg.recording import Recording, RecordingError
 from ecg.rhythm_signs import measure_rhythm
@@ -24,8 +24,18 @@ from ecg.windows import predict_probabilities
 from files import sha256
 from inference import InferenceError
 from inference.backends import Network, load_network, network_name
-from inference.decisions import Decisions, ThresholdsError, load_decisions, multilabel_score, thresholds_path
+from inference.decisions import Decisions, ThresholdsError, load_decisions, task_probabilities, thresholds_path
+from inference.findings import implied_superclasses
 from inference.manifest import SELF_TEST_ECG, SELF_TEST_TOLERANCE, self_test_recording, verify_files
+from inference.summary import (
+    SINUS,
+    RhythmResult,
+    StatementResult,
+    SubclassResult,
+    headline,
+    statement_results,
+    threshold_statements,
+)
 from inference.verdict import doubt_sentences, reach_verdicts, withheld_sentence
 
 RHYTHM_NOT_ASSESSED = (
@@ -58,6 +68,8 @@ class Diagnosis:
     for a recording that quality calls unusable.
     uncertain_because: reasons not to rely on the prediction; empty if there are none.
     not_assessed: sentences on what the prediction says nothing of, to be shown beside it.
+    statements, subclasses, rhythm: all SCP statements, their subclasses and the named rhythm; empty and None if the
+    network has no statements.
     quality: what is wrong with the recording; None if it was not assessed.
     warnings: sentences for whoever reads the diagnosis.
     model: task to the SHA-256 of the checkpoint that was used.
@@ -71,6 +83,9 @@ class Diagnosis:
     norm_vs_abnormal: BinaryResult
     uncertain_because: tuple[str, ...]
     not_assessed: tuple[str, ...]
+    statements: tuple[StatementResult, ...]
+    subclasses: tuple[SubclassResult, ...]
+    rhythm: RhythmResult | None
     quality: Quality | None
     warnings: tuple[str, ...]
     model: dict[str, str]
@@ -79,6 +94,11 @@ class Diagnosis:
     @property
     def uncertain(self) -> bool:
         return bool(self.uncertain_because)
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """What is said of the recording, a phrase each, rhythm first; see `inference.summary.headline`."""
+        return headline(self.rhythm, self.statements, self.predicted_classes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,17 +156,17 @@ class Diagnoser:
         return replace(diagnosis, milliseconds=round(1000 * (time.perf_counter() - began), 2))
 
     def probabilities(self, recording: Recording) -> dict[str, np.ndarray]:
-        """Uncalibrated probabilities of every task, ``(classes,)`` each."""
+        """Uncalibrated probabilities of every task, ``(classes,)`` each, and under "statements" ``(71,)`` or none."""
         require_leads(recording)
-        signal = model_input(recording, 1.0)  # mV; resampled once for all networks
-        probabilities = {}
-        for task, network in self.networks.items():
-            scaled = scale_signal(signal, network.input_scale)[None]
-            probabilities[task] = predict_probabilities(network.logits_of, scaled, network.window_s, network.stride_s)
-        for task in BINARY_TASKS:
-            if task not in probabilities:
-                probabilities[task] = multilabel_score(probabilities["multilabel"], task)
-        return {task: of_task[0] for task, of_task in probabilities.items()}
+        signal = model_input(recording, 1.0)[None]  # mV; resampled once for all networks
+        outputs = {
+            task: predict_probabilities(network.probabilities_of, signal) for task, network in self.networks.items()
+        }
+        probabilities = {"statements": outputs["multilabel"][:, self.networks["multilabel"].outputs.statement_columns]}
+        for task in TASK_CLASSES:
+            source = task if task in self.networks else "multilabel"
+            probabilities[task] = task_probabilities(self.networks[source].outputs, outputs[source], task)
+        return {name: of_one[0] for name, of_one in probabilities.items()}
 
     def self_test(self, expected: dict[str, float], directory: Path) -> None:
         """Raise InferenceError unless the stored ECG gets the probabilities noted at export."""
@@ -167,13 +187,18 @@ class Diagnoser:
         multilabel = self.decisions["multilabel"]
         rhythm = measure_rhythm(recording) if quality is not None and quality.usable else None
         rhythm_signs = rhythm.doubts if rhythm else ()
+        found = threshold_statements(multilabel, probabilities["statements"]) if multilabel.statements else None
         verdicts = reach_verdicts(
             above["multilabel"],
             multilabel.uncertain(calibrated["multilabel"]),
             {task: above[task][:, 0] for task in BINARY_TASKS},
             np.array([quality.severity if quality else ""]),
             np.array([bool(rhythm_signs)]),
+            implied_superclasses(found.asserted) if found else None,
         )
+        unusable = quality is not None and not quality.usable
+        results = statement_results(multilabel, found, verdicts.classes, unusable) if found else ((), (), None)
+        statements, subclasses, named = results
         near = multilabel.classes[int(multilabel.distances(calibrated["multilabel"])[0].argmin())]
         answers = {task: bool(above[task][0, 0]) for task in BINARY_TASKS}
         binary = {
@@ -187,7 +212,10 @@ class Diagnoser:
             mi_vs_norm=binary["mi_vs_norm"],
             norm_vs_abnormal=binary["norm_vs_abnormal"],
             uncertain_because=doubt_sentences(verdicts, near, answers, rhythm_signs),
-            not_assessed=not_assessed(rhythm_signs),
+            not_assessed=not_assessed(rhythm_signs, named),
+            statements=statements,
+            subclasses=subclasses,
+            rhythm=named,
             quality=quality,
             warnings=warnings_of(recording, quality),
             model={task: network.checkpoint_sha256 for task, network in self.networks.items()},
@@ -224,12 +252,19 @@ def binary_result(decisions: Decisions, calibrated: np.ndarray, withheld_because
     )
 
 
-def not_assessed(rhythm_signs: tuple[str, ...]) -> tuple[str, ...]:
-    """What no network assesses, one sentence each; rhythm_signs: `ecg.rhythm_signs.RhythmSigns.doubts`."""
-    if not rhythm_signs:
-        return (RHYTHM_NOT_ASSESSED,)
+def not_assessed(rhythm_signs: tuple[str, ...], rhythm: RhythmResult | None) -> tuple[str, ...]:
+    """What the networks do not assess, one sentence each.
+
+    rhythm_signs: `ecg.rhythm_signs.RhythmSigns.doubts`, which matter unless another rhythm than sinus rhythm is named.
+    rhythm: None for networks that do not assess it.
+    """
     signs = " and ".join(rhythm_signs)
-    return (RHYTHM_NOT_ASSESSED, f"Have the rhythm checked: {signs}.")
+    check = (f"Have the rhythm checked: {signs}.",) if signs else ()
+    if rhythm is None:
+        return (RHYTHM_NOT_ASSESSED, *check)
+    if not rhythm.certain:
+        return (f"{rhythm.sentence}.", *check)
+    return check if rhythm.code in SINUS else ()
 
 
 def warnings_of(recording: Recording, quality: Quality | None) -> tuple[str, ...]:

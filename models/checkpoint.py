@@ -26,7 +26,7 @@ class CheckpointError(ValueError):
 class Checkpoint:
     """What a ``.pth`` file holds.
 
-    classes, statements, binary_tasks: its outputs, see `config.Outputs`. rhythm: whether it has a rhythm branch.
+    classes, statements, binary_tasks: its outputs, see `config.Outputs`. branch: whether it has a `RecordingBranch`.
     model, model_arguments: of the trunk, for `create_model`. weights: state dict of the `RecordingNetwork`.
     input_scale: mV. window_s, stride_s: of evaluation, in s.
     training: the full `config.TrainingConfig` as a dict. metrics: on fold 9, at ``epoch``.
@@ -53,7 +53,7 @@ class Checkpoint:
     sampling_rate: int = SAMPLING_RATE
     statements: tuple[str, ...] = ()
     binary_tasks: tuple[str, ...] = ()
-    rhythm: bool = False
+    branch: bool = False
 
     @property
     def outputs(self) -> Outputs:
@@ -64,7 +64,7 @@ class Checkpoint:
     def network(self) -> RecordingNetwork:
         """The network in evaluation mode."""
         network = make_network(
-            self.model, self.model_arguments, self.outputs, self.window_s, self.stride_s, self.rhythm
+            self.model, self.model_arguments, self.outputs, self.window_s, self.stride_s, self.branch
         )
         network.load_state_dict(self.weights)
         return network.eval()
@@ -136,7 +136,7 @@ def problem_with(content) -> str | None:
 def with_trunk(weights: dict) -> dict:
     """Weights as a `RecordingNetwork` names them; earlier versions saved only the trunk's, by its own names."""
     return {
-        name if name.startswith(("trunk.", "rhythm.")) else f"trunk.{name}": weight for name, weight in weights.items()
+        name if name.startswith(("trunk.", "branch.")) else f"trunk.{name}": weight for name, weight in weights.items()
     }
 
 

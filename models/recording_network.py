@@ -1,7 +1,7 @@
-"""A network for whole recordings: windows, the trunk that reads them, the rhythm branch, one probability an output.
+"""A network for whole recordings: windows, the trunk that reads them, a branch on the whole, one probability an output.
 
     window   the trunk, any of ``models.ARCHITECTURES``, turns each window into logits
-    rhythm   evidence from the RR intervals of the whole recording is added to the statements' logits
+    branch   evidence from RR intervals and voltages of the whole recording is added to the logits
     average  of the windows' probabilities
     merge    a superclass's probability is the mean of its own output and of 1 - ∏(1 - p) over its statements
 
@@ -10,12 +10,11 @@ This module is what is validated, saved, run and exported, so there is one path 
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from config import SAMPLING_RATE, SUPERCLASSES, Outputs
 from ecg.statements import BY_CODE
 from models import create_model
-from models.rhythm import RhythmBranch
+from models.recording_branch import RecordingBranch
 
 
 class RecordingNetwork(nn.Module):
@@ -23,45 +22,41 @@ class RecordingNetwork(nn.Module):
 
     trunk: float ``(batch, 12, window)`` to logits ``(batch, len(outputs))``.
     outputs: what they are. window_s, stride_s: of the windows, in s.
-    rhythm: whether there is a rhythm branch; only statements have one.
+    branch: whether there is a `RecordingBranch`.
 
     Input: float ``(batch, 12, samples)`` at 100 Hz, in units of the input scale, at least 3 s.
     Output: ``(batch, len(outputs))``.
     """
 
-    def __init__(self, trunk: nn.Module, outputs: Outputs, window_s: float, stride_s: float, rhythm: bool = False):
+    def __init__(self, trunk: nn.Module, outputs: Outputs, window_s: float, stride_s: float, branch: bool = False):
         super().__init__()
         self.trunk = trunk
         self.outputs = outputs
         self.window, self.stride = round(window_s * SAMPLING_RATE), round(stride_s * SAMPLING_RATE)
-        self.rhythm = RhythmBranch(len(outputs.statements)) if rhythm else None
+        self.branch = RecordingBranch(len(outputs)) if branch else None
         superclass_of = [BY_CODE[code].superclass for code in outputs.statements]
         members = [[n for n, own in enumerate(superclass_of) if own == name] for name in outputs.classes]
         self.members = members if outputs.classes == SUPERCLASSES and all(members) else None
 
     def statistics(self, signals: torch.Tensor) -> torch.Tensor:
-        """What the rhythm branch sees of recordings: ``(batch, 17)``, or no columns without that branch."""
-        return signals.new_zeros(len(signals), 0) if self.rhythm is None else self.rhythm.statistics(signals)
+        """What the branch sees of recordings: ``(batch, 41)``, or no columns without a branch."""
+        return signals.new_zeros(len(signals), 0) if self.branch is None else self.branch.statistics(signals)
 
     def window_logits(self, windows: torch.Tensor, statistics: torch.Tensor) -> torch.Tensor:
         """Logits ``(batch, len(outputs))`` of one window of each recording, given its recording's `statistics`."""
         logits = self.trunk(windows)
-        return logits if self.rhythm is None else logits + self._placed(self.rhythm.evidence(statistics))
+        return logits if self.branch is None else logits + self.branch.evidence(statistics)
 
     def read(self, signals: torch.Tensor, statistics: torch.Tensor) -> torch.Tensor:
         """Probabilities of recordings whose `statistics` are given: `forward` without looking for heartbeats."""
         windows = cut_windows(signals, self.window, self.stride)
         logits = self.trunk(windows.flatten(0, 1)).unflatten(0, windows.shape[:2])
-        if self.rhythm is not None:
-            logits = logits + self._placed(self.rhythm.evidence(statistics))[:, None]
+        if self.branch is not None:
+            logits = logits + self.branch.evidence(statistics)[:, None]
         return self._merged(logits.float().sigmoid().mean(1))
 
     def forward(self, signals: torch.Tensor) -> torch.Tensor:
         return self.read(signals, self.statistics(signals))
-
-    def _placed(self, evidence: torch.Tensor) -> torch.Tensor:
-        """Evidence for the statements beside zeros for all other outputs."""
-        return F.pad(evidence, (len(self.outputs.classes), len(self.outputs.binary_tasks)))
 
     def _merged(self, probabilities: torch.Tensor) -> torch.Tensor:
         if self.members is None:
@@ -72,11 +67,11 @@ class RecordingNetwork(nn.Module):
 
 
 def make_network(
-    model: str, model_arguments: dict, outputs: Outputs, window_s: float, stride_s: float, rhythm: bool
+    model: str, model_arguments: dict, outputs: Outputs, window_s: float, stride_s: float, branch: bool
 ) -> RecordingNetwork:
     """A network with random weights; arguments as in a checkpoint. Raises ValueError for an unknown model."""
     trunk = create_model(model, **{**model_arguments, "classes": len(outputs)})
-    return RecordingNetwork(trunk, outputs, window_s, stride_s, rhythm)
+    return RecordingNetwork(trunk, outputs, window_s, stride_s, branch)
 
 
 def cut_windows(signals: torch.Tensor, window: int, stride: int) -> torch.Tensor:

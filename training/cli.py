@@ -90,10 +90,10 @@ def add_multilabel_flags(parser: argparse.ArgumentParser, recipe: TrainingConfig
         help="train on records without a superclass too (default: %(default)s)",
     )
     parser.add_argument(
-        "--rhythm",
+        "--branch",
         action=argparse.BooleanOptionalAction,
-        default=recipe.rhythm,
-        help="a branch on the RR intervals of the whole recording, for the statements (default: %(default)s)",
+        default=recipe.branch,
+        help="evidence from RR intervals and voltages of the whole recording (default: %(default)s)",
     )
 
 
@@ -219,10 +219,10 @@ def untrained(config: TrainingConfig, arguments, out: Path) -> tuple[TrainingCon
     config = replace(
         config,
         model_arguments={**config.model_arguments, "classes": len(outputs)},
-        rhythm=config.rhythm and bool(outputs.statements),
+        branch=config.branch,
     )
     trunk = create_untrained(config.model, config.window_s, **config.model_arguments)
-    return config, RecordingNetwork(trunk, outputs, config.window_s, config.stride_s, config.rhythm), None
+    return config, RecordingNetwork(trunk, outputs, config.window_s, config.stride_s, config.branch), None
 
 
 def open_sets(config: TrainingConfig, data: str | None, input_scale: float | None) -> tuple[PTBXLDataset, PTBXLDataset]:

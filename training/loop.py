@@ -260,7 +260,7 @@ def describe(
         stride_s=config.stride_s,
         statements=network.outputs.statements,
         binary_tasks=network.outputs.binary_tasks,
-        rhythm=network.rhythm is not None,
+        branch=network.branch is not None,
         training=asdict(config),
         seed=config.seed,
         epoch=row["epoch"],

@@ -26,13 +26,14 @@ STATISTICS_CHUNK = 256  # recordings in memory at a time
 class Objective:
     """The network, what it is to learn of each training recording, and the weights of the losses.
 
+    statement_weights: ``(statements,)``.
     statements: float32 ``(n, statements)``. binary: float32 ``(n, binary tasks)``; binary_mask: the same shape, 1
-    where a recording belongs to the task. statistics: ``(n, 17)`` of RR intervals, for the rhythm branch.
+    where a recording belongs to the task. statistics: ``(n, 41)``, for the branch on whole recordings.
     """
 
     network: RecordingNetwork
     loss_function: nn.Module
-    statement_weight: float
+    statement_weights: torch.Tensor
     binary_weight: float
     statements: torch.Tensor
     binary: torch.Tensor
@@ -48,7 +49,8 @@ class Objective:
         loss = self.loss_function(task, targets)
         if statements.shape[1]:
             made = self.statements[rows].to(device)
-            loss = loss + self.statement_weight * F.binary_cross_entropy_with_logits(statements, made)
+            of_all = F.binary_cross_entropy_with_logits(statements, made, weight=self.statement_weights.to(device))
+            loss = loss + of_all
         if binary.shape[1]:
             of_each = F.binary_cross_entropy_with_logits(binary, self.binary[rows].to(device), reduction="none")
             loss = loss + self.binary_weight * (of_each * self.binary_mask[rows].to(device)).mean()
@@ -68,12 +70,13 @@ def make_objective(network: RecordingNetwork, train: PTBXLDataset, config: Train
     """The configured losses around a network."""
     tasks = [task_targets(train.superclasses, task) for task in network.outputs.binary_tasks]
     nothing = np.zeros((len(train), 0), np.float32)
+    made = torch.from_numpy(train.made(network.outputs.statements).astype(np.float32))
     return Objective(
         network=network,
         loss_function=LOSSES[config.loss]().to(next(network.parameters()).device),
-        statement_weight=config.statement_weight,
+        statement_weights=statement_weights(made, config),
         binary_weight=config.binary_weight,
-        statements=torch.from_numpy(train.made(network.outputs.statements).astype(np.float32)),
+        statements=made,
         binary=torch.from_numpy(np.concatenate([nothing, *(targets for targets, _ in tasks)], axis=1)),
         binary_mask=torch.from_numpy(
             np.concatenate([nothing, *(member[:, None].astype(np.float32) for _, member in tasks)], axis=1)
@@ -82,9 +85,21 @@ def make_objective(network: RecordingNetwork, train: PTBXLDataset, config: Train
     )
 
 
+def statement_weights(made: torch.Tensor, config: TrainingConfig) -> torch.Tensor:
+    """How much each statement's loss counts: by its variance to the power of minus ``statement_balance``.
+
+    Scaled so that an untrained network's loss, the entropy of the statements, has ``statement_weight`` for its weight.
+    made: ``(n, statements)``; a statement of fewer than five recordings counts as one of five.
+    """
+    share = made.mean(0).clamp(5 / max(len(made), 10), 0.5)
+    entropy = -(share * share.log() + (1 - share) * (1 - share).log())
+    weights = (share * (1 - share)) ** -config.statement_balance
+    return config.statement_weight * weights * entropy.sum() / (weights * entropy).sum()
+
+
 @torch.inference_mode()
 def training_statistics(network: RecordingNetwork, train: PTBXLDataset) -> torch.Tensor:
-    """What the rhythm branch sees of each whole training recording, although the trunk sees crops."""
+    """What the branch sees of each whole training recording, although the trunk sees crops."""
     device = next(network.parameters()).device
     chunks = np.array_split(np.arange(len(train)), -(-len(train) // STATISTICS_CHUNK))
     return torch.cat(

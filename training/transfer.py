@@ -37,13 +37,13 @@ def start_from(path: Path, config: TrainingConfig) -> tuple[TrainingConfig, Reco
         model_arguments={**checkpoint.model_arguments, "classes": len(outputs)},
         window_s=checkpoint.window_s,
         stride_s=checkpoint.stride_s,
-        rhythm=checkpoint.rhythm and bool(outputs.statements),
+        branch=checkpoint.branch,
     )
     network = make_network(
-        config.model, config.model_arguments, outputs, config.window_s, config.stride_s, config.rhythm
+        config.model, config.model_arguments, outputs, config.window_s, config.stride_s, config.branch
     )
     norm, mi = SUPERCLASSES.index("NORM"), SUPERCLASSES.index("MI")
-    weights = {name: value for name, value in checkpoint.weights.items() if config.rhythm or "rhythm." not in name}
+    weights = {name: value for name, value in checkpoint.weights.items() if config.branch or "branch." not in name}
     for name in ("trunk.head.weight", "trunk.head.bias"):
         rows = weights[name]
         answer = rows[mi] - rows[norm] if config.task == "mi_vs_norm" else -rows[norm]

@@ -1,9 +1,10 @@
-"""The rhythm branch: what the RR intervals of a whole recording say, as evidence for each statement.
+"""What only the whole recording shows: RR intervals and voltages, as evidence for each output.
 
 A window of a few seconds cannot show that a rhythm is irregular. So heartbeats are found in the whole recording, with
 operations that ONNX has too (a fixed band-pass, maxima over time, sorting), and statistics of the intervals between
-them go through a small multi-layer perceptron. The numbers behind the statistics are those of heart-rate variability
-(Task Force of the ESC and NASPE 1996) and of prematurity, the interval before a beat against the usual one.
+them go through a small multi-layer perceptron. They are those of heart-rate variability (Task Force of the ESC and
+NASPE 1996) and of prematurity, the interval before a beat against the usual one. Beside them stands the usual height
+of each lead's waves: criteria of hypertrophy and of low voltage are sums of a few such numbers.
 """
 
 import torch
@@ -11,7 +12,7 @@ from scipy.signal import firwin
 from torch import nn
 from torch.nn import functional as F
 
-from config import SAMPLING_RATE
+from config import LEADS, SAMPLING_RATE
 
 QRS_BAND_HZ = (6, 24)
 FILTER_TAPS = 41
@@ -19,7 +20,8 @@ REFRACTORY = 25  # samples: no two beats are nearer than 0.25 s
 SMOOTHING = 11  # samples
 LARGEST_RATIO = 2.0  # of a lead's activity to its usual peak; more is an artefact
 EARLY, LATE = 0.85, 1.15  # intervals relative to the median beyond which a beat is premature or late
-STATISTICS = (
+LEAST_VOLTAGE = 0.05  # input scales, about 0.012 mV
+RR_STATISTICS = (
     "log median RR",
     "log mean RR",
     "standard deviation",
@@ -55,9 +57,9 @@ class BeatDetector(nn.Module):
     def forward(self, signals: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         activity = self.activity(signals)
         samples = activity.shape[1]
-        peaks = activity >= F.max_pool1d(activity[:, None], 2 * REFRACTORY + 1, 1, REFRACTORY)[:, 0]
-        each_second = F.max_pool1d(activity[:, None], SAMPLING_RATE)[:, 0].sort(1).values
-        floor = 0.3 * each_second[:, [each_second.shape[1] * 3 // 4]]
+        peaks = activity >= maximum(activity[:, None], 2 * REFRACTORY + 1, 1, REFRACTORY)[:, 0]
+        each_second = maximum(activity[:, None], SAMPLING_RATE, SAMPLING_RATE)[:, 0].sort(1).values
+        floor = 0.3 * each_second.narrow(1, each_second.shape[1] * 3 // 4, 1)
         heights = torch.where(peaks, activity, 0.0).topk(samples // REFRACTORY + 1, 1).values
         upper_middle = ((heights > floor).sum(1, keepdim=True) // 3).clamp_max(samples // REFRACTORY)
         usual = heights.gather(1, upper_middle)  # the median of the higher two thirds of the peaks
@@ -69,50 +71,55 @@ class BeatDetector(nn.Module):
         batch, leads, samples = signals.shape
         band = F.conv1d(signals.reshape(batch * leads, 1, samples), self.taps, padding=FILTER_TAPS // 2)
         band = band.reshape(batch, leads, samples).abs()
-        each_second = F.max_pool1d(band, SAMPLING_RATE).sort(2).values
-        usual_peak = each_second[:, :, each_second.shape[2] // 2, None]
+        each_second = maximum(band, SAMPLING_RATE, SAMPLING_RATE).sort(2).values
+        usual_peak = each_second.narrow(2, each_second.shape[2] // 2, 1)
         alive = (usual_peak > 0.05 * usual_peak.amax(1, keepdim=True)).to(band.dtype)
         relative = (band / usual_peak.clamp_min(1e-6)).clamp_max(LARGEST_RATIO)
-        mean = (relative * alive).sum(1) / alive.sum(1).clamp_min(1)
+        mean = (relative * alive).sum(1) / alive.sum(1).clamp_min(1.0)
         return F.avg_pool1d(mean[:, None], SMOOTHING, 1, SMOOTHING // 2)[:, 0]
 
 
+def maximum(x: torch.Tensor, size: int, stride: int, padding: int = 0) -> torch.Tensor:
+    """Maximum over windows in time of ``(batch, channels, samples)``; in 2-D, since 1-D exports one length only."""
+    return F.max_pool2d(x, (1, size), (1, stride), (0, padding))
+
+
 def rr_statistics(activity: torch.Tensor, beats: torch.Tensor, contrast: torch.Tensor) -> torch.Tensor:
-    """``STATISTICS`` of recordings, ``(batch, 17)``, always finite; arguments from `BeatDetector`. Intervals in s."""
+    """``RR_STATISTICS`` of recordings, ``(batch, 17)``, always finite, in s; arguments from `BeatDetector`."""
     samples = activity.shape[1]
     number = beats.sum(1).to(activity.dtype)
     times = torch.where(beats, torch.arange(samples, device=beats.device), 2 * samples)
     times = times.topk(samples // REFRACTORY + 1, 1, largest=False, sorted=True).values
     rr_s, valid = (times[:, 1:] - times[:, :-1]) / SAMPLING_RATE, (times[:, 1:] < samples).to(activity.dtype)
-    rr_s, intervals = rr_s * valid, valid.sum(1).clamp_min(1)
+    rr_s, intervals = rr_s * valid, valid.sum(1).clamp_min(1.0)
     mean = rr_s.sum(1) / intervals
-    median = torch.where(number > 1, masked_median(rr_s, valid), 0.8).clamp(0.2, 5)
+    median = torch.where(number > 1, masked_median(rr_s, valid), 0.8).clamp(0.2, 5.0)
     deviation = (rr_s - mean[:, None]) * valid
     variance = deviation.square().sum(1)
     both = valid[:, 1:]  # an interval and the one before it
     successive = (rr_s[:, 1:] - rr_s[:, :-1]).abs() * both
-    pairs = both.sum(1).clamp_min(1)
+    pairs = both.sum(1).clamp_min(1.0)
     rmssd = (successive.square().sum(1) / pairs).sqrt()
     relative = torch.where(valid > 0, rr_s / median[:, None], 1.0)
     height = torch.where(beats, activity, 0.0).sum(1) / number.clamp_min(1)
     spread = torch.where(beats, activity - height[:, None], 0.0).square().sum(1) / number.clamp_min(1)
     columns = (
         median.log(),
-        mean.clamp(0.2, 5).log(),
-        (variance / intervals).sqrt().clamp_max(2),
-        rmssd.clamp_max(2),
-        (successive.sum(1) / pairs / median).clamp_max(2),
-        (rmssd / median).clamp_max(2),
-        masked_median(successive, both).clamp_max(3) / median,
-        (successive.amax(1) / median).clamp_max(3),
+        mean.clamp(0.2, 5.0).log(),
+        (variance / intervals).sqrt().clamp_max(2.0),
+        rmssd.clamp_max(2.0),
+        (successive.sum(1) / pairs / median).clamp_max(2.0),
+        (rmssd / median).clamp_max(2.0),
+        masked_median(successive, both).clamp_max(3.0) / median,
+        (successive.amax(1) / median).clamp_max(3.0),
         relative.amin(1),
-        relative.amax(1).clamp_max(4),
+        relative.amax(1).clamp_max(4.0),
         ((relative < EARLY) * valid).sum(1) / intervals,
         ((relative > LATE) * valid).sum(1) / intervals,
         (deviation[:, 1:] * deviation[:, :-1]).sum(1) / variance.clamp_min(1e-4),
         (deviation[:, 2:] * deviation[:, :-2]).sum(1) / variance.clamp_min(1e-4),
         number / (samples / SAMPLING_RATE),
-        contrast.clamp(1, 100).log(),
+        contrast.clamp(1.0, 100.0).log(),
         spread.sqrt() / height.clamp_min(1e-6),
     )
     return torch.stack(columns, 1)
@@ -129,27 +136,41 @@ def masked_median(values: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     return torch.where(middle.isinf(), 0.0, middle).mean(1)
 
 
-class RhythmBranch(nn.Module):
-    """Evidence for each statement from the RR intervals of whole recordings, to be added to its logit.
+def voltages(signals: torch.Tensor) -> torch.Tensor:
+    """Logarithms of how far each lead usually goes above and below its mean within a second, ``(batch, 24)``.
 
-    Input: float ``(batch, 12, samples)`` at 100 Hz, at least 3 s. Output: ``(batch, statements)``.
+    signals: ``(batch, 12, samples)`` in input scales. Usually: the median over seconds.
+    """
+    mean = F.avg_pool2d(signals, (1, SAMPLING_RATE), (1, SAMPLING_RATE))
+    above = maximum(signals, SAMPLING_RATE, SAMPLING_RATE) - mean
+    below = mean + maximum(-signals, SAMPLING_RATE, SAMPLING_RATE)
+    heights = torch.cat([above, below], 1).sort(2).values
+    return heights.narrow(2, heights.shape[2] // 2, 1)[:, :, 0].clamp_min(LEAST_VOLTAGE).log()
+
+
+class RecordingBranch(nn.Module):
+    """Evidence for each output from whole recordings, to be added to its logit.
+
+    Input: float ``(batch, 12, samples)`` at 100 Hz in input scales, at least 3 s. Output: ``(batch, outputs)``.
     """
 
-    def __init__(self, statements: int, hidden: int = 32):
+    def __init__(self, outputs: int, hidden: int = 48):
         super().__init__()
+        inputs = len(RR_STATISTICS) + 2 * len(LEADS)
         self.detector = BeatDetector()
-        self.normalise = nn.BatchNorm1d(len(STATISTICS), affine=False)
+        self.normalise = nn.BatchNorm1d(inputs, affine=False)
         self.perceptron = nn.Sequential(
-            nn.Linear(len(STATISTICS), hidden), nn.ReLU(), nn.Dropout(0.1), nn.Linear(hidden, statements)
+            nn.Linear(inputs, hidden), nn.ReLU(), nn.Dropout(0.1), nn.Linear(hidden, outputs)
         )
 
     def statistics(self, signals: torch.Tensor) -> torch.Tensor:
-        """`rr_statistics` of recordings ``(batch, 12, samples)``; nothing in it is trained."""
-        return rr_statistics(*self.detector(signals.float()))
+        """`rr_statistics` and `voltages` of recordings, ``(batch, 41)``; nothing in it is trained."""
+        signals = signals.float()
+        return torch.cat([rr_statistics(*self.detector(signals)), voltages(signals)], 1)
 
     def evidence(self, statistics: torch.Tensor) -> torch.Tensor:
-        """``(batch, statements)`` from ``(batch, 17)``."""
-        return self.perceptron(self.normalise(statistics).clamp(-5, 5))
+        """``(batch, outputs)`` from ``(batch, 41)``."""
+        return self.perceptron(self.normalise(statistics).clamp(-5.0, 5.0))
 
     def forward(self, signals: torch.Tensor) -> torch.Tensor:
         return self.evidence(self.statistics(signals))
