@@ -23,7 +23,7 @@ from config import SPLIT_FOLDS, SYNTHETIC_NOTICE, data_directory
 from dataset import PTBXLDataset
 from evaluation.bootstrap import BOOTSTRAP_DRAWS
 from evaluation.cli import add_shared_flags, add_split_flag, exit_code
-from evaluation.comparison import ComparedNetwork, compare_networks, size_and_speed, unique_names
+from evaluation.comparison import ComparedNetwork, compare_networks, compare_tasks, size_and_speed, unique_names
 from evaluation.coverage import quality_severities
 from evaluation.figures import draw_comparison
 from evaluation.predictions import (
@@ -35,7 +35,7 @@ from evaluation.predictions import (
     write_predictions,
 )
 from evaluation.results import evaluate_split, write_results
-from evaluation.tables import comparison_table, metrics_table
+from evaluation.tables import compared_tasks_table, comparison_table, metrics_table, rhythm_line, tasks_table
 from files import replacing, write_text
 from inference.calibration import fit_decisions
 from inference.decisions import load_decisions
@@ -67,8 +67,11 @@ def evaluate(arguments) -> dict:
     thresholds = Path(arguments.thresholds or out / f"{TASK}_thresholds.json")
     decisions = load_decisions(thresholds, TASK, {predictions.score: predictions.sha256})
     content, arrays = evaluate_split(predictions, decisions, arguments.split, thresholds)
+    statements = content.get("statements")
     paths = write_results(out, content, arrays)
     print(metrics_table(content))
+    if statements is not None:
+        print(f"\n{tasks_table(statements)}\n\n{rhythm_line(statements)}")
     print(f"\n{content['model']}, {content['parameters']:,} parameters; fold {content['fold']}; {content['decisions']}")
     print("written: " + ", ".join(map(str, paths)))
     if predictions.synthetic:
@@ -96,6 +99,7 @@ def compare(arguments) -> dict:
     with replacing(picture) as unfinished:
         draw_comparison(content).savefig(unfinished, dpi=130)
     print(comparison_table(content))
+    print(f"\n{compared_tasks_table(content)}")
     print(f"\nfold {content['fold']}, {content['n']:,} recordings with a superclass; {content['intervals']}")
     print(f"written: {path}, {picture}, predictions of each in {out / 'predictions'}")
     if content["synthetic"]:
@@ -120,6 +124,7 @@ def comparison_content(networks: list[ComparedNetwork], split: str) -> dict:
     predicted = [network.predictions for network in networks]
     recordings, checkpoints = predicted[0].recordings, [predictions.checkpoint for predictions in predicted]
     rows = compare_networks(networks, recordings, recordings.labelled)
+    tasks = compare_tasks(networks, recordings)
     sizes = size_and_speed(checkpoints)
     return {
         "task": TASK,
@@ -135,12 +140,13 @@ def comparison_content(networks: list[ComparedNetwork], split: str) -> dict:
             {
                 **row,
                 **size,
+                "tasks": of_tasks,
                 "checkpoint_sha256": predictions.sha256,
                 "epochs": predictions.checkpoint.training["epochs"],
                 "best_epoch": predictions.checkpoint.epoch,
                 "learning_rate": predictions.checkpoint.training["learning_rate"],
             }
-            for row, size, predictions in zip(rows, sizes, predicted, strict=True)
+            for row, size, of_tasks, predictions in zip(rows, sizes, tasks, predicted, strict=True)
         ],
     }
 

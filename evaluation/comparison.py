@@ -12,13 +12,16 @@ from tqdm import tqdm
 from config import LEADS, SAMPLING_RATE
 from dataset import PTBXLDataset
 from ecg.preprocessing import FULL_DURATION_S
+from ecg.statements import CODES
 from ecg.windows import predict_probabilities
 from evaluation.bootstrap import paired_difference, point_and_interval, value_and_replicate_weights
 from evaluation.metrics import all_metrics, auroc_and_auprc
 from evaluation.predictions import HeldOutDecisions, SplitPredictions
+from evaluation.statements import benchmark_tasks, task_draws
 from models import count_parameters
-from models.checkpoint import Checkpoint, logits_function
+from models.checkpoint import Checkpoint, probabilities_function
 
+TASK_AUROCS = ("auroc", "auroc_min5")
 COMPARED_METRICS = {"auroc": "AUROC", "auprc": "AUPRC", "f1": "F1", "exact_match": "exact match"}
 
 
@@ -53,6 +56,27 @@ def compare_networks(networks: list[ComparedNetwork], recordings: PTBXLDataset, 
     return rows
 
 
+def compare_tasks(networks: list[ComparedNetwork], recordings: PTBXLDataset) -> list[dict]:
+    """Macro AUROC of each network on the six tasks of `evaluation.statements`, and its difference to the first's.
+
+    A network without statements has the superclasses only. recordings: those behind all predictions.
+    """
+    rows, reference, made = [], {}, recordings.made(CODES)
+    for network in networks:
+        predictions, row = network.predictions, {}
+        tasks = benchmark_tasks(recordings.superclasses, made, predictions.probabilities, predictions.statements)
+        for name, task in tasks.items():
+            draws = task_draws(task, recordings.patient_ids)
+            row[name] = {key: point_and_interval(draws[key]) for key in TASK_AUROCS}
+            if name in reference:
+                theirs = reference[name]
+                row[name]["difference"] = {key: paired_difference(draws[key], theirs[key]) for key in TASK_AUROCS}
+            if network is networks[0]:
+                reference[name] = draws
+        rows.append(row)
+    return rows
+
+
 def choose_score(candidates: dict[str, SplitPredictions]) -> tuple[str, dict]:
     """Which network is to serve a binary task, and the facts behind the choice.
 
@@ -80,7 +104,7 @@ def multiply_accumulates(checkpoint: Checkpoint) -> int:
     samples = round(FULL_DURATION_S * SAMPLING_RATE)
     signal = np.zeros((1, len(LEADS), samples), np.float32)
     with FlopCounterMode(display=False) as counter:
-        predict_probabilities(logits_function(checkpoint.network()), signal, checkpoint.window_s, checkpoint.stride_s)
+        predict_probabilities(probabilities_function(checkpoint.network()), signal)
     return counter.get_total_flops() // 2
 
 
@@ -91,12 +115,12 @@ def latencies(checkpoints: list[Checkpoint], rounds: int = 50) -> list[float]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        functions = [logits_function(checkpoint.network()) for checkpoint in checkpoints]
+        functions = [probabilities_function(checkpoint.network()) for checkpoint in checkpoints]
         times = np.empty((rounds, len(checkpoints)))
         for turn in tqdm(range(-3, rounds), desc="latency", unit="round", leave=False):
-            for column, (checkpoint, function) in enumerate(zip(checkpoints, functions, strict=True)):
+            for column, function in enumerate(functions):
                 began = time.perf_counter()
-                predict_probabilities(function, signal, checkpoint.window_s, checkpoint.stride_s)
+                predict_probabilities(function, signal)
                 if turn >= 0:
                     times[turn, column] = time.perf_counter() - began
     finally:

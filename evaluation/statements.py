@@ -51,8 +51,10 @@ def benchmark_tasks(
     """The six tasks.
 
     superclasses: bool ``(n, 5)``. made: bool ``(n, 71)``. superclass_scores ``(n, 5)`` and statement_scores
-    ``(n, 71)``: uncalibrated probabilities of the network.
+    ``(n, 71)``: uncalibrated probabilities of the network; without statements, only "super".
     """
+    if not statement_scores.shape[1]:
+        return {"super": Task(names=SUPERCLASSES, targets=superclasses.astype(bool), scores=superclass_scores)}
     groups = {group: columns_of_group(group) for group in GROUPS}
     tasks = {
         "super": Task(names=SUPERCLASSES, targets=superclasses.astype(bool), scores=superclass_scores),

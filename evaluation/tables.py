@@ -106,3 +106,43 @@ def comparison_table(content: dict) -> str:
             ]
         )
     return markdown_table(header, rows)
+
+
+def tasks_table(content: dict) -> str:
+    """The six benchmark tasks of a statements_metrics file."""
+    header = ["task", "N", "classes", "AUROC", "AUROC, 5 positives and more", "AUPRC"]
+    rows = [
+        [name, f"{task['n']:,}", task["classes"], *(metric_cell(task[key]) for key in ("auroc", "auroc_min5", "auprc"))]
+        for name, task in content["tasks"].items()
+    ]
+    return markdown_table(header, rows)
+
+
+def rhythm_line(content: dict) -> str:
+    """The named rhythm of a statements_metrics file in one sentence."""
+    rhythm = content["rhythm"]
+    if rhythm["accuracy"] is None:
+        return "rhythm: no recording has exactly one of the nine rhythms"
+    certain = "none" if rhythm["accuracy_certain"] is None else f"{rhythm['accuracy_certain']:.1%}"
+    return (
+        f"rhythm, {rhythm['n']:,} recordings with exactly one of nine: {rhythm['accuracy']:.1%} named rightly, "
+        f"{rhythm['uncertain']:.1%} uncertain, of the others {certain} right"
+    )
+
+
+def compared_tasks_table(content: dict) -> str:
+    """AUROC of compared networks on the six tasks, each with its difference to the first network."""
+    names = list(content["networks"][0]["tasks"])
+    rows = []
+    for network in content["networks"]:
+        cells = []
+        for name in names:
+            task = network["tasks"].get(name)
+            difference = task.get("difference", {}).get("auroc") if task else None
+            cells.append(
+                None
+                if task is None
+                else metric_cell(task["auroc"]) + (f"; {difference_cell(difference)}" if difference else "")
+            )
+        rows.append([network["name"], *cells])
+    return markdown_table(["AUROC", *names], rows)

@@ -2,13 +2,14 @@
 
     checkpoint = load_checkpoint("artifacts/multilabel_best.pth")
     signal = model_input(recording, checkpoint.input_scale)
-    why = explain(checkpoint.network(), signal, checkpoint.classes, checkpoint.window_s, checkpoint.stride_s)
+    why = explain(checkpoint.network(), signal)
     why.ranked_leads("MI")                           # [("V2", 0.31), ("V3", 0.22), ...]
     draw(recording, shading=why.spans("MI"))         # ecg.plotting.draw
 
-What is explained is the log odds of the probability averaged over the checkpoint's overlapping windows
-(`ecg.windows.predict_probabilities`), before calibration, which is monotone. The recording is cut into cells of one
-lead and 0.1 s. A cell's importance is in log odds, positive where it speaks for the class.
+What is explained is the log odds of a recording's probability, before calibration, which is monotone. The branch on
+the whole recording (`models.recording_branch`) is held at what it says of the recording itself: whether a beat is found
+does not change gradually, so RR intervals have no gradient; the page draws them instead. The recording is cut into
+cells of one lead and 0.1 s. A cell's importance is in log odds, positive where it speaks for the class.
 
 integrated_gradients: gradients summed along the straight path from the isoelectric lines to the recording
     (Sundararajan, Taly and Yan, "Axiomatic attribution for deep networks", ICML 2017), by captum. A cell's importance
@@ -21,27 +22,26 @@ baseline, and a straight line between the ends of a raised ST segment would leav
 docs/explanations.md has the measurements behind the default, and what such maps cannot show.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from captum.attr import IntegratedGradients
 from scipy.ndimage import maximum_filter1d, median_filter, uniform_filter1d
-from scipy.special import expit, log_expit, logsumexp
-from torch import nn
-from torch.nn.functional import logsigmoid
+from scipy.special import expit
 
-from config import LEADS, SAMPLING_RATE
+from config import LEADS, SAMPLING_RATE, Outputs
 from ecg.plotting.layout import Span
-from ecg.windows import window_starts
-from models.checkpoint import logits_function
+from models.recording_network import RecordingNetwork
 
 METHODS = ("integrated_gradients", "occlusion")
 DEFAULT_METHOD = "integrated_gradients"
 CELL_S = 0.1  # about one QRS complex
 ISOELECTRIC_S = 1.0  # a heartbeat or more, most of it spent on the isoelectric line
 PATH_STEPS = 32  # of the integral; the cells then add up to within a few hundredths of a log odds
-BATCH_WINDOWS = 128  # in memory at a time while gradients are taken
+BATCH_SAMPLES = 16_000  # a lead, in memory at a time
+SMALLEST = 1e-6  # probabilities are kept this far from 0 and 1 before a logarithm
 LEAST_STRENGTH = 0.1  # of the strongest cell: what is paler is not shaded
 
 
@@ -94,11 +94,8 @@ class Explanation:
 
 
 def explain(
-    network: nn.Module,
+    network: RecordingNetwork,
     signal: np.ndarray,
-    classes: tuple[str, ...],
-    window_s: float,
-    stride_s: float,
     *,
     explained: tuple[str, ...] | None = None,
     method: str = DEFAULT_METHOD,
@@ -107,37 +104,54 @@ def explain(
 
     network: in evaluation mode, as from `Checkpoint.network`.
     signal: float32 ``(12, samples)`` at 100 Hz from `ecg.preprocessing.model_input`.
-    classes: what the network's outputs are called, in order.
-    window_s, stride_s: the checkpoint's window and stride in s.
-    explained: the classes to explain; all of them unless given. Integrated gradients take time for each one,
-        occlusion takes the same time for all.
+    explained: classes and codes of statements, see `output_names`; the classes unless given. Integrated gradients take
+        time for each one, occlusion takes the same time for all.
     method: one of ``METHODS``.
 
-    Raises ValueError for a signal that `model_input` would not return or that is shorter than a window, and for
-    unknown classes and methods.
+    Raises ValueError for a signal that `model_input` would not return, and for unknown classes and methods.
     """
-    explained = tuple(classes if explained is None else explained)
+    names = output_names(network.outputs)
+    explained = tuple(network.outputs.classes if explained is None else explained)
     if signal.ndim != 2 or len(signal) != len(LEADS) or not np.isfinite(signal).all():
         raise ValueError(f"only {len(LEADS)} leads x samples of numbers can be explained; use model_input")
-    if unknown := set(explained) - set(classes):
-        raise ValueError(f"the network has no class {', '.join(sorted(unknown))}; it has {', '.join(classes)}")
+    if unknown := set(explained) - set(names):
+        raise ValueError(f"the network has no class {', '.join(sorted(unknown))}; it has {', '.join(names)}")
     if method not in METHODS:
         raise ValueError(f"the method is one of {', '.join(METHODS)}, not {method!r}")
-    outputs = [classes.index(name) for name in explained]
-    starts = window_starts(signal.shape[1], round(window_s * SAMPLING_RATE), round(stride_s * SAMPLING_RATE))
-    windows = [slice(start, start + round(window_s * SAMPLING_RATE)) for start in starts]
-    logits = logits_function(network)(np.stack([signal[:, window] for window in windows]))
+    outputs = [names.index(name) for name in explained]
+    log_odds = log_odds_function(network, signal)
+    recording = torch.from_numpy(signal)[None].to(next(network.parameters()).device)
+    with torch.inference_mode():
+        of_recording = log_odds(recording)[0].double().cpu().numpy()
     if method == "occlusion":
-        importance = occlusion(network, signal, windows, logits)[outputs]
+        importance = occlusion(log_odds, signal, of_recording)[outputs]
     else:
-        importance = integrated_gradients(network, signal, windows, outputs)
+        importance = integrated_gradients(log_odds, signal, recording.device, outputs)
     return Explanation(
         classes=explained,
-        probabilities=expit(_log_odds(logits.astype(np.float64)))[outputs],
+        probabilities=expit(of_recording)[outputs],
         importance=importance,
         edges_s=cell_edges(signal.shape[1]) / SAMPLING_RATE,
         method=method,
     )
+
+
+def output_names(outputs: Outputs) -> tuple[str, ...]:
+    """Names of a network's outputs; the statement NORM, which is called like the class, is "NORM (statement)"."""
+    statements = (f"{code} (statement)" if code in outputs.classes else code for code in outputs.statements)
+    return (*outputs.classes, *statements, *outputs.binary_tasks)
+
+
+def log_odds_function(network: RecordingNetwork, signal: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Log odds ``(batch, outputs)`` of altered copies ``(batch, 12, samples)`` of a signal ``(12, samples)``."""
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        statistics = network.statistics(torch.from_numpy(signal)[None].to(device)).clone()
+
+    def log_odds(recordings: torch.Tensor) -> torch.Tensor:
+        return torch.logit(network.read(recordings, statistics.expand(len(recordings), -1)), eps=SMALLEST)
+
+    return log_odds
 
 
 # -- What takes the place of a wave -----------------------------------------------------------------------------------
@@ -171,61 +185,41 @@ def cell_edges(samples: int) -> np.ndarray:
 
 
 def integrated_gradients(
-    network: nn.Module, signal: np.ndarray, windows: list[slice], outputs: list[int]
+    log_odds: Callable[[torch.Tensor], torch.Tensor], signal: np.ndarray, device: torch.device, outputs: list[int]
 ) -> np.ndarray:
     """Importance ``(outputs, 12, cells)`` from gradients, for the module's first method.
 
-    signal: as for `explain`. windows: where the network's windows lie. outputs: indices of the logits to explain.
+    log_odds: of `log_odds_function`. signal: as for `explain`. outputs: indices of those to explain.
     """
-
-    def log_odds(recordings: torch.Tensor) -> torch.Tensor:
-        """Log odds ``(batch, classes)`` of the mean probability over the windows of ``(batch, 12, samples)``."""
-        logits = network(torch.cat([recordings[..., window] for window in windows]))
-        logits = logits.unflatten(0, (len(windows), -1))
-        return torch.logsumexp(logsigmoid(logits), 0) - torch.logsumexp(logsigmoid(-logits), 0)
-
-    device = next(network.parameters()).device
     recording, isoelectric = (torch.from_numpy(array)[None].to(device) for array in (signal, isoelectric_line(signal)))
     gradients = IntegratedGradients(log_odds)
+    at_a_time = max(BATCH_SAMPLES // signal.shape[1], 1)
     attributions = [
-        gradients.attribute(
-            recording,
-            isoelectric,
-            target=output,
-            n_steps=PATH_STEPS,
-            internal_batch_size=max(BATCH_WINDOWS // len(windows), 1),
-        )
+        gradients.attribute(recording, isoelectric, target=output, n_steps=PATH_STEPS, internal_batch_size=at_a_time)
         for output in outputs
     ]
     samples = torch.cat(attributions).double().cpu().numpy()
     return np.add.reduceat(samples, cell_edges(signal.shape[1])[:-1], axis=-1)
 
 
-def occlusion(network: nn.Module, signal: np.ndarray, windows: list[slice], logits: np.ndarray) -> np.ndarray:
-    """Importance ``(classes, 12, cells)`` from predictions, for the module's second method.
+@torch.inference_mode()
+def occlusion(
+    log_odds: Callable[[torch.Tensor], torch.Tensor], signal: np.ndarray, of_recording: np.ndarray
+) -> np.ndarray:
+    """Importance ``(outputs, 12, cells)`` from predictions, for the module's second method.
 
-    signal: as for `explain`. windows: where the network's windows lie. logits: the network's there,
-    ``(windows, classes)``. Only the windows a cell reaches into are predicted again.
+    log_odds: of `log_odds_function`. signal: as for `explain`. of_recording: its own log odds ``(outputs,)``.
     """
-    logits_of = logits_function(network)
     edges = cell_edges(signal.shape[1])
     number = np.arange(signal.shape[1])
     cells = (number >= edges[:-1, None]) & (number < edges[1:, None])
     isoelectric = isoelectric_line(signal)
-    occluded_logits = np.tile(logits.astype(np.float64), (len(LEADS), len(cells), 1, 1))
-    for w, window in enumerate(windows):
-        touched = np.flatnonzero(blend(np.float32(0), np.float32(1), cells)[:, window].any(axis=1))
-        batch = np.tile(signal[:, window], (len(LEADS), len(touched), 1, 1))
-        for lead in range(len(LEADS)):
-            batch[lead, :, lead] = blend(signal[lead], isoelectric[lead], cells[touched])[:, window]
-        occluded = logits_of(batch.reshape(-1, *batch.shape[2:]))
-        occluded_logits[:, touched, w] = occluded.reshape(len(LEADS), len(touched), -1)
-    return np.moveaxis(_log_odds(logits.astype(np.float64)) - _log_odds(occluded_logits), -1, 0)
-
-
-def _log_odds(logits: np.ndarray) -> np.ndarray:
-    """Log odds ``(..., classes)`` of the mean probability over windows, from logits ``(..., windows, classes)``.
-
-    From logarithms, because 1 - p is lost in rounding where a network is certain.
-    """
-    return logsumexp(log_expit(logits), axis=-2) - logsumexp(log_expit(-logits), axis=-2)
+    occluded = np.empty((len(LEADS), len(cells), len(of_recording)))
+    at_a_time = max(BATCH_SAMPLES // signal.shape[1], 1)
+    for lead in range(len(LEADS)):
+        for first in range(0, len(cells), at_a_time):
+            chosen = cells[first : first + at_a_time]
+            batch = np.tile(signal, (len(chosen), 1, 1))
+            batch[:, lead] = blend(signal[lead], isoelectric[lead], chosen)
+            occluded[lead, first : first + len(chosen)] = log_odds(torch.from_numpy(batch)).double().cpu().numpy()
+    return np.moveaxis(of_recording - occluded, -1, 0)

@@ -193,8 +193,7 @@ def draw_mistakes(arguments, index, content: dict, ours: StoredPredictions) -> N
     for row in tqdm(content["confident_mistakes"][: min(arguments.figures, 20)], desc="figures", unit="ECG"):
         recording = read_recording(index, row["ecg_id"])
         signal = model_input(recording, checkpoint.input_scale)
-        windows = (checkpoint.window_s, checkpoint.stride_s)
-        why = explain(network, signal, checkpoint.classes, *windows, explained=(row["wrong_about"],))
+        why = explain(network, signal, explained=(row["wrong_about"],))
         title = (
             f"ECG {row['ecg_id']}: annotated {', '.join(row['label'])}; "
             f"p({row['wrong_about']}) = {row['probabilities'][row['wrong_about']]:.2f}"

@@ -26,7 +26,7 @@ import requests
 
 from config import DEFAULT_OUT
 from ecg.intervals import measure_intervals
-from ecg.preprocessing import model_input, scale_signal
+from ecg.preprocessing import model_input
 from ecg.quality import assess
 from ecg.readers import read_uploaded
 from ecg.windows import predict_probabilities
@@ -230,10 +230,7 @@ def parts_ms(artifacts: Path, repetitions: int = 30) -> dict[str, dict[str, floa
         "intervals": lambda: measure_intervals(recording),
     }
     for task, network in diagnoser.networks.items():
-        signals = scale_signal(signal_mv, network.input_scale)[None]
-        steps[f"network {task}"] = lambda n=network, s=signals: predict_probabilities(
-            n.logits_of, s, n.window_s, n.stride_s
-        )
+        steps[f"network {task}"] = lambda n=network: predict_probabilities(n.probabilities_of, signal_mv[None])
     return {name: clocked(step, repetitions) for name, step in steps.items()}
 
 

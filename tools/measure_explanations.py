@@ -28,7 +28,7 @@ from models.checkpoint import Checkpoint, CheckpointError
 from models.provenance import machine_facts
 from ptbxl.index import DatasetError
 from tools.documents.whole import explanations
-from tools.explanations.curves import deletion_and_insertion, present_recordings, why
+from tools.explanations.curves import deletion_and_insertion, present_recordings
 from tools.explanations.elevations import known_elevations
 from tools.explanations.figures import draw_curves, draw_elevation, draw_randomisation
 from tools.explanations.randomisation import randomisation_check
@@ -67,7 +67,7 @@ def explanation_time(checkpoint: Checkpoint, split: PTBXLDataset, chosen: list[t
         for number, _ in chosen:
             (signal,) = split.signals([number])
             started = np.array([time.perf_counter(), time.process_time()])
-            why(checkpoint, network, signal, classes, method)
+            explain(network, signal, explained=classes, method=method)
             elapsed.append(np.array([time.perf_counter(), time.process_time()]) - started)
         wall_ms, cpu_ms = np.round(1000 * np.median(elapsed, axis=0)).astype(int).tolist()
         found[method][label] = {"wall_ms": wall_ms, "cpu_ms": cpu_ms}

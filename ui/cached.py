@@ -119,8 +119,7 @@ def _explain(recording: Recording, class_name: str, directory: Path) -> ClassExp
 
     checkpoint, network = _network(directory)
     signal = model_input(recording, checkpoint.input_scale)
-    windows = checkpoint.window_s, checkpoint.stride_s
-    found = explain(network, signal, tuple(checkpoint.classes), *windows, explained=(class_name,))
+    found = explain(network, signal, explained=(class_name,))
     return ClassExplanation(
         class_name=class_name, lead_shares=found.ranked_leads(class_name), spans=found.spans(class_name)
     )

@@ -3,14 +3,13 @@
 from functools import partial
 
 import numpy as np
-from torch import nn
 from tqdm import tqdm
 
 from dataset import PTBXLDataset
 from ecg.windows import predict_probabilities
 from evaluation.bootstrap import point_and_interval, value_and_replicate_weights
-from inference.explain import DEFAULT_METHOD, METHODS, Explanation, blend, cell_edges, explain, isoelectric_line
-from models.checkpoint import Checkpoint, logits_function
+from inference.explain import DEFAULT_METHOD, METHODS, blend, cell_edges, explain, isoelectric_line
+from models.checkpoint import Checkpoint, probabilities_function
 
 PRESENT = 0.5  # probability from which a class counts as predicted
 ORDERS = (*METHODS, "amplitude", "random")
@@ -55,21 +54,15 @@ def wave_sizes(signal: np.ndarray) -> np.ndarray:
 
 def present_recordings(checkpoint: Checkpoint, split: PTBXLDataset, records: int) -> list[tuple[int, np.ndarray]]:
     """Random recordings of the split with a class present: their numbers and the classes' numbers."""
-    logits_of, found = logits_function(checkpoint.network()), []
+    probabilities_of, found = probabilities_function(checkpoint.network()), []
     for number in np.random.default_rng(0).permutation(len(split)):
         signals = split.signals([number])
-        (probabilities,) = predict_probabilities(logits_of, signals, checkpoint.window_s, checkpoint.stride_s)
+        probabilities = predict_probabilities(probabilities_of, signals)[0, : len(checkpoint.classes)]
         if (probabilities >= PRESENT).any():
             found.append((int(number), np.flatnonzero(probabilities >= PRESENT)))
         if len(found) == records:
             break
     return found
-
-
-def why(checkpoint: Checkpoint, network: nn.Module, signal: np.ndarray, classes, method: str) -> Explanation:
-    """`explain` with a checkpoint's window and stride; ``network`` need not be the checkpoint's own."""
-    window_s, stride_s = checkpoint.window_s, checkpoint.stride_s
-    return explain(network, signal, checkpoint.classes, window_s, stride_s, explained=classes, method=method)
 
 
 def deletion_and_insertion(checkpoint: Checkpoint, split: PTBXLDataset, chosen: list[tuple[int, np.ndarray]]) -> dict:
@@ -78,14 +71,13 @@ def deletion_and_insertion(checkpoint: Checkpoint, split: PTBXLDataset, chosen: 
     chosen: see `present_recordings`. There is one curve for each recording and class found in it.
     """
     network = checkpoint.network()
-    window = {"window_s": checkpoint.window_s, "stride_s": checkpoint.stride_s}
-    probabilities = partial(predict_probabilities, logits_function(network), **window)
+    probabilities = partial(predict_probabilities, probabilities_function(network))
     rng, patients, isoelectric, found = np.random.default_rng(0), [], [], []
     for number, outputs in tqdm(chosen, desc="deletion and insertion", unit="ECG"):
         (signal,) = split.signals([number])
         isoelectric.append(probabilities(isoelectric_line(signal)[None])[0])
         classes = tuple(checkpoint.classes[output] for output in outputs)
-        explained = [why(checkpoint, network, signal, classes, method).importance for method in METHODS]
+        explained = [explain(network, signal, explained=classes, method=method).importance for method in METHODS]
         amplitude = wave_sizes(signal)
         for k, output in enumerate(outputs):
             orders = [*(importance[k] for importance in explained), amplitude, rng.random(amplitude.shape)]
@@ -102,7 +94,11 @@ def deletion_and_insertion(checkpoint: Checkpoint, split: PTBXLDataset, chosen: 
         "recordings": len(chosen),
         "patients": len(set(patients)),
         "isoelectric_probability": dict(
-            zip(checkpoint.classes, np.mean(isoelectric, axis=0).round(3).tolist(), strict=True)
+            zip(
+                checkpoint.classes,
+                np.mean(isoelectric, axis=0)[: len(checkpoint.classes)].round(3).tolist(),
+                strict=True,
+            )
         ),
         "fractions": FRACTIONS.round(4).tolist(),
         "area": {order: with_intervals(values, weights) for order, values in areas.items()},

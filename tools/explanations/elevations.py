@@ -16,7 +16,6 @@ from ecg.synthetic.noise import ELECTRODES, leads_from_electrodes
 from ecg.synthetic.simulation import synthesise
 from inference.explain import DEFAULT_METHOD, METHODS, Explanation, cell_edges
 from models.checkpoint import Checkpoint
-from tools.explanations.curves import why
 
 CASES = 6
 ELEVATED_CLASS = "MI"
@@ -56,7 +55,7 @@ def known_elevations(checkpoint: Checkpoint) -> list[dict]:
         recordings, elevated = zip(*(with_elevation(n, electrodes, millivolts) for n in range(CASES)), strict=True)
         signals = [model_input(recording, checkpoint.input_scale) for recording in recordings]
         maps = {
-            method: [why(checkpoint, network, signal, (ELEVATED_CLASS,), method) for signal in signals]
+            method: [explain(network, signal, explained=(ELEVATED_CLASS,), method=method) for signal in signals]
             for method in METHODS
         }
         probabilities = [explanation.probabilities[0] for explanation in maps[DEFAULT_METHOD]]

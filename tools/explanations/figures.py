@@ -9,7 +9,7 @@ from ecg.preprocessing import model_input
 from evaluation.figures import COLOURS
 from inference.explain import DEFAULT_METHOD, METHODS
 from models.checkpoint import Checkpoint
-from tools.explanations.curves import ORDERS, why
+from tools.explanations.curves import ORDERS
 from tools.explanations.elevations import ELEVATED_CLASS, ELEVATIONS_MV, TERRITORIES, with_elevation
 
 ORDER_NAMES = {
@@ -67,7 +67,7 @@ def draw_elevation(checkpoint: Checkpoint) -> Figure:
     """A generated ECG with ST elevation in V2-V4, shaded by the default method."""
     recording, _ = with_elevation(0, TERRITORIES["anterior"][0], ELEVATIONS_MV[-1])
     signal = model_input(recording, checkpoint.input_scale)
-    explanation = why(checkpoint, checkpoint.network(), signal, (ELEVATED_CLASS,), DEFAULT_METHOD)
+    explanation = explain(checkpoint.network(), signal, explained=(ELEVATED_CLASS,), method=DEFAULT_METHOD)
     ranking = ", ".join(f"{lead} {share:.0%}" for lead, share in explanation.ranked_leads(ELEVATED_CLASS)[:4])
     caption = (
         f"Generated ECG, ST elevated by {ELEVATIONS_MV[-1]:g} mV in V2–V4; {ELEVATED_CLASS} "

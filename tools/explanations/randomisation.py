@@ -12,7 +12,7 @@ from tqdm import tqdm
 from dataset import PTBXLDataset
 from inference.explain import METHODS
 from models.checkpoint import Checkpoint
-from tools.explanations.curves import wave_sizes, why
+from tools.explanations.curves import wave_sizes
 
 
 def randomised(network: nn.Module, seed: int) -> dict[str, nn.Module]:
@@ -44,7 +44,10 @@ def randomisation_check(checkpoint: Checkpoint, split: PTBXLDataset, chosen: lis
         classes = (checkpoint.classes[outputs[0]],)
         networks = {"trained": network, **randomised(network, seed=number)}
         for method in METHODS:
-            maps = {name: why(checkpoint, net, signal, classes, method).importance[0] for name, net in networks.items()}
+            maps = {
+                name: explain(net, signal, explained=classes, method=method).importance[0]
+                for name, net in networks.items()
+            }
             trained = maps.pop("trained")
             for stage, other in {**maps, "amplitude": wave_sizes(signal)}.items():
                 rows.append({"method": method, "stage": stage} | agreement(trained, other))
