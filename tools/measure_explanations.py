@@ -23,7 +23,7 @@ from dataset import PTBXLDataset
 from evaluation.cli import add_shared_flags
 from evaluation.predictions import load_task
 from files import replacing, sha256, write_text
-from inference.explain import DEFAULT_METHOD, METHODS
+from inference.explain import DEFAULT_METHOD, METHODS, explain
 from models.checkpoint import Checkpoint, CheckpointError
 from models.provenance import machine_facts
 from ptbxl.index import DatasetError

@@ -14,7 +14,7 @@ from ecg.recording import Recording
 from ecg.synthetic.case import FEMALE, MALE, Case, Truth
 from ecg.synthetic.noise import ELECTRODES, leads_from_electrodes
 from ecg.synthetic.simulation import synthesise
-from inference.explain import DEFAULT_METHOD, METHODS, Explanation, cell_edges
+from inference.explain import DEFAULT_METHOD, METHODS, Explanation, cell_edges, explain
 from models.checkpoint import Checkpoint
 
 CASES = 6

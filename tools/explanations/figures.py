@@ -7,7 +7,7 @@ from config import SYNTHETIC_NOTICE
 from ecg.plotting.draw import draw
 from ecg.preprocessing import model_input
 from evaluation.figures import COLOURS
-from inference.explain import DEFAULT_METHOD, METHODS
+from inference.explain import DEFAULT_METHOD, METHODS, explain
 from models.checkpoint import Checkpoint
 from tools.explanations.curves import ORDERS
 from tools.explanations.elevations import ELEVATED_CLASS, ELEVATIONS_MV, TERRITORIES, with_elevation

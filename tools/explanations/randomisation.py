@@ -10,7 +10,7 @@ from torch import nn
 from tqdm import tqdm
 
 from dataset import PTBXLDataset
-from inference.explain import METHODS
+from inference.explain import METHODS, explain
 from models.checkpoint import Checkpoint
 from tools.explanations.curves import wave_sizes
 
