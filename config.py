@@ -128,6 +128,9 @@ class TrainingConfig:
     statement_balance: float = option(
         0.2, "0 to 0.5: rare statements count by their rarity to this power; more favours them, 0 counts all alike"
     )
+    form_unlabelled: float = option(
+        0.3, "0 to 1: how much a recording without any statement of form says of those statements; 1: as much as others"
+    )
     branch: bool = True  # evidence from RR intervals and voltages of the whole recording
     # optimisation, see training/schedule.py
     epochs: int = option(20, "passes over the training set, which the learning-rate schedule spans; more takes longer")
@@ -160,6 +163,8 @@ class TrainingConfig:
         ):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, but must not be negative")
+        if not 0 <= self.form_unlabelled <= 1:
+            raise ValueError(f"form_unlabelled is {self.form_unlabelled}, but must be between 0 and 1")
         for name in ("warm_up", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, but must be at least 0 and less than 1")

@@ -6,7 +6,7 @@
 import hashlib
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from ecg.recording import Recording, RecordingError
 from evaluation.external_collection import LabelledRecord
 from files import sha256
 from inference import InferenceError
-from inference.backends import WINDOWS_AT_A_TIME, load_network
+from inference.backends import load_network
 from inference.decisions import load_decisions, thresholds_path
 from inference.diagnoser import Diagnoser
 from inference.result_rows import NUMBER, TEXT, file_name
@@ -75,7 +75,6 @@ def load_evaluated(checkpoint: Path, thresholds: Path | None = None, threads: in
         )
     path = thresholds or thresholds_path(checkpoint.parent, TASK)
     decisions = load_decisions(path, TASK, {TASK: network.checkpoint_sha256})
-    network = replace(network, logits_of=_in_batches(network.logits_of))
     diagnoser = Diagnoser(networks={TASK: network}, decisions={TASK: decisions}, files={})
     return EvaluatedNetwork(
         checkpoint=checkpoint,
@@ -90,16 +89,6 @@ def load_evaluated(checkpoint: Path, thresholds: Path | None = None, threads: in
         probabilities_of=lambda recording: {"superclass": diagnoser.probabilities(recording)[TASK]},
         calibrate=lambda level, probabilities: decisions.calibrate(probabilities),
     )
-
-
-def _in_batches(logits_of):
-    """The same function, some windows at a time: half an hour's at once would take gigabytes."""
-
-    def batched(windows: np.ndarray) -> np.ndarray:
-        parts = np.split(windows, range(WINDOWS_AT_A_TIME, len(windows), WINDOWS_AT_A_TIME))
-        return np.concatenate([logits_of(part) for part in parts])
-
-    return batched
 
 
 def predict_records(

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from config import BINARY_TASKS, TASK_CLASSES, Outputs, TrainingConfig
 from dataset import PTBXLDataset
-from ecg.statements import CODES
+from ecg.statements import BY_CODE, CODES
 from models.recording_network import RecordingNetwork
 from ptbxl.index import task_targets
 from training.losses import LOSSES
@@ -26,7 +26,7 @@ STATISTICS_CHUNK = 256  # recordings in memory at a time
 class Objective:
     """The network, what it is to learn of each training recording, and the weights of the losses.
 
-    statement_weights: ``(statements,)``.
+    statement_weights: ``(statements,)``. form_unlabelled: see `trust`.
     statements: float32 ``(n, statements)``. binary: float32 ``(n, binary tasks)``; binary_mask: the same shape, 1
     where a recording belongs to the task. statistics: ``(n, 41)``, for the branch on whole recordings.
     """
@@ -34,6 +34,7 @@ class Objective:
     network: RecordingNetwork
     loss_function: nn.Module
     statement_weights: torch.Tensor
+    form_unlabelled: float
     binary_weight: float
     statements: torch.Tensor
     binary: torch.Tensor
@@ -49,12 +50,23 @@ class Objective:
         loss = self.loss_function(task, targets)
         if statements.shape[1]:
             made = self.statements[rows].to(device)
-            of_all = F.binary_cross_entropy_with_logits(statements, made, weight=self.statement_weights.to(device))
-            loss = loss + of_all
+            weights = (self.statement_weights * self.trust(rows)).to(device)
+            loss = loss + F.binary_cross_entropy_with_logits(statements, made, weight=weights)
         if binary.shape[1]:
             of_each = F.binary_cross_entropy_with_logits(binary, self.binary[rows].to(device), reduction="none")
             loss = loss + self.binary_weight * (of_each * self.binary_mask[rows].to(device)).mean()
         return loss
+
+    def trust(self, rows: torch.Tensor) -> torch.Tensor:
+        """How much the absence of each statement says in each recording, ``(len(rows), statements)``.
+
+        Annotators of PTB-XL who describe form describe several signs of it, and many describe none; a recording without
+        any statement of form counts less for those that are of form alone.
+        """
+        alone = torch.tensor([BY_CODE[code].groups == ("form",) for code in self.network.outputs.statements])
+        form = torch.tensor(["form" in BY_CODE[code].groups for code in self.network.outputs.statements])
+        silent = ~(self.statements[rows] * form).any(1, keepdim=True)
+        return torch.where(silent & alone, self.form_unlabelled, 1.0)
 
 
 def outputs_of(config: TrainingConfig) -> Outputs:
@@ -75,6 +87,7 @@ def make_objective(network: RecordingNetwork, train: PTBXLDataset, config: Train
         network=network,
         loss_function=LOSSES[config.loss]().to(next(network.parameters()).device),
         statement_weights=statement_weights(made, config),
+        form_unlabelled=config.form_unlabelled,
         binary_weight=config.binary_weight,
         statements=made,
         binary=torch.from_numpy(np.concatenate([nothing, *(targets for targets, _ in tasks)], axis=1)),

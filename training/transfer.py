@@ -10,6 +10,8 @@ from files import sha256
 from models.checkpoint import CheckpointError, load_checkpoint
 from models.recording_network import RecordingNetwork, make_network
 
+LAST_LAYERS = ("trunk.head.", "branch.perceptron.3.")  # of trunk and branch: a row an output
+
 
 def start_from(path: Path, config: TrainingConfig) -> tuple[TrainingConfig, RecordingNetwork, float]:
     """A binary network with the weights of a multi-label one, the config that records it, and its input scale in mV.
@@ -42,12 +44,14 @@ def start_from(path: Path, config: TrainingConfig) -> tuple[TrainingConfig, Reco
     network = make_network(
         config.model, config.model_arguments, outputs, config.window_s, config.stride_s, config.branch
     )
-    norm, mi = SUPERCLASSES.index("NORM"), SUPERCLASSES.index("MI")
-    weights = {name: value for name, value in checkpoint.weights.items() if config.branch or "branch." not in name}
-    for name in ("trunk.head.weight", "trunk.head.bias"):
-        rows = weights[name]
-        answer = rows[mi] - rows[norm] if config.task == "mi_vs_norm" else -rows[norm]
-        statements = rows[len(SUPERCLASSES) : len(SUPERCLASSES) + len(outputs.statements)]
-        weights[name] = torch.cat([answer[None], statements])
-    network.load_state_dict(weights)
+    last = {name: rows for name, rows in checkpoint.weights.items() if name.startswith(LAST_LAYERS)}
+    changed = {name: answering(rows, config.task, len(outputs.statements)) for name, rows in last.items()}
+    network.load_state_dict({**checkpoint.weights, **changed})
     return config, network, checkpoint.input_scale
+
+
+def answering(rows: torch.Tensor, task: str, statements: int) -> torch.Tensor:
+    """A last layer's weights or biases, a row a multi-label output, as those of a binary task and of statements."""
+    norm, mi = SUPERCLASSES.index("NORM"), SUPERCLASSES.index("MI")
+    answer = rows[mi] - rows[norm] if task == "mi_vs_norm" else -rows[norm]
+    return torch.cat([answer[None], rows[len(SUPERCLASSES) : len(SUPERCLASSES) + statements]])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.special import logit
 from torch import nn
 
-from config import DEFAULT_OUT, LEADS, SUPERCLASSES
+from config import DEFAULT_OUT, LEADS, SUPERCLASSES, Outputs
 from ecg.plotting.draw import draw
 from ecg.preprocessing import model_input
 from ecg.recording import Recording
@@ -16,8 +16,9 @@ from ecg.synthetic.patients import example_cases
 from ecg.synthetic.simulation import synthesise
 from ecg.windows import predict_probabilities
 from inference.explain import METHODS, blend, cell_edges, explain, isoelectric_line
-from models.checkpoint import load_checkpoint, logits_function
-from tests.support.networks import narrow_network
+from models.checkpoint import load_checkpoint, probabilities_function
+from models.recording_network import RecordingNetwork
+from tests.support.networks import ALL, narrow_network
 from tools.explanations.curves import curves, straight_line
 from tools.explanations.elevations import with_elevation
 from tools.explanations.randomisation import agreement, randomised
@@ -28,7 +29,7 @@ PULSE = (432, 438)  # samples inside the cell from 4.3 to 4.4 s, out of reach of
 
 
 class ReadsOneLead(nn.Module):
-    """Its first logit is a weighted mean of one lead, its second the opposite, its third constant."""
+    """A trunk whose first logit is a weighted mean of one lead, its second the opposite, its third constant."""
 
     def __init__(self, lead: str):
         super().__init__()
@@ -37,6 +38,10 @@ class ReadsOneLead(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         score = self.weight * x[:, self.lead].mean(-1)
         return torch.stack([score, -score, 0 * score], dim=-1)
+
+
+def reads_one_lead(lead: str) -> RecordingNetwork:
+    return RecordingNetwork(ReadsOneLead(lead), Outputs(classes=DIRECTIONS), WINDOW_S, STRIDE_S)
 
 
 def with_pulses(*leads: str) -> np.ndarray:
@@ -54,10 +59,10 @@ def generated(name: str = "MI", seconds: float = 10.0) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def network() -> nn.Module:
+def network() -> RecordingNetwork:
     network = narrow_network()
     with torch.no_grad():
-        network.head.bias -= network(torch.from_numpy(generated()[None, :, :250]))[0]
+        network.trunk.head.bias -= network.trunk(torch.from_numpy(generated()[None, :, :250]))[0]
     return network
 
 
@@ -66,8 +71,8 @@ def shipped():
     return load_checkpoint(DEFAULT_OUT / "multilabel_best.pth")
 
 
-def why(network: nn.Module, signal: np.ndarray, classes=SUPERCLASSES, **choices):
-    return explain(network, signal, classes, WINDOW_S, STRIDE_S, **choices)
+def predicted(network: RecordingNetwork, signals: np.ndarray) -> np.ndarray:
+    return predict_probabilities(probabilities_function(network), signals)
 
 
 # -- What is explained ------------------------------------------------------------------------------------------------
@@ -77,10 +82,11 @@ def why(network: nn.Module, signal: np.ndarray, classes=SUPERCLASSES, **choices)
 @given(seconds=st.floats(5, 10))
 def test_the_probabilities_explained_are_those_of_the_product(network, seconds):
     signal = generated(seconds=seconds)
-    logits_of = logits_function(network)
-    assert np.ptp(logits_of(np.stack([signal[:, :250], signal[:, 125:375], signal[:, 250:500]])), axis=0).max() > 0.5
-    of_the_product = predict_probabilities(logits_of, signal[None], WINDOW_S, STRIDE_S)[0]
-    explanation = why(network, signal, method="occlusion")
+    windows = np.stack([signal[:, :250], signal[:, 125:375], signal[:, 250:500]])
+    with torch.inference_mode():
+        assert np.ptp(network.trunk(torch.from_numpy(windows)).numpy(), axis=0).max() > 0.5
+    of_the_product = predicted(network, signal[None])[0]
+    explanation = explain(network, signal, method="occlusion")
     np.testing.assert_allclose(explanation.probabilities, of_the_product, rtol=1e-4)
     assert explanation.edges_s[-1] == signal.shape[1] / 100
     assert explanation.importance.shape == (5, 12, len(explanation.edges_s) - 1)
@@ -88,28 +94,29 @@ def test_the_probabilities_explained_are_those_of_the_product(network, seconds):
 
 def test_integrated_gradients_add_up_to_the_difference_from_the_isoelectric_lines(shipped):
     network, signal = shipped.network(), generated()
-    explanation = why(network, signal, explained=("NORM", "MI"), method="integrated_gradients")
+    explanation = explain(network, signal, explained=("NORM", "MI"), method="integrated_gradients")
     both = np.stack([signal, isoelectric_line(signal)])
-    recording, flat = logit(predict_probabilities(logits_function(network), both, WINDOW_S, STRIDE_S)[:, :2])
+    recording, flat = logit(predicted(network, both)[:, :2])
     assert np.abs(recording - flat).min() > 1
     np.testing.assert_allclose(explanation.importance.sum((1, 2)), recording - flat, atol=0.15)
 
 
 def test_integrated_gradients_add_up_where_the_windows_disagree():
-    network, signal = ReadsOneLead("V3"), with_pulses("V3")
+    network, signal = reads_one_lead("V3"), with_pulses("V3")
     both = np.stack([signal, isoelectric_line(signal)])
-    recording, flat = logit(predict_probabilities(logits_function(network), both, WINDOW_S, STRIDE_S)[:, 0])
+    recording, flat = logit(predicted(network, both)[:, 0])
     windows = np.stack([signal[:, start : start + 250] for start in range(0, 751, 125)])
-    mean_logit = logits_function(network)(windows)[:, 0].mean()
+    with torch.inference_mode():
+        mean_logit = network.trunk(torch.from_numpy(windows))[:, 0].mean().item()
     assert abs(recording - mean_logit) > 0.1  # so that averaging logits instead would be noticed
-    importance = why(network, signal, DIRECTIONS, method="integrated_gradients").importance
+    importance = explain(network, signal, method="integrated_gradients").importance
     assert importance[0].sum() == pytest.approx(recording - flat, abs=1e-3)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_explaining_some_classes_gives_their_part_of_explaining_all(network, method):
     signal = generated(seconds=5)
-    some, everything = why(network, signal, explained=("HYP", "MI"), method=method), why(network, signal, method=method)
+    some, everything = explain(network, signal, explained=("HYP", "MI"), method=method), explain(network, signal, method=method)
     numbers = [SUPERCLASSES.index(name) for name in some.classes]
     assert some.classes == ("HYP", "MI")
     np.testing.assert_allclose(some.importance, everything.importance[numbers], atol=1e-6)
@@ -120,20 +127,20 @@ def test_explaining_some_classes_gives_their_part_of_explaining_all(network, met
 @pytest.mark.parametrize("samples", [1000, 733])
 def test_occlusion_equals_predicting_the_whole_recording_without_the_cell(network, samples):
     signal = generated()[:, :samples]
-    importance = why(network, signal, method="occlusion").importance
+    importance = explain(network, signal, method="occlusion").importance
     edges, isoelectric = cell_edges(samples), isoelectric_line(signal)
     for lead, cell in ((0, 0), (7, 24), (11, 37), (3, importance.shape[2] - 1)):
         chosen = np.zeros(signal.shape, bool)
         chosen[lead, edges[cell] : edges[cell + 1]] = True
         both = np.stack([signal, blend(signal, isoelectric, chosen)])
-        whole, without = logit(predict_probabilities(logits_function(network), both, WINDOW_S, STRIDE_S))
+        whole, without = logit(predicted(network, both))
         np.testing.assert_allclose(importance[:, lead, cell], whole - without, atol=5e-4)
     assert np.abs(importance).max() > 0.05
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_only_the_lead_and_the_milliseconds_a_network_reads_are_important(method):
-    explanation = why(ReadsOneLead("V3"), with_pulses("V3", "V4", "I"), DIRECTIONS, method=method)
+    explanation = explain(reads_one_lead("V3"), with_pulses("V3", "V4", "I"), method=method)
     lead, cell = LEADS.index("V3"), 43
     assert np.argwhere(explanation.importance[0] > 1e-5).tolist() == [[lead, cell]]
     elsewhere = explanation.importance.copy()
@@ -152,14 +159,14 @@ def test_only_the_lead_and_the_milliseconds_a_network_reads_are_important(method
 def test_a_lead_that_was_not_recorded_has_no_importance(network, method):
     signal = generated()
     signal[[2, 8]] = 0
-    importance = why(network, signal, explained=("MI",), method=method).importance
+    importance = explain(network, signal, explained=("MI",), method=method).importance
     assert np.abs(importance[0, [2, 8]]).max() == pytest.approx(0, abs=1e-6)
     assert np.abs(importance[0, 7]).max() > 1e-4
 
 
 def test_shares_ranking_and_spans_agree(shipped):
     recording, _ = synthesise(example_cases()["MI"], 100, np.random.default_rng(3))
-    explanation = why(shipped.network(), model_input(recording, shipped.input_scale), explained=("MI", "NORM"))
+    explanation = explain(shipped.network(), model_input(recording, shipped.input_scale), explained=("MI", "NORM"))
     shares, spans = explanation.lead_shares("MI"), explanation.spans("MI")
     assert shares.sum() == pytest.approx(1) and shares.min() >= 0
     by_share = sorted(zip(LEADS, shares, strict=True), key=lambda pair: -pair[1])
@@ -176,14 +183,13 @@ def test_shares_ranking_and_spans_agree(shipped):
     [
         (np.zeros((11, 1000), np.float32), {}, "12 leads"),
         (np.full((12, 1000), np.nan, np.float32), {}, "model_input"),
-        (np.zeros((12, 240), np.float32), {}, "shorter than one window"),
         (np.zeros((12, 1000), np.float32), {"explained": ("AFIB",)}, "no class AFIB; it has NORM, MI"),
         (np.zeros((12, 1000), np.float32), {"method": "lime"}, "integrated_gradients, occlusion, not 'lime'"),
     ],
 )
 def test_what_cannot_be_explained_is_refused_with_the_reason(network, signal, choices, reason):
     with pytest.raises(ValueError, match=reason):
-        why(network, signal, **choices)
+        explain(network, signal, **choices)
 
 
 # -- What takes the place of a wave -----------------------------------------------------------------------------------
@@ -230,11 +236,11 @@ def test_elevations_obey_the_limb_lead_equations_and_stay_where_they_belong():
 
 
 def test_the_right_order_deletes_faster_and_inserts_faster_than_the_reverse():
-    network, signal = ReadsOneLead("V3"), with_pulses("V3", "V4")
-    importance = why(network, signal, DIRECTIONS).importance[0]
+    network, signal = reads_one_lead("V3"), with_pulses("V3", "V4")
+    importance = explain(network, signal).importance[0]
 
     def probability(signals):
-        return predict_probabilities(logits_function(network), signals.astype(np.float32), WINDOW_S, STRIDE_S)[:, 0]
+        return predicted(network, signals.astype(np.float32))[:, 0]
 
     right, wrong = curves(probability, signal, importance), curves(probability, signal, -importance)
     start, end = probability(np.stack([signal, isoelectric_line(signal)]))
@@ -255,21 +261,22 @@ def test_a_straight_line_bridges_what_is_chosen():
     assert (bridged[2:] == signal[2:]).all()
 
 
-def test_randomising_goes_from_the_logits_down_and_leaves_the_network_alone(network):
+def test_randomising_goes_from_the_logits_down_and_leaves_the_network_alone():
+    network = narrow_network(ALL, branch=True)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     stages = randomised(network, seed=0)
     assert list(stages)[0] == "head" and list(stages)[-1] == "stem"
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     first, last = stages["head"].state_dict(), stages["stem"].state_dict()
-    assert not torch.equal(first["head.weight"], before["head.weight"])
-    assert torch.equal(first["stem.0.weight"], before["stem.0.weight"])
-    assert not torch.equal(last["stem.0.weight"], before["stem.0.weight"])
+    assert not torch.equal(first["trunk.head.weight"], before["trunk.head.weight"])
+    assert torch.equal(first["trunk.stem.0.weight"], before["trunk.stem.0.weight"])
+    assert not torch.equal(last["trunk.stem.0.weight"], before["trunk.stem.0.weight"])
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_maps_depend_on_the_weights(shipped, method):
     network, signal = shipped.network(), generated("CD", seconds=5)
-    (trained,) = why(network, signal, explained=("CD",), method=method).importance
-    (random,) = why(randomised(network, 0)["stem"], signal, explained=("CD",), method=method).importance
+    (trained,) = explain(network, signal, explained=("CD",), method=method).importance
+    (random,) = explain(randomised(network, 0)["stem"], signal, explained=("CD",), method=method).importance
     assert abs(agreement(trained, random)["signed"]) < 0.3
     assert agreement(trained, trained) == pytest.approx({"signed": 1, "absolute": 1, "strongest": 1})

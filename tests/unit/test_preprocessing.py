@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from ecg.preprocessing import model_input, resample
 from ecg.recording import Recording, RecordingError
-from ecg.windows import predict_probabilities, window_starts
+from ecg.windows import predict_probabilities, stretch_starts
 
 ALL = np.ones(12, bool)
 
@@ -14,16 +14,12 @@ def recording(signal, rate):
     return Recording(np.broadcast_to(signal, (12, len(signal))).astype(np.float32), rate, ALL)
 
 
-@given(st.integers(1, 3000), st.integers(1, 400), st.integers(1, 400))
-def test_windows_cover_the_signal_without_leaving_it(samples, window, stride):
-    if samples < window:
-        with pytest.raises(ValueError, match="shorter than one window"):
-            window_starts(samples, window, stride)
-        return
-    starts = window_starts(samples, window, stride)
-    assert starts[0] == 0
-    assert starts[-1] == samples - window
-    assert all(0 < later - earlier <= stride for earlier, later in zip(starts, starts[1:], strict=False))
+@given(st.integers(300, 400_000))
+def test_stretches_have_about_ten_seconds_and_cover_every_sample_without_leaving_the_recording(samples):
+    starts, length = stretch_starts(samples)
+    assert starts[0] == 0 and starts[-1] == samples - length
+    assert all(0 < later - earlier <= length for earlier, later in zip(starts, starts[1:], strict=False))
+    assert (starts, length) == ([0], samples) if samples <= 1500 else 700 < length < 1300
 
 
 @pytest.mark.parametrize("rate", [125, 200, 250, 257, 360, 500, 1000])
@@ -63,13 +59,14 @@ def test_short_or_broken_recordings_are_refused_with_the_reason():
         Recording(signal, 0.0, ALL)
 
 
-def test_probabilities_are_the_mean_over_windows():
-    signals = np.random.default_rng(0).normal(size=(5, 12, 1000)).astype(np.float32)
+@pytest.mark.parametrize("samples", [500, 1000, 1500, 1501, 3700])
+def test_probabilities_are_the_mean_over_stretches(samples):
+    signals = np.random.default_rng(0).normal(size=(5, 12, samples)).astype(np.float32)
 
-    def logits_of(windows):
-        return np.stack([windows.mean((1, 2)) * 30, windows.max((1, 2))], axis=1)
+    def probabilities_of(stretches):
+        return np.stack([stretches.mean((1, 2)), stretches.max((1, 2))], axis=1)
 
-    got = predict_probabilities(logits_of, signals, 2.5, 1.25, batch_size=2)
-    windows = np.stack([signals[..., start : start + 250] for start in range(0, 751, 125)])
-    expected = np.mean([1 / (1 + np.exp(-logits_of(window).astype(float))) for window in windows], axis=0)
+    got = predict_probabilities(probabilities_of, signals, batch_size=2)
+    starts, length = stretch_starts(samples)
+    expected = np.mean([probabilities_of(signals[..., s : s + length]).astype(float) for s in starts], axis=0)
     np.testing.assert_allclose(got, expected, atol=1e-9)

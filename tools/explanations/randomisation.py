@@ -6,24 +6,24 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.stats import spearmanr
-from torch import nn
 from tqdm import tqdm
 
 from dataset import PTBXLDataset
 from inference.explain import METHODS, explain
 from models.checkpoint import Checkpoint
+from models.recording_network import RecordingNetwork
 from tools.explanations.curves import wave_sizes
 
 
-def randomised(network: nn.Module, seed: int) -> dict[str, nn.Module]:
-    """Copies of a network in which more and more is untrained, from the logits down to the input.
+def randomised(network: RecordingNetwork, seed: int) -> dict[str, RecordingNetwork]:
+    """Copies of a network in which more and more of its trunk is untrained, from the logits down to the input.
 
     The key is the part that was last set back to random initial weights; all parts above it are random too.
     """
     stages, current = {}, copy.deepcopy(network)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for name, part in reversed(list(current.named_children())):
+        for name, part in reversed(list(current.trunk.named_children())):
             if not list(part.parameters()):
                 continue
             for module in part.modules():
