@@ -143,7 +143,7 @@ class TrainingConfig:
         0.999,
         "decay a step, 0 to 1, of the moving average of weights that becomes the checkpoint; more averages longer",
     )
-    patience: int = option(6, "epochs without a better fold-9 macro AUROC until training stops; more stops later")
+    patience: int = option(6, "epochs without a better fold-9 score until training stops; more stops later")
 
     def __post_init__(self):
         if self.records is not None and not self.records > 0:

@@ -82,7 +82,7 @@ def fit(
 ) -> list[dict]:
     """Train to the end, to early stopping, or on from where a killed run was; returns the log, a row an epoch.
 
-    After each epoch the weights' moving average is validated on fold 9 (macro AUROC of labelled recordings). In the
+    After each epoch the weights' moving average is validated on fold 9, see `validate`. In the
     folder ``run``, best.pth holds the best so far, last.pth the state to resume from. Where fold 9 allows no AUROC,
     the last epoch counts as the best.
     Raises CheckpointError if the run to resume was made with other settings or data, and FloatingPointError
@@ -217,7 +217,8 @@ def epoch_generator(seed: int, epoch: int) -> torch.Generator:
 def validate(network: RecordingNetwork, valid: PTBXLDataset) -> dict[str, float]:
     """Macro AUROC and AUPRC of the task on a split's labelled recordings, and the AUROC of its statements on all.
 
-    NaN if no class has both outcomes there. Statements of fewer than five recordings are left out.
+    The score that chooses the epoch is the mean of both AUROCs, or the task's without statements. Statements of fewer
+    than five recordings are left out. NaN where nothing has both outcomes.
     """
     probabilities = predict_split(network, valid, np.arange(len(valid)))
     classes, statements, _ = np.split(probabilities, np.cumsum(network.outputs.lengths)[:2], axis=1)
@@ -225,19 +226,24 @@ def validate(network: RecordingNetwork, valid: PTBXLDataset) -> dict[str, float]
     made = valid.made(network.outputs.statements)
     common = made.sum(0) >= FEWEST_POSITIVES
     statements_auroc, _ = macro_auroc_and_auprc(statements[:, common], made[:, common])
-    return {"val_auroc": auroc, "val_auprc": auprc, "val_statements_auroc": statements_auroc}
+    return {
+        "val_auroc": auroc,
+        "val_auprc": auprc,
+        "val_statements_auroc": statements_auroc,
+        "val_score": auroc if math.isnan(statements_auroc) else (auroc + statements_auroc) / 2,
+    }
 
 
 def best_epoch(history: list[dict]) -> int:
-    """Number, from 0, of the last epoch with the highest fold-9 AUROC; the last one if there is no AUROC at all."""
-    scores = np.array([row["val_auroc"] for row in history])
+    """Number, from 0, of the last epoch with the highest fold-9 score; the last one if there is no score at all."""
+    scores = np.array([row["val_score"] for row in history])
     if np.isnan(scores).all():
         return len(scores) - 1
     return int(np.flatnonzero(scores == np.nanmax(scores))[-1])
 
 
 def stopped_improving(history: list[dict], patience: int) -> bool:
-    """Whether the best fold-9 AUROC is ``patience`` or more epochs old."""
+    """Whether the best fold-9 score is ``patience`` or more epochs old."""
     return bool(history) and len(history) - 1 - best_epoch(history) >= patience
 
 
