@@ -20,6 +20,7 @@ from ecg.preprocessing import FULL_DURATION_S, model_input
 from ecg.quality import Quality, assess
 from ecg.recording import Recording, RecordingError
 from ecg.rhythm_signs import measure_rhythm
+from ecg.statements import CODES, RHYTHMS
 from ecg.windows import predict_probabilities
 from files import sha256
 from inference import InferenceError
@@ -28,16 +29,17 @@ from inference.decisions import Decisions, ThresholdsError, load_decisions, task
 from inference.findings import implied_superclasses
 from inference.manifest import SELF_TEST_ECG, SELF_TEST_TOLERANCE, self_test_recording, verify_files
 from inference.summary import (
-    SINUS,
     RhythmResult,
     StatementResult,
     SubclassResult,
+    ThresholdedStatements,
     headline,
     statement_results,
     threshold_statements,
 )
 from inference.verdict import doubt_sentences, reach_verdicts, withheld_sentence
 
+IRREGULAR = [CODES.index(code) for code in RHYTHMS if code not in ("SR", "STACH", "SBRAD")]
 RHYTHM_NOT_ASSESSED = (
     "The networks do not assess the rhythm: atrial fibrillation, for example, is not among the classes."
 )
@@ -193,7 +195,7 @@ class Diagnoser:
             multilabel.uncertain(calibrated["multilabel"]),
             {task: above[task][:, 0] for task in BINARY_TASKS},
             np.array([quality.severity if quality else ""]),
-            np.array([bool(rhythm_signs)]),
+            np.array([bool(rhythm_signs) and not explains_signs(found)]),
             implied_superclasses(found.asserted) if found else None,
         )
         unusable = quality is not None and not quality.usable
@@ -252,6 +254,11 @@ def binary_result(decisions: Decisions, calibrated: np.ndarray, withheld_because
     )
 
 
+def explains_signs(found: ThresholdedStatements | None) -> bool:
+    """Whether another rhythm than a regular sinus rhythm is asserted, so that signs against that are no surprise."""
+    return found is not None and bool(found.asserted[0, IRREGULAR].any())
+
+
 def not_assessed(rhythm_signs: tuple[str, ...], rhythm: RhythmResult | None) -> tuple[str, ...]:
     """What the networks do not assess, one sentence each.
 
@@ -264,7 +271,7 @@ def not_assessed(rhythm_signs: tuple[str, ...], rhythm: RhythmResult | None) -> 
         return (RHYTHM_NOT_ASSESSED, *check)
     if not rhythm.certain:
         return (f"{rhythm.sentence}.", *check)
-    return check if rhythm.code in SINUS else ()
+    return check if rhythm.code in ("SR", "STACH", "SBRAD") else ()
 
 
 def warnings_of(recording: Recording, quality: Quality | None) -> tuple[str, ...]:

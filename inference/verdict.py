@@ -27,7 +27,7 @@ DOUBTS = {  # why a verdict is uncertain; what stands in {} is filled in for one
     "normal beside others": "NORM reaches its threshold as well, which contradicts {others}",
     "normal or abnormal": "the network for NORM against abnormal says {answer}, which contradicts {classes}",
     "MI or normal": "the network for MI against NORM says {answer}, which contradicts {classes}",
-    "rhythm": "{signs}, and NORM says nothing of the rhythm",
+    "rhythm": "{signs}, which does not go with a normal ECG",
 }
 WITHHELD = {  # why a binary result is not shown; "" means it is
     "": "",
