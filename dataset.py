@@ -4,6 +4,7 @@
     python dataset.py cache                # signals into one memory-mapped array (scripts do it on first use)
     python dataset.py demo demo/data       # a small generated data set in the same layout
     python dataset.py download             # PTB-XL 1.0.3 from PhysioNet
+    python dataset.py import labels.csv data/own     # your own recordings, see docs/own_data.md
 
 Wagner et al., "PTB-XL, a large publicly available electrocardiography dataset", Scientific
 Data 7:154 (2020); release 1.0.3, doi 10.13026/kfzx-aw45.

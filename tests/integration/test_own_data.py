@@ -177,6 +177,75 @@ def test_what_a_table_lacks_is_said_in_a_sentence(bare, tmp_path, capsys, kind):
     assert not (tmp_path / "out").exists()
 
 
+# --------------------------------------------------------------------------- recordings of any format, labels in a CSV
+
+
+@pytest.fixture
+def labels(own_data):
+    """A CSV of 500-Hz recordings, a patient's name and labels, beside the recordings."""
+    index = read_index(own_data)
+    table = pd.DataFrame(index.superclasses.astype(int), columns=SUPERCLASSES)
+    table["file"] = [f"data/{name}.hea" for name in index.table["filename_hr"]]
+    table["patient_id"] = [f"patient {number}" for number in index.table["patient_id"]]
+    table["age"] = index.table["age"].to_numpy()
+    table.to_csv(own_data.parent / "labels.csv", index=False)
+    return own_data.parent / "labels.csv"
+
+
+def imported(labels, *further):
+    return dataset_command(["import", str(labels), str(labels.parent / "own"), *further])
+
+
+def test_recordings_and_a_csv_of_labels_become_a_data_set(labels, own_data, capsys):
+    assert imported(labels) == 0
+    assert "Whole" in capsys.readouterr().out
+    before, after = read_index(own_data), read_index(labels.parent / "own")
+    assert np.array_equal(before.superclasses, after.superclasses)
+    assert np.array_equal(before.table["age"], after.table["age"])
+    assert after.table.groupby("patient_id")["strat_fold"].nunique().max() == 1
+    assert after.table.groupby("patient_id").ngroups == before.table["patient_id"].nunique()
+    assert pd.Series(after.folds).value_counts().between(8, 30).all() and set(after.folds) == set(range(1, 11))
+    for ecg_id in before.table.index[:5]:
+        signals = [read_recording(index, ecg_id).signal for index in (before, after)]
+        assert np.abs(signals[0] - signals[1]).max() < 0.01  # mV; rounded to µV before and after resampling
+
+
+def test_a_recording_that_cannot_be_read_is_left_out_and_named(labels, capsys):
+    table = pd.read_csv(labels)
+    table.loc[3, "file"] = "absent.hea"
+    table.to_csv(labels, index=False)
+    assert imported(labels) == 1
+    assert "left out: absent.hea: " in (printed := capsys.readouterr().out) and "1 recordings were left out" in printed
+    assert len(read_index(labels.parent / "own").table) == len(table) - 1
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (drop("MI"), "has no column MI"),
+        (put("CD", 2, 2), "CD in line 4"),
+        (put("patient_id", 2, None), "patient_id is empty in line 4"),
+        (lambda table: table.assign(file=table.loc[0, "file"]), "more than once"),
+        (lambda table: table[:3].assign(file=["a", "b", "c"]), "none of the recordings can be read"),
+        (lambda table: table[table["patient_id"].isin(table["patient_id"][:5])], "at least 10 patients"),
+    ],
+    ids=["no class", "not 0 or 1", "no patient", "a file twice", "no recordings", "few patients"],
+)
+def test_labels_that_make_no_data_set_are_refused_and_nothing_is_written(labels, capsys, change, sentence):
+    change(pd.read_csv(labels)).to_csv(labels, index=False)
+    before = set(labels.parent.iterdir())
+    assert imported(labels) == 2
+    assert sentence in capsys.readouterr().err
+    assert set(labels.parent.iterdir()) == before
+
+
+def test_a_directory_that_holds_something_is_not_written_to(labels, own_data, capsys):
+    before = sorted(own_data.rglob("*"))
+    assert dataset_command(["import", str(labels), str(own_data)]) == 2
+    assert "is not empty" in capsys.readouterr().err
+    assert sorted(own_data.rglob("*")) == before
+
+
 # --------------------------------------------------------------------------- a class that fold 9 lacks
 
 
