@@ -7,7 +7,7 @@ The weights behind `ecg.lead_order.measure_orientation` and `ecg.time_scale` are
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import combinations, cycle
+from itertools import combinations, compress, cycle
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,8 @@ from tools.quality.annotations import annotations, cached_recordings
 FLAGS = (*WRONG_FILE, *ORIENTATION)
 FALSE_ALARMS = 0.0005  # of each flag but the limb leads', in all recordings of folds 1-8
 CABRERA = ("aVL", "I", "-aVR", "II", "aVF", "III")
-DRAWN = 1000  # recordings of folds 1-8 in which the mistakes are made
+FITTED = 2000  # recordings of folds 1-8 whose sampling rate is falsified for the weights
+MADE = 500  # recordings in which each mistake is made, of fold 9 and of those of folds 1-8
 
 
 @dataclass(frozen=True)
@@ -192,18 +193,17 @@ def against_mistakes(
     """
     validation = (table["strat_fold"] == VALIDATION_FOLD).to_numpy()
     clean = ~annotations(table)["any of the four"].to_numpy()
-    train = np.flatnonzero(~validation)
-    rows = np.sort(np.random.default_rng(0).permutation(train)[:DRAWN])
-    drawn = list(cached_recordings(cache, table.iloc[rows], "folds 1-8"))
+    train, fold_9 = (np.random.default_rng(0).permutation(np.flatnonzero(rows)) for rows in (~validation, validation))
+    drawn = list(cached_recordings(cache, table.iloc[train[:FITTED]], "folds 1-8"))
     groups = {"folds_1_8": ~validation, "fold_9": validation, "fold_9_not_annotated": validation & clean}
-    training = [results[row] for row in train]
+    training = list(compress(results, ~validation))
     return {
-        "n": {"folds_1_8": len(drawn), "fold_9": int(validation.sum()), "at_500_hz": len(at_500_hz)},
+        "n": {"made": MADE, "at_500_hz": len(at_500_hz)},
         "false_alarms": false_alarms(results, groups),
         "chosen_limits": chosen_limits(training),
         "made": {
-            "folds_1_8": made(drawn, MISTAKES),
-            "fold_9": made(list(cached_recordings(cache, table[validation], "fold 9")), MISTAKES),
+            "folds_1_8": made(drawn[:MADE], MISTAKES),
+            "fold_9": made(list(cached_recordings(cache, table.iloc[fold_9[:MADE]], "fold 9")), MISTAKES),
             "at_500_hz": made(at_500_hz, MISTAKES_AT_500_HZ),
         },
         "weights": fitted(training, drawn),
