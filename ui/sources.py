@@ -140,13 +140,17 @@ class PTBXLFold:
 
     @property
     def name(self) -> str:
-        return "Generated set" if self.index.is_synthetic else "PTB-XL"
+        if self.index.is_synthetic:
+            return "Generated set"
+        return "PTB-XL" if self.index.is_ptbxl else f"Data set {self.index.directory.name}"
 
     @property
     def notice(self) -> str:
         """How the network's development used these ECGs."""
         if self.index.is_synthetic:
             return f"Generated demonstration set, fold {self.fold}: not from patients."
+        if not self.index.is_ptbxl:
+            return f"{self.name}, fold {self.fold}, which networks trained on this data set have not been trained on."
         if self.fold == TEST_FOLD:
             return f"PTB-XL fold {self.fold} (test set): not used in development."
         return (
