@@ -34,7 +34,7 @@ class PTBXLDataset(torch.utils.data.Dataset):
     Item: float32 signal ``(12, 1000)`` at 100 Hz and float32 target ``(classes,)``.
     Attributes (numpy, one row a recording): ecg_ids, patient_ids, targets, statements (likelihoods),
     labelled (has a superclass); metadata is a DataFrame of the original columns.
-    Raises DatasetError if the data set lacks a recording of the split.
+    Raises DatasetError if the data set lacks a recording of the split, or the split any recording of the task.
     """
 
     def __init__(
@@ -52,6 +52,8 @@ class PTBXLDataset(torch.utils.data.Dataset):
         self.fold_sha256 = {fold: cache.fold_sha256[fold] for fold in folds}
         self.statement_table = index.statement_table
         self._keep(np.flatnonzero(in_split & belongs))
+        if not len(self):
+            raise DatasetError(f"split '{split}' of {index.directory} has no recording that task {task} is asked of")
         self.input_scale = self._standard_deviation_mv() if input_scale is None else input_scale
 
     def _keep(self, rows: np.ndarray) -> None:

@@ -12,7 +12,6 @@ RELEASE_COUNTS = {
     (VALIDATION_FOLD,): (2183, 955, 540, 528, 495, 268, 37),
     (TEST_FOLD,): (2198, 963, 550, 521, 496, 262, 40),
 }
-RELEASE_COLUMNS = {"nurse", "site", "height", "weight"}  # of PTB-XL; nothing here reads them
 CONSEQUENCES = {
     TRAIN_FOLDS: "training cannot run; thresholds and evaluation of a shipped checkpoint can",
     (VALIDATION_FOLD,): "training, thresholds and `--split val` cannot run; `--split test` can",
@@ -57,19 +56,18 @@ def list_unreadable(cache: SignalCache) -> list[str]:
 
 def _fold_table(index: Index, cache: SignalCache) -> tuple[list[str], list[str]]:
     """Counts of records and labels by folds, and what is wrong with them; beside the release's where it is PTB-XL."""
-    is_release = RELEASE_COLUMNS <= set(index.table) and not index.is_synthetic
     lines = [_row("folds", ("records", *SUPERCLASSES, "none"), "unreadable")]
     problems = []
     for folds, expected in RELEASE_COUNTS.items():
         name = f"{folds[0]}-{folds[-1]}" if len(folds) > 1 else str(folds[0])
         counts, unreadable = _counts(index, cache, folds)
         lines.append(_row(name, counts, unreadable))
-        if is_release:
+        if index.is_ptbxl:
             lines.append(_row("release 1.0.3", expected))
         absent = sorted(set(folds) - set(index.folds))
         if absent:
             problems.append(f"fold {', '.join(map(str, absent))} is missing: {CONSEQUENCES[folds]}")
-        elif is_release and counts != expected:
+        elif index.is_ptbxl and counts != expected:
             problems.append(f"folds {name} differ from release 1.0.3 in records or labels")
         if unreadable:
             problems.append(f"folds {name}: {unreadable} recordings are missing or unreadable: {CONSEQUENCES[folds]}")

@@ -28,6 +28,7 @@ OPTIONAL_TEXTS = (
     "electrodes_problems", "extra_beats", "pacemaker",
 )  # fmt: skip
 STATEMENT_COLUMNS = ("description", "diagnostic", "diagnostic_class")
+PTBXL_ONLY = {"nurse", "site", "height", "weight"}  # columns of PTB-XL that nothing reads
 MAX_NAMED = 10
 
 
@@ -61,6 +62,11 @@ class Index:
     def is_synthetic(self) -> bool:
         """Whether any recording is a generated one."""
         return bool((self.table["device"] == SYNTHETIC_DEVICE).any())
+
+    @property
+    def is_ptbxl(self) -> bool:
+        """Whether this is PTB-XL, whole or in part, rather than a generated set or a user's own."""
+        return not self.is_synthetic and set(self.table) >= PTBXL_ONLY
 
 
 def read_index(directory: Path | str) -> Index:

@@ -206,7 +206,7 @@ def open_fold(data: Path, artifacts: Path, files: Mapping[str, str] | None) -> P
             if len(rows) and (index.directory / f"{index.table['filename_lr'].iloc[rows[0]]}.dat").is_file():
                 ecg_ids = index.table.index[rows].to_numpy()
                 stored = artifacts / "predictions" / f"verdicts_{SPLITS[fold]}.npz"
-                known = files is not None and not index.is_synthetic
+                known = files is not None and index.is_ptbxl
                 return PTBXLFold(
                     index=index,
                     fold=fold,

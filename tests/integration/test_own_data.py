@@ -1,6 +1,7 @@
 """A user's own data set in PTB-XL's layout: fewer columns, no 500 Hz, own statements, labels of 0 and 1."""
 
 import json
+import re
 import shutil
 from contextlib import contextmanager
 
@@ -11,10 +12,12 @@ import pytest
 import eval_binary
 import eval_multilabel
 import threshold_search
-from config import BINARY_TASKS, DEFAULT_OUT, MULTILABEL_RECIPE, SUPERCLASSES
+from config import BINARY_TASKS, DEFAULT_OUT, MULTILABEL_RECIPE, PROJECT, SUPERCLASSES
 from evaluation.error_analysis import group_columns
 from export_onnx import export_all
 from inference.diagnoser import Diagnoser
+from models import ARCHITECTURES
+from models.checkpoint import load_checkpoint
 from ptbxl.cli import main as dataset_command
 from ptbxl.index import DatasetError, read_index
 from ptbxl.records import read_recording
@@ -91,7 +94,7 @@ def test_the_page_shows_a_bare_set_at_100_hz_without_facts_of_the_patient(bare):
     fold = open_fold(bare, DEFAULT_OUT, None)
     ecg = ptbxl_ecg(fold, int(fold.ecg_ids[0]))
     assert ecg.recording.sampling_rate == 100 and ecg.finer is None
-    assert fold.repeated_patients == {}
+    assert fold.repeated_patients == {} and "PTB-XL" not in ecg.title + ecg.notice
     with pytest.raises(DatasetError, match="no 500-Hz file"):
         read_recording(fold.index, int(fold.ecg_ids[0]), 500)
 
@@ -111,6 +114,17 @@ def test_errors_are_grouped_by_the_columns_there_are(bare, own_data):
 def test_quality_is_not_measured_without_annotations_of_noise(bare, tmp_path, capsys):
     assert measure_quality.main(["--data", str(bare), "--out", str(tmp_path / "out")]) != 0
     assert "annotations of noise" in capsys.readouterr().err
+
+
+def test_the_documented_network_trains(demo_data, tmp_path, monkeypatch):
+    document = (PROJECT / "docs" / "own_data.md").read_text(encoding="utf-8")
+    (code,) = (block for block in re.findall(r"```python\n(.*?)```", document, re.DOTALL) if "class Mine" in block)
+    names = {}
+    exec(code, names)
+    monkeypatch.setitem(ARCHITECTURES, "mine", names["Mine"])
+    assert train(demo_data, tmp_path, "--model", "mine", "--records", "60") == 0
+    assert load_checkpoint(tmp_path / "mine_baseline.pth").model == "mine"
+    assert (tmp_path / "runs" / "multilabel_mine_seed0_60records" / "best.pth").is_file()
 
 
 # --------------------------------------------------------------------------- statements of one's own
@@ -247,6 +261,14 @@ def test_a_directory_that_holds_something_is_not_written_to(labels, own_data, ca
 
 
 # --------------------------------------------------------------------------- a class that fold 9 lacks
+
+
+def test_a_question_that_no_recording_of_fold_9_belongs_to_is_refused_in_a_sentence(bare, trained, capsys):
+    with edited_table(bare) as table:
+        table.loc[table["strat_fold"] == 9, "scp_codes"] = "{'LVH': 100.0}"
+    shared = ["--data", str(bare), "--out", str(bare / "out"), "--multilabel", str(trained[0] / "multilabel_best.pth")]
+    assert threshold_search.main([*shared, "--task", "mi_vs_norm"]) == 1
+    assert "has no recording that task mi_vs_norm is asked of" in capsys.readouterr().err
 
 
 def test_a_class_absent_from_fold_9_costs_only_its_own_threshold(own_data, tmp_path, capsys):
