@@ -4,7 +4,7 @@
     uvicorn api:app --workers 4
     curl -F files=@ecg.hea -F files=@ecg.dat http://127.0.0.1:8000/predict/file
     curl -H 'Content-Type: application/json' --data @artifacts/examples/anterior_infarction.json \
-        http://127.0.0.1:8000/predict
+        http://127.0.0.1:8000/predict          # several at a time: /predict/batch, /predict/files
 
 Settings come from environment variables, HMT_ARTIFACTS, HMT_API_KEY and so on: see `Settings` and docs/api.md.
 Every error is an RFC 9457 problem that says what to do. Reading, networks and quality run in a few threads; requests
@@ -103,7 +103,7 @@ def add_middleware(app: FastAPI, settings: Settings) -> None:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["Content-Type", "X-API-Key", "X-Request-ID"],
+            allow_headers=["Content-Type", "Content-Encoding", "X-API-Key", "X-Request-ID"],
             expose_headers=["X-Request-ID", "Retry-After", "Server-Timing"],
         )
     app.add_middleware(CorrelationIdMiddleware, validator=is_request_id)

@@ -4,6 +4,7 @@
     python dataset.py cache                # signals into one memory-mapped array (scripts do it on first use)
     python dataset.py demo demo/data       # a small generated data set in the same layout
     python dataset.py download             # PTB-XL 1.0.3 from PhysioNet
+    python dataset.py import labels.csv data/own     # your own recordings, see docs/own_data.md
 
 Wagner et al., "PTB-XL, a large publicly available electrocardiography dataset", Scientific
 Data 7:154 (2020); release 1.0.3, doi 10.13026/kfzx-aw45.
@@ -33,7 +34,7 @@ class PTBXLDataset(torch.utils.data.Dataset):
     Item: float32 signal ``(12, 1000)`` at 100 Hz and float32 target ``(classes,)``.
     Attributes (numpy, one row a recording): ecg_ids, patient_ids, targets, superclasses, statements (likelihoods),
     labelled (has a superclass); metadata is a DataFrame of the original columns.
-    Raises DatasetError if the data set lacks a recording of the split.
+    Raises DatasetError if the data set lacks a recording of the split, or the split any recording of the task.
     """
 
     def __init__(
@@ -51,6 +52,8 @@ class PTBXLDataset(torch.utils.data.Dataset):
         self.fold_sha256 = {fold: cache.fold_sha256[fold] for fold in folds}
         self.statement_table = index.statement_table
         self._keep(np.flatnonzero(in_split & belongs))
+        if not len(self):
+            raise DatasetError(f"split '{split}' of {index.directory} has no recording that task {task} is asked of")
         self.input_scale = self._standard_deviation_mv() if input_scale is None else input_scale
 
     def _keep(self, rows: np.ndarray) -> None:

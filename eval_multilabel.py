@@ -35,7 +35,14 @@ from evaluation.predictions import (
     write_predictions,
 )
 from evaluation.results import evaluate_split, write_results
-from evaluation.tables import compared_tasks_table, comparison_table, metrics_table, rhythm_line, tasks_table
+from evaluation.tables import (
+    compared_tasks_table,
+    comparison_table,
+    metric_cell,
+    metrics_table,
+    rhythm_line,
+    tasks_table,
+)
 from files import replacing, write_text
 from inference.calibration import fit_decisions
 from inference.decisions import load_decisions
@@ -73,6 +80,8 @@ def evaluate(arguments) -> dict:
     if statements is not None:
         print(f"\n{tasks_table(statements)}\n\n{rhythm_line(statements)}")
     print(f"\n{content['model']}, {content['parameters']:,} parameters; fold {content['fold']}; {content['decisions']}")
+    f1, exact_match = (metric_cell(content["verdict"][key]) for key in ("f1", "exact_match"))
+    print(f"by the rule of docs/verdict.md: F1 {f1}, all five classes right {exact_match}")
     print("written: " + ", ".join(map(str, paths)))
     if predictions.synthetic:
         print(SYNTHETIC_NOTICE)

@@ -71,19 +71,23 @@ WIRING = np.array([
 ])  # fmt: skip
 
 
-def wave_products(average: np.ndarray) -> np.ndarray:
-    """Lead-by-lead mean products ``(3, 8, 8)`` of P wave, QRS and T wave in an average beat ``(12, 90)``.
+def normalised_waves(average: np.ndarray) -> list[np.ndarray]:
+    """P wave, QRS and T wave of the `INDEPENDENT` leads, each ``(8, samples)``, in an average beat ``(12, 90)``.
 
-    Each is divided by the mean square of I, II, III and V1-V6, which no exchange of electrodes changes.
+    Each is divided by the root mean square of I, II, III and V1-V6, which no exchange of electrodes changes.
     """
     level = np.median(average, axis=1, keepdims=True)
     p_wave = average[:, P_WAVE]
-    products = []
+    waves = []
     for wave in (p_wave - p_wave.mean(1, keepdims=True), average[:, QRS] - level, average[:, T_WAVE] - level):
         mean_square = (np.square(wave[:3]).sum() + np.square(wave[6:]).sum()) / (9 * wave.shape[1])
-        wave = wave[list(INDEPENDENT)]
-        products.append(wave @ wave.T / wave.shape[1] / (mean_square + 0.02**2))
-    return np.stack(products)
+        waves.append(wave[list(INDEPENDENT)] / np.sqrt(mean_square + 0.02**2))
+    return waves
+
+
+def wave_products(waves: list[np.ndarray]) -> np.ndarray:
+    """Lead-by-lead mean products ``(3, 8, 8)`` of `normalised_waves`."""
+    return np.stack([wave @ wave.T / wave.shape[1] for wave in waves])
 
 
 def swap_gains(wiring: np.ndarray) -> np.ndarray:
@@ -100,9 +104,9 @@ def swap_scores(products: np.ndarray, gains: np.ndarray = SWAP_GAINS) -> np.ndar
     return np.tensordot(products, gains, axes=([-3, -2, -1], [1, 2, 3]))
 
 
-def measure_wiring(average: np.ndarray) -> dict[str, tuple[float, str | None]]:
-    """Evidence for the likeliest exchange of electrodes, as check to value and electrodes."""
-    scores = swap_scores(wave_products(average))
+def measure_wiring(waves: list[np.ndarray]) -> dict[str, tuple[float, str | None]]:
+    """Evidence in `normalised_waves` for the likeliest exchange of electrodes, as check to value and electrodes."""
+    scores = swap_scores(wave_products(waves))
     best = int(np.argmax(scores))
     return {"electrodes swapped": (scores[best], list(SWAPS)[best])}
 

@@ -14,9 +14,11 @@ import numpy as np
 from config import LEADS, LIMB_LEADS
 from ecg.bands import Bands, split_bands
 from ecg.beats import QRS, cut_beats, find_beats, require_measurable
-from ecg.electrode_swaps import measure_right_leg, measure_wiring
+from ecg.electrode_swaps import measure_right_leg, measure_wiring, normalised_waves
 from ecg.heart_rate import MINIMUM_CONTRAST, are_reliable, mean_heart_rate
+from ecg.lead_order import measure_limb_order, measure_orientation
 from ecg.recording import Recording
+from ecg.time_scale import measure_time_scale
 
 EDGE = 20  # samples at either end of a band, left out of noise: there the filter has seen both ends of the recording
 WINDOW = 80  # samples in which a burst of noise must fill the half
@@ -62,18 +64,40 @@ LEAD_CHECKS = {
 }
 LOST = ("flat", "saturated", "detached")  # a lead with one of these says nothing of the heart, at least for a while
 RECORD_CHECKS = {
-    "leads lost": Check("leads", 2, "{value:.0f} leads are lost: record the ECG again.", severity="unusable"),
+    "leads lost": Check("leads", 2, "{value:.0f} leads are lost: check the cables, record again.", severity="unusable"),
     "no heartbeat": Check(
-        "times", MINIMUM_CONTRAST, "No regular heartbeats stand out of the recording.",
+        "times", MINIMUM_CONTRAST,
+        "No regular heartbeats stand out: check the electrodes, the file and its sampling rate, or record again.",
         severity="unusable", low=True,
     ),
     "units too large": Check(
-        "mV", 10.0, "The QRS is {value:.3g} mV high: the numbers are probably in another unit than mV.",
+        "mV", 10.0,
+        "The QRS is {value:.3g} mV high: the numbers are probably in another unit; give them in mV or name it.",
         severity="unusable",
     ),
     "units too small": Check(
-        "mV", 0.05, "The QRS is only {value:.2g} mV high: the numbers are probably in another unit than mV.",
+        "mV", 0.05,
+        "The QRS is only {value:.2g} mV high: the numbers are probably in another unit; give them in mV or name it.",
         severity="unusable", low=True,
+    ),
+    "limb leads out of order": Check(
+        "times", 2.0,
+        "The limb leads contradict each other (aVR is not -(I + II)/2, or III not II - I): leads in another order? "
+        "Those named I, II, III, aVR, aVL, aVF look like {what}.",
+    ),
+    "sampling rate too low": Check(
+        "log odds", 4.7,
+        "At {what} the heart is improbably slow for such broad waves: check the sampling rate, it is probably higher.",
+    ),
+    "sampling rate too high": Check(
+        "log odds", 4.9,
+        "At {what} the heart is improbably fast for such narrow waves: check the sampling rate, it is probably lower.",
+    ),
+    "polarity inverted": Check(
+        "log odds", 3.5, "All leads seem to be upside down: check the polarity (sign) of the signal."
+    ),
+    "chest leads reversed": Check(
+        "log odds", 3.7, "The chest leads seem to run from V6 to V1: check the order of the leads and the wires."
     ),
     "electrodes swapped": Check(
         "log odds", 2.5, "{what} seem to be swapped: check the wires and record again."
@@ -84,6 +108,9 @@ RECORD_CHECKS = {
     ),
     "paced?": Check("mV", 0.08, "Sharp spikes before the QRS: the patient may have a pacemaker.", severity="note"),
 }  # fmt: skip
+WRONG_FILE = ("limb leads out of order", "sampling rate too low", "sampling rate too high")
+ORIENTATION = ("polarity inverted", "chest leads reversed")
+BY_SHAPE = (*ORIENTATION, "electrodes swapped", "right leg swapped", "paced?")  # meaningless in a wrong file
 
 
 @dataclass(frozen=True)
@@ -141,41 +168,81 @@ def assess(recording: Recording) -> Quality:
     beats = cut_beats(bands.heart, peaks)
     reliable = are_reliable(beats, contrast)
     average = np.median(beats, axis=1) if reliable else None
+    heart_rate = mean_heart_rate(peaks) if reliable else None
     measured = measure_leads(signal, recording.sampling_rate, bands, beats, average)
     measured = {name: np.where(recording.present, values, np.nan) for name, values in measured.items()}
     flags = _lead_flags(measured)
     lost = {flag.lead for flag in flags if flag.name in LOST}
     record = {"leads lost": (len(lost), None), "no heartbeat": (contrast, None)}
-    not_assessed = []
-    if average is None:
-        not_assessed.append("Units and electrode positions: no regular heartbeats were found.")
-    else:
-        height = float(np.median(np.ptp(average[recording.present][:, QRS], axis=1)))
-        record |= dict.fromkeys(("units too large", "units too small"), (height, None))
+    record |= _measure_inputs(recording, beats, average, heart_rate, lost)
+    if average is not None:
         record["paced?"] = (_spike(bands.noise[recording.present], peaks), None)
-        if recording.present[: len(LIMB_LEADS)].all():
-            record |= measure_right_leg(average)
-        if recording.present.all() and not lost:
-            record |= measure_wiring(average)
-        else:
-            not_assessed.append("Swapped electrodes: not all twelve leads have a signal.")
-    if np.isnan(measured["mains"]).all():
-        not_assessed.append(f"Mains hum: it cannot be seen at {recording.sampling_rate:g} Hz.")
     flags += [
         _flag(name, RECORD_CHECKS[name], what, value)
         for name, (value, what) in record.items()
         if _fails(RECORD_CHECKS[name], value)
     ]
-    if any(flag.name.startswith("units") for flag in flags):  # then no other number means anything
-        flags = [flag for flag in flags if flag.name.startswith("units")]
+    flags = _without_consequences(flags, int(recording.present.sum()))
     return Quality(
         flags=tuple(sorted(flags, key=lambda flag: -SEVERITIES.index(flag.severity))),
         measured=measured,
         record={name: float(value) for name, (value, _) in record.items()},
-        not_judged=tuple(not_assessed),
-        heart_rate=mean_heart_rate(peaks) if reliable else None,
+        not_judged=tuple(_not_judged(recording, measured, average, lost)),
+        heart_rate=heart_rate,
         average_beat=average,
     )
+
+
+def _measure_inputs(
+    recording: Recording, beats: np.ndarray, average: np.ndarray | None, heart_rate: float | None, lost: set[str]
+) -> dict[str, tuple[float, str | None]]:
+    """Evidence for wrong units, order of leads, sampling rate and wires, as check to value and what it concerns."""
+    limb_present = recording.present[: len(LIMB_LEADS)].all()
+    if average is None:
+        return {}
+    height = float(np.median(np.ptp(average[recording.present][:, QRS], axis=1)))
+    record = dict.fromkeys(("units too large", "units too small"), (height, None))
+    if limb_present and not lost & set(LIMB_LEADS):
+        record |= measure_limb_order(beats[: len(LIMB_LEADS)])
+    if recording.present.all():
+        record |= measure_time_scale(average, heart_rate, recording.sampling_rate)
+    if recording.present.all() and not lost:
+        waves = normalised_waves(average)
+        record |= measure_orientation(waves) | measure_wiring(waves)
+    if limb_present:
+        record |= measure_right_leg(average)
+    return record
+
+
+def _not_judged(
+    recording: Recording, measured: dict[str, np.ndarray], average: np.ndarray | None, lost: set[str]
+) -> list[str]:
+    """Sentences on what cannot be assessed."""
+    sentences = []
+    if average is None:
+        sentences.append("Units, sampling rate and electrode positions: no regular heartbeats were found.")
+    elif not recording.present.all() or lost:
+        sentences.append("Swapped electrodes and polarity: not all twelve leads have a signal.")
+    if np.isnan(measured["mains"]).all():
+        sentences.append(f"Mains hum: it cannot be seen at {recording.sampling_rate:g} Hz.")
+    return sentences
+
+
+def _without_consequences(flags: list[Flag], leads: int) -> list[Flag]:
+    """The flags without those that follow from a graver mistake. leads: how many are present."""
+    units = [flag for flag in flags if flag.name.startswith("units")]
+    if units:  # then no other number means anything
+        return units
+    names = {flag.name for flag in flags}
+    dropped = set()
+    if names & set(WRONG_FILE):
+        dropped |= set(BY_SHAPE)
+    elif names & set(ORIENTATION):
+        likelier = max((flag for flag in flags if flag.name in ORIENTATION), key=lambda flag: flag.value)
+        dropped |= {*ORIENTATION, "electrodes swapped"} - {likelier.name}
+    if sum(flag.name in LOST for flag in flags) == leads:
+        dropped |= set(LOST)
+    return [flag for flag in flags if flag.name not in dropped]
 
 
 def _fails(check: Check, value: float | np.ndarray) -> bool | np.ndarray:

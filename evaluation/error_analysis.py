@@ -29,6 +29,7 @@ HEDGES = re.compile(
     r"|\bmay\b|possibl|probabl|suggest|cannot|exclude|consider|borderline|uncertain|likely|suspect|\?",
     re.IGNORECASE,
 )
+ARTEFACTS = ("baseline_drift", "static_noise", "burst_noise", "electrodes_problems", "extra_beats")
 LIKELIHOODS = ("unknown", "under 50 %", "50-80 %", "100 %")
 MACRO_METRICS = ("auroc", "auprc", "f1", "exact_match", "accuracy", "ece")
 
@@ -148,10 +149,11 @@ def shared_errors(networks: list[StoredPredictions]) -> dict:
 def group_columns(metadata: pd.DataFrame, superclasses: np.ndarray, certainty: np.ndarray) -> dict[str, pd.Series]:
     """Groupings of the recordings: name to a label for each recording, None where it has none.
 
-    metadata: PTB-XL's columns of the recordings. superclasses: their ``(n, 5)`` labels.
+    metadata: PTB-XL's columns of the recordings; groupings by a column that is empty are left out.
+    superclasses: their ``(n, 5)`` labels.
     certainty: ``(n,)`` likelihood in % of the least certain diagnostic statement, 0 where one is unknown.
     """
-    age, yes_or_no = metadata["age"].where(metadata["age"] <= 89, 90), {True: "yes", False: "no"}
+    age, yes_or_no = metadata["age"].mask(metadata["age"] > 89, 90), {True: "yes", False: "no"}
     columns = {
         "least certain statement": pd.Series(likelihood_names(certainty)),
         "superclasses present": pd.Series(superclasses.sum(1)).map({0: "0", 1: "1", 2: "2"}).fillna("3 or more"),
@@ -168,9 +170,13 @@ def group_columns(metadata: pd.DataFrame, superclasses: np.ndarray, certainty: n
         "device": metadata["device"].str.split().str.join(" "),
         "pacemaker": metadata["pacemaker"].notna().map(yes_or_no),
     }
-    for column in ("baseline_drift", "static_noise", "burst_noise", "electrodes_problems", "extra_beats"):
+    for column in ARTEFACTS:
         columns[column.replace("_", " ")] = metadata[column].notna().map({True: "annotated", False: "not annotated"})
-    return columns
+    # these say "no" where nothing is noted, so without the column they would say it of every recording
+    silent = {"validated by": "validated_by", "pacemaker": "pacemaker", "report in doubt": "report"}
+    silent |= {column.replace("_", " "): column for column in ARTEFACTS}
+    empty = {name for name, column in silent.items() if metadata[column].isna().all()}
+    return {name: column for name, column in columns.items() if name not in empty and column.notna().any()}
 
 
 def least_certainty(statements: np.ndarray, diagnostic: np.ndarray) -> np.ndarray:

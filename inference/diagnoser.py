@@ -10,6 +10,7 @@ of a stored ECG against those noted when the networks were exported.
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from config import BINARY_TASKS, DEFAULT_OUT, LEADS, SUPERCLASSES, TASK_CLASSES
 from ecg.preprocessing import FULL_DURATION_S, model_input
-from ecg.quality import Quality, assess
+from ecg.quality import Flag, Quality, assess
 from ecg.recording import Recording, RecordingError
 from ecg.rhythm_signs import measure_rhythm
 from ecg.statements import CODES, RHYTHMS
@@ -282,5 +283,18 @@ def warnings_of(recording: Recording, quality: Quality | None) -> tuple[str, ...
             f"The recording lasts {recording.duration:.1f} s; the networks were evaluated on {FULL_DURATION_S:g} s."
         )
     if quality is not None:
-        warnings += [flag.sentence for flag in quality.flags]
-    return tuple(warnings)
+        warnings += flag_sentences(quality.flags)
+    return tuple(dict.fromkeys(warnings))
+
+
+def flag_sentences(flags: Iterable[Flag]) -> list[str]:
+    """One sentence a check: of the lead farthest beyond the limit, and which others are too."""
+    by_check: dict[str, list[Flag]] = {}
+    for flag in flags:
+        by_check.setdefault(flag.name, []).append(flag)
+    sentences = []
+    for found in by_check.values():
+        worst = max(found, key=lambda flag: abs(flag.value - flag.limit))
+        others = ", ".join(str(flag.lead) for flag in found if flag is not worst)
+        sentences.append(f"{worst.sentence} Also in {others}." if others else worst.sentence)
+    return sentences

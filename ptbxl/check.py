@@ -55,19 +55,19 @@ def list_unreadable(cache: SignalCache) -> list[str]:
 
 
 def _fold_table(index: Index, cache: SignalCache) -> tuple[list[str], list[str]]:
-    """Counts of records and labels by folds beside the release's, and what is wrong with them."""
+    """Counts of records and labels by folds, and what is wrong with them; beside the release's where it is PTB-XL."""
     lines = [_row("folds", ("records", *SUPERCLASSES, "none"), "unreadable")]
     problems = []
     for folds, expected in RELEASE_COUNTS.items():
         name = f"{folds[0]}-{folds[-1]}" if len(folds) > 1 else str(folds[0])
         counts, unreadable = _counts(index, cache, folds)
         lines.append(_row(name, counts, unreadable))
-        if not index.is_synthetic:
+        if index.is_ptbxl:
             lines.append(_row("release 1.0.3", expected))
         absent = sorted(set(folds) - set(index.folds))
         if absent:
             problems.append(f"fold {', '.join(map(str, absent))} is missing: {CONSEQUENCES[folds]}")
-        elif not index.is_synthetic and counts != expected:
+        elif index.is_ptbxl and counts != expected:
             problems.append(f"folds {name} differ from release 1.0.3 in records or labels")
         if unreadable:
             problems.append(f"folds {name}: {unreadable} recordings are missing or unreadable: {CONSEQUENCES[folds]}")

@@ -1,4 +1,4 @@
-"""The command ``python dataset.py``: check, cache, demo, download."""
+"""The command ``python dataset.py``: check, cache, demo, download, import."""
 
 import argparse
 import contextlib
@@ -14,7 +14,8 @@ from ecg.synthetic.simulation import synthesise
 from ecg.synthetic.writer import write_dataset
 from ptbxl import download
 from ptbxl.cache import open_cache
-from ptbxl.check import check_dataset, list_unreadable
+from ptbxl.check import MAX_LISTED, check_dataset, list_unreadable
+from ptbxl.importing import import_recordings
 from ptbxl.index import DatasetError, read_index
 
 
@@ -66,9 +67,21 @@ def command_download(arguments: argparse.Namespace) -> int:
     return command_check(arguments)
 
 
+def command_import(arguments: argparse.Namespace) -> int:
+    """Bring a user's recordings and labels into PTB-XL's layout, then check the result."""
+    failed = import_recordings(Path(arguments.labels), Path(arguments.directory), arguments.seed)
+    arguments.data = arguments.directory
+    status = command_check(arguments)
+    for name, reason in list(failed.items())[:MAX_LISTED]:
+        print(f"left out: {name}: {reason}")
+    if failed:
+        print(f"{len(failed)} recordings were left out")
+    return 1 if failed else status
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of ``python dataset.py``."""
-    top = argparse.ArgumentParser(description="PTB-XL on disk: check, cache, generate, download.")
+    top = argparse.ArgumentParser(description="PTB-XL on disk: check, cache, generate, download, import.")
     commands = top.add_subparsers(dest="command", required=True)
 
     def add(name: str, function, description: str) -> argparse.ArgumentParser:
@@ -86,6 +99,10 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("directory", help="where to write it")
     sub.add_argument("--patients", type=int, default=400, help="how many generated patients")
     sub.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
+    sub = add("import", command_import, "bring your own recordings and labels into PTB-XL's layout")
+    sub.add_argument("labels", help="CSV with file, patient_id, NORM, MI, STTC, CD, HYP: see docs/own_data.md")
+    sub.add_argument("directory", help="where to write the data set")
+    sub.add_argument("--seed", type=int, default=0, help="of the folds, where the CSV has no strat_fold")
     sub = add("download", command_download, "fetch PTB-XL 1.0.3 from PhysioNet")
     sub.add_argument("--rate", choices=tuple(download.RATES), default="100", help="sampling rate in Hz")
     sub.add_argument("--dest", default=str(DEFAULT_DATA), help="where to put it")

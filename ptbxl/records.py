@@ -13,7 +13,10 @@ from ptbxl.index import DatasetError, Index
 
 
 def record_path(index: Index, ecg_id: int, sampling_rate: int) -> Path:
-    """Path of a record without extension; the release has 100 and 500 Hz."""
+    """Path of a record without extension; the release has 100 and 500 Hz, a user's own data set perhaps no 500 Hz.
+
+    There need not be a file: without a 500-Hz one the path leads nowhere.
+    """
     column = {100: "filename_lr", 500: "filename_hr"}[sampling_rate]
     return index.directory / index.table.at[ecg_id, column]
 
@@ -47,5 +50,7 @@ def to_microvolts(signal: np.ndarray) -> np.ndarray:
 
 
 def read_recording(index: Index, ecg_id: int, sampling_rate: int = SAMPLING_RATE) -> Recording:
-    """One recording of the data set from its files, at 100 or 500 Hz."""
+    """One recording of the data set from its files, at 100 or 500 Hz. Raises DatasetError as `read_record`."""
+    if sampling_rate == 500 and not index.table.at[ecg_id, "filename_hr"]:
+        raise DatasetError(f"the table names no 500-Hz file of ecg_id {ecg_id}")
     return read_record(record_path(index, ecg_id, sampling_rate))

@@ -132,6 +132,11 @@ def labelled_metadata(index, ours: StoredPredictions, split: str) -> dict:
     superclass_of = table["diagnostic_class"].where(table["diagnostic"] == 1).to_numpy()
     diagnostic = np.isin(superclass_of.astype(str), SUPERCLASSES)
     statements, metadata = recordings.statements[chosen], recordings.metadata[chosen]
+    if not diagnostic.any() or metadata["report"].isna().all():
+        raise DatasetError(
+            "errors are analysed by the likelihoods of statements and the doubts of reports, "
+            "and this data set lacks scp_codes or report"
+        )
     certainty = errors.least_certainty(statements, diagnostic)
     return {
         "metadata": metadata,

@@ -1,10 +1,11 @@
 """How good are the quality flags, heart rate and intervals? Writes artifacts/quality.json and docs/quality.md.
 
-    python -m tools.measure_quality        # about five minutes; needs data/ptbxl, some recordings at 500 Hz too
+    python -m tools.measure_quality        # about ten minutes; needs data/ptbxl, some recordings at 500 Hz too
 
 Limits are chosen on folds 1-8 and reported on fold 9. The weights behind the swapped electrodes
-(`ecg.electrode_swaps.WIRING`) are fitted here too, on folds 1-8; the file holds the fit beside the results of the
-shipped code. What is measured: tools/quality/annotations.py, defects.py, intervals.py. `python -m tools.update_docs`
+(`ecg.electrode_swaps.WIRING`), inverted and reversed leads (`ecg.lead_order`) and wrong sampling rates
+(`ecg.time_scale`) are fitted here too, on folds 1-8; the file holds the fits beside the results of the shipped code.
+What is measured: tools/quality/annotations.py, defects.py, mistakes.py, intervals.py. `python -m tools.update_docs`
 writes the document again from the JSON.
 """
 
@@ -30,7 +31,14 @@ from ptbxl.records import read_recording, record_path
 from tools.documents.whole import quality
 from tools.quality.annotations import CHECKS, against_annotations, annotations, cached_recordings, readable
 from tools.quality.defects import between_rates, fit_wiring, made_defects, made_swaps, suspected_swaps
-from tools.quality.intervals import against_diagnoses, against_truth, against_xqrs
+from tools.quality.intervals import (
+    against_diagnoses,
+    against_truth,
+    against_xqrs,
+    p_axis_all_round,
+    p_axis_of_people,
+)
+from tools.quality.mistakes import against_mistakes
 
 DRAWN = 300  # recordings of fold 9 without annotation, for what takes long: swaps, XQRS, intervals
 
@@ -64,6 +72,7 @@ def measure(directory: Path) -> dict:
         "suspected_swaps": suspected_swaps(table, results),
         "n_drawn": len(drawn),
         "swaps": made_swaps(drawn),
+        "mistakes": against_mistakes(table, cache, results, list(at_500_hz.values())),
         "xqrs": against_xqrs(drawn),
         "diagnoses": against_diagnoses(table, cache, usual),
         "defects": made_defects(list(at_500_hz.values())),
@@ -72,6 +81,7 @@ def measure(directory: Path) -> dict:
             "assess": processor_ms(assess, list(at_500_hz.values())),
             "intervals": processor_ms(measure_intervals, list(at_500_hz.values())[:50]),
         },
+        "p_axis": {"people": p_axis_of_people(drawn), "turned": p_axis_all_round()},
         "synthetic": {str(rate): against_truth(rate) for rate in (500, 100)},
     }
 

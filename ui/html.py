@@ -67,16 +67,16 @@ def headline(diagnosis: Diagnosis) -> str:
 def screening(diagnosis: Diagnosis) -> dict[str, str]:
     """Both binary tasks by name, each with its result in plain text."""
     tasks = {
-        "MI screening": (diagnosis.mi_vs_norm, "positive", "negative"),
-        "Normal or abnormal": (diagnosis.norm_vs_abnormal, "abnormal", "normal"),
+        "MI screening": (diagnosis.mi_vs_norm, "positive", "negative", "not applicable here"),
+        "Normal or abnormal": (diagnosis.norm_vs_abnormal, "abnormal", "normal", "withheld"),
     }
     return {name: binary_outcome(*facts) for name, facts in tasks.items()}
 
 
-def binary_outcome(result: BinaryResult, yes: str, no: str) -> str:
-    """One binary result in plain text, or why it is withheld."""
+def binary_outcome(result: BinaryResult, yes: str, no: str, withheld: str) -> str:
+    """One binary result in plain text, or why it is withheld. yes, no, withheld: words for each."""
     if result.positive is None:
-        return f"not applicable here: {result.withheld_because}"
+        return f"{withheld}: {result.withheld_because}"
     borderline = " (borderline)" if result.uncertain else ""
     return f"{yes if result.positive else no}, {percent(result.probability)}{borderline}"
 

@@ -9,13 +9,14 @@ import streamlit as st
 from config import RESEARCH_ONLY
 from ecg.plotting.draw import draw, export
 from ecg.plotting.interactive import draw_interactive, measure_rectangle
-from ecg.plotting.layout import GAINS_MM_MV, LEAD_IN_MM, LEAD_OUT_MM, SPEEDS_MM_S, Scale, layout
+from ecg.plotting.layout import GAINS_MM_MV, LEAD_IN_MM, LEAD_OUT_MM, SPEEDS_MM_S, Scale, layout, traces_overlap
 from ui import html
 from ui.cached import ClassExplanation
 from ui.sources import SHOWN_S, DisplayedECG
 
 LAYOUTS = ("3x4", "6x2", "12x1")
 SCREEN_HEIGHT_MM = {"3x4": 145.0, "6x2": 180.0, "12x1": 240.0}
+HEIGHT_GROWTH = (1.0, 1.25, 1.5, 2.0)  # tried in turn
 MARGIN_MM = 2 * 8.5 + LEAD_IN_MM + LEAD_OUT_MM  # of a page, beside the traces
 
 
@@ -83,9 +84,14 @@ def svg_uri(
 
 
 def screen_size(ecg: DisplayedECG, scale: Scale, arrangement: str) -> tuple[float, float]:
-    """A page in mm that shows all of an ECG at its scale, without the empty margins of A4."""
-    width = MARGIN_MM + min(ecg.recording.duration, SHOWN_S) * scale.speed_mm_s
-    return max(width, 160.0), SCREEN_HEIGHT_MM[arrangement.split()[0]] * max(1.0, scale.gain_mm_mv / 12)
+    """A page in mm that shows all of an ECG at its scale, as high as its traces need so as not to overlap."""
+    width = max(160.0, MARGIN_MM + min(ecg.recording.duration, SHOWN_S) * scale.speed_mm_s)
+    height = SCREEN_HEIGHT_MM[arrangement.split()[0]] * max(1.0, scale.gain_mm_mv / 12)
+    for growth in HEIGHT_GROWTH:
+        page = layout(ecg.drawn, scale, arrangement, (width, growth * height))
+        if not traces_overlap(page, ecg.drawn):
+            return width, growth * height
+    return width, height  # artefacts, which no height keeps apart
 
 
 def show_interactive(ecg: DisplayedECG, paper: PaperSettings, explanation: ClassExplanation | None) -> None:

@@ -140,13 +140,17 @@ class PTBXLFold:
 
     @property
     def name(self) -> str:
-        return "Generated set" if self.index.is_synthetic else "PTB-XL"
+        if self.index.is_synthetic:
+            return "Generated set"
+        return "PTB-XL" if self.index.is_ptbxl else f"Data set {self.index.directory.name}"
 
     @property
     def notice(self) -> str:
         """How the network's development used these ECGs."""
         if self.index.is_synthetic:
             return f"Generated demonstration set, fold {self.fold}: not from patients."
+        if not self.index.is_ptbxl:
+            return f"{self.name}, fold {self.fold}, which networks trained on this data set have not been trained on."
         if self.fold == TEST_FOLD:
             return f"PTB-XL fold {self.fold} (test set): not used in development."
         return (
@@ -202,7 +206,7 @@ def open_fold(data: Path, artifacts: Path, files: Mapping[str, str] | None) -> P
             if len(rows) and (index.directory / f"{index.table['filename_lr'].iloc[rows[0]]}.dat").is_file():
                 ecg_ids = index.table.index[rows].to_numpy()
                 stored = artifacts / "predictions" / f"verdicts_{SPLITS[fold]}.npz"
-                known = files is not None and not index.is_synthetic
+                known = files is not None and index.is_ptbxl
                 return PTBXLFold(
                     index=index,
                     fold=fold,

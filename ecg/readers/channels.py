@@ -20,8 +20,6 @@ MAX_SIGNALS = 64
 MAX_VALUES = 24_000_000  # samples of all signals together: twelve leads, an hour, at 500 Hz and a little more
 MAX_SAMPLING_RATE = 50_000  # Hz
 MAX_AMPLITUDE_MV = 1e9  # beyond every mistake of units; float32 still adds such numbers without overflow
-PLAUSIBLE_QRS_MV = (0.05, 10.0)
-BEAT_WINDOW_S = 2.0  # holds a whole beat at 30/min
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,13 +89,6 @@ def assemble(channels: Channels) -> Recording:
     notes += derive_limb_leads(signal, present)
     if not present.all():
         notes.append(f"missing leads: {', '.join(LEADS[row] for row in np.flatnonzero(~present))}")
-    low, high = PLAUSIBLE_QRS_MV
-    amplitude = typical_amplitude(signal[present], channels.sampling_rate)
-    if not low <= amplitude <= high:
-        notes.append(
-            f"the median QRS amplitude is {amplitude:.3g} mV, outside {low:g} to {high:g} mV: "
-            "check the units and the electrodes"
-        )
     return Recording(
         signal=signal,
         sampling_rate=float(channels.sampling_rate),
@@ -162,11 +153,3 @@ def declared_or_given(what: str, declared: float | str | None, given: float | st
 
 def _comparable(value: float | str) -> float:
     return millivolts(value) if isinstance(value, str) else value
-
-
-def typical_amplitude(signal: np.ndarray, sampling_rate: float) -> float:
-    """Median over ``(leads, samples)`` and 2-s windows of the peak-to-peak amplitude: about the size of a QRS."""
-    window = min(signal.shape[1], max(1, round(BEAT_WINDOW_S * sampling_rate)))
-    count = signal.shape[1] // window
-    windows = signal[:, : count * window].reshape(len(signal), count, window)
-    return float(np.median(windows.max(axis=2) - windows.min(axis=2)))

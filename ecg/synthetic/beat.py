@@ -66,6 +66,12 @@ def frontal_axis(beat: Beat) -> float:
     return float(np.degrees(np.arctan2(2 / np.sqrt(3) * net[5], net[0])))
 
 
+def p_axis(beat: Beat) -> float:
+    """Frontal axis of the P wave in degrees, of its mean vector in I and aVF."""
+    leads = leads_from_dipole(beat.p.sum(axis=0)[:, None])[:, 0]
+    return float(np.degrees(np.arctan2(2 / np.sqrt(3) * leads[5], leads[0])))
+
+
 def with_axis(beat: Beat, axis: float) -> Beat:
     """The same heartbeat with its QRS turned to this frontal axis (degrees); the T wave follows half the way."""
     i, avf = FRONTAL @ (beat.qrs_times[:, 1] @ beat.qrs)[:2]

@@ -55,7 +55,8 @@ class Truth:
     """What the simulation knows about its signal.
 
     pr_ms, qrs_ms, qt_ms: intervals (PR is NaN without P waves). heart_rate: beats/min, of the beats in the recording.
-    axis: frontal QRS axis in degrees. r_peaks: ``(beats,)`` times of the largest QRS vector, s.
+    axis: frontal QRS axis in degrees. p_axis: that of the mean P vector (NaN without P waves).
+    r_peaks: ``(beats,)`` times of the largest QRS vector, s.
     r_mv, s_mv: ``(12,)`` largest and smallest QRS amplitude of each lead, noise-free. st_mv: ``(12,)`` 60 ms after J.
     t_mv: ``(12,)`` signed T amplitude.
     """
@@ -65,6 +66,7 @@ class Truth:
     qt_ms: float
     heart_rate: float
     axis: float
+    p_axis: float
     r_peaks: np.ndarray
     r_mv: np.ndarray
     s_mv: np.ndarray

@@ -54,11 +54,31 @@ def page(browser, address):
     return browser
 
 
-def upload(page, *files: tuple[str, bytes]) -> None:
-    press(page, "source", "Your file")
-    page.locator('input[type="file"]').set_input_files(
+def upload(page, *files: tuple[str, bytes], place: str = ".st-key-upload") -> None:
+    """Choose files in the sidebar or, if another place is named, there."""
+    if place == ".st-key-upload":
+        press(page, "source", "Your file")
+    page.locator(f'{place} input[type="file"]').set_input_files(
         [{"name": name, "mimeType": "application/octet-stream", "buffer": content} for name, content in files]
     )
+
+
+def example(name: str) -> list[tuple[str, bytes]]:
+    """The files of a shipped example, its header with age, sex and date."""
+    record = ARTIFACTS / "examples" / name
+    first, rest = record.with_suffix(".hea").read_text().split("\n", 1)
+    header = f"{first} 10:20:30 05/02/2019\n{rest}\n#Age: 56\n#Sex: Female\n"
+    return [(f"{name}.hea", header.encode()), (f"{name}.dat", record.with_suffix(".dat").read_bytes())]
+
+
+def table(value: str, leads=LEADS) -> bytes:
+    """Ten seconds at 100 Hz of one value in all leads, rate and unit not stated."""
+    return "\n".join([",".join(leads)] + [",".join([value] * len(leads))] * 1000).encode()
+
+
+def error(page):
+    """The page's error boxes."""
+    return page.get_by_test_id("stAlertContentError")
 
 
 def choose(box, option) -> None:
@@ -87,28 +107,56 @@ def test_it_opens_with_an_ecg_its_prediction_and_the_disclaimer_and_explains_a_c
 
 
 def test_a_good_upload_is_read_and_a_bad_one_gets_the_readers_message(page):
-    record = ARTIFACTS / "examples" / "left_bundle_branch_block"
-    upload(page, *((path.name, path.read_bytes()) for path in (record.with_suffix(".hea"), record.with_suffix(".dat"))))
-    wait_for_paper(page, "left_bundle_branch_block.hea")
+    upload(page, *example("left_bundle_branch_block"))
+    wait_for_paper(page, "left_bundle_branch_block, 3x4")
     assert page.locator("h2", has_text="Conduction disturbance").is_visible()
+    assert page.get_by_text("woman, 56 years · recorded 2019-02-05").is_visible()
+    assert page.locator(".chip", has_text="MI screening").inner_text().startswith("MI screening: not applicable here")
     page.reload()
     upload(page, ("<b>notes</b>.txt", b"no ECG at all"))
-    page.get_by_text("This file cannot be used").wait_for()
+    error(page).get_by_text("This file cannot be used").wait_for()
     assert page.locator(PAPER).count() == 0 and no_stack_trace(page)
 
 
-def test_an_upload_without_all_leads_is_drawn_but_gets_no_prediction(page):
-    rows = [",".join(LEADS[:11])] + [",".join(["0.1"] * 11)] * 1000
-    upload(page, ("eleven.csv", "\n".join(rows).encode()))
-    page.get_by_text("This file cannot be used").wait_for()
-    page.get_by_text("My file does not state its rate or unit").click()
+def test_a_file_without_rate_and_unit_opens_their_controls_and_without_all_leads_is_drawn_but_not_diagnosed(page):
+    upload(page, ("eleven.csv", table("0.1", LEADS[:11])))
+    error(page).get_by_text("the sampling rate is not in the file").wait_for()
     rate = page.get_by_label("Sampling rate (Hz)")
     rate.fill("100")
     rate.press("Enter")
+    error(page).get_by_text("the unit of I is not in the file").wait_for()
     settle(page)
     choose(page.get_by_label("Unit", exact=False).last, page.get_by_role("option", name="mV"))
     wait_for_paper(page, "eleven.csv")
-    assert page.get_by_text("No prediction: lead V6 is missing").is_visible() and no_stack_trace(page)
+    assert error(page).get_by_text("No prediction: lead V6 is missing").is_visible() and no_stack_trace(page)
+
+
+def test_an_unusable_recording_gets_no_diagnosis_on_the_page_nor_in_the_report(page):
+    upload(page, ("flat.csv", b"# fs: 100\n# units: mV\n" + table("0")))
+    wait_for_paper(page, "flat.csv")
+    assert page.locator("h2").first.inner_text() == "No diagnosis: recording unusable"
+    assert page.locator(".bar-row").count() == page.locator(".st-key-shaded").count() == 0
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Report (PDF)").click()
+    assert "No diagnosis: recording unusable" in PdfReader(download.value.path()).pages[0].extract_text()
+
+
+def test_paper_that_is_longer_than_the_page_is_wide_scrolls_at_the_same_scale(page):
+    def height() -> float:
+        return page.locator(PAPER).bounding_box()["height"]
+
+    before = height()
+    press(page, "speed", "50")
+    wait_for_paper(page, "50 mm/s")
+    settle(page)
+    assert height() == pytest.approx(before, rel=0.01)
+    overflows = "box => box.scrollWidth > 1.5 * box.clientWidth"
+    assert page.locator(".paper-scroll").evaluate(overflows)
+    page.get_by_text("Zoom and measure").click()
+    page.locator(".stPlotlyChart .nsewdrag").first.wait_for()
+    settle(page)
+    assert page.locator(".st-key-chart").evaluate(overflows)
+    assert page.locator(".stPlotlyChart svg").first.evaluate("svg => svg.clientWidth") > 1400
 
 
 def test_ecgs_and_layouts_are_switched(page):
@@ -158,6 +206,20 @@ def test_every_tab_opens_under_the_disclaimer(page):
         assert page.locator(".disclaimer").is_visible() and no_stack_trace(page)
     page.locator(".big").wait_for()
     assert page.locator(".prediction h2").inner_text() == "Myocardial infarction"
+
+
+def test_two_uploads_are_compared(page):
+    page.get_by_role("tab", name="Compare").click()
+    press(page, "compare", "Your files")
+    upload(page, *example("normal"), place=".st-key-compare-First")
+    upload(page, ("b.txt", b"no ECG"), place=".st-key-compare-Second")
+    error(page).get_by_text("Choose another under “Second recording” above").wait_for()
+    assert page.locator(PAPER).count() == 0
+    page.locator(".st-key-compare-Second").get_by_role("button", name="Remove").first.click()
+    upload(page, *example("left_hypertrophy"), place=".st-key-compare-Second")
+    page.get_by_text("Change from first to second").wait_for()
+    titles = [image.get_attribute("alt") for image in page.locator(PAPER).all()]
+    assert ["normal" in titles[0], "left_hypertrophy" in titles[1]] == [True, True] and error(page).count() == 0
 
 
 def test_a_phone_shows_it_without_scrolling_sideways(page, address):

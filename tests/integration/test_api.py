@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -63,6 +64,21 @@ def test_a_file_that_does_not_say_takes_rate_and_units_from_the_query(client, ec
     response = client.post("/predict/file?sampling_rate=100&units=mV", files=upload)
     assert prediction_of(response)["probabilities"] == prediction_of(client.post("/predict", json=ecg))["probabilities"]
     assert_problem(client.post("/predict/file", files=upload), 422, "rate")
+
+
+def test_one_fault_gives_one_warning_however_many_leads_have_it(client, ecg):
+    trembling = np.random.default_rng(0).normal(0, 0.1, 1000).tolist()
+    leads = {
+        name: [value + (noise if name != "V3" else 0) for value, noise in zip(samples, trembling, strict=True)]
+        for name, samples in ecg["leads"].items()
+    }
+    response = client.post("/predict", json={**ecg, "leads": leads}).json()
+    per_lead = [flag for flag in response["quality"]["flags"] if flag["name"] == "muscle noise"]
+    assert len(per_lead) > 6
+    (warning,) = [warning for warning in response["warnings"] if "trembles" in warning]
+    assert all(flag["lead"] in warning for flag in per_lead) and "V3" not in warning
+    in_volts = client.post("/predict", json={**ecg, "units": "V"}).json()
+    assert len([warning for warning in in_volts["warnings"] if "unit" in warning]) == 1
 
 
 def test_intervals_come_when_asked_for(client, ecg):

@@ -13,6 +13,7 @@ from inference import diagnoser
 from serving import schemas
 from serving.settings import Settings
 from tests.support.server import client_with
+from tools.make_api_guide import agree, up_to_date
 
 API_MD = (PROJECT / "docs" / "api.md").read_text(encoding="utf-8")
 
@@ -43,6 +44,16 @@ def test_every_field_and_every_setting_is_in_the_guide(document):
     assert {field for _, field in response_fields(document)} - named == set()
     assert {f"HMT_{name.upper()}" for name in Settings.model_fields} - named == set()
     assert [path for path in document["paths"] if path not in API_MD] == []
+
+
+def test_the_examples_and_tables_of_the_guide_are_what_the_server_sends():
+    assert up_to_date(API_MD) == API_MD, "run python -m tools.make_api_guide"
+
+
+def test_an_example_that_differs_by_more_than_rounding_is_written_anew():
+    assert agree({"p": 0.5, "request_id": "a", "l": [1]}, {"p": 0.5001, "request_id": "b", "l": [1]})
+    for other in ({"p": 0.51, "l": [1]}, {"p": 0.5, "l": [2]}, {"p": 0.5, "l": []}, {"p": 0.5}, {"p": None, "l": [1]}):
+        assert not agree({"p": 0.5, "l": [1]}, other)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,18 @@ def test_lead_sets_are_written_with_what_they_were_measured_on(trained, demo_dat
         assert twelve["ci95"][0] <= twelve["value"] <= twelve["ci95"][1]
 
 
+def test_metrics_hold_what_the_rule_of_the_verdict_makes_of_the_thresholded_classes(trained):
+    metrics = json.loads((trained[0] / "multilabel_metrics_val.json").read_text())
+    with np.load(trained[0] / "predictions" / f"{metrics['model']}_multilabel_val.npz") as stored:
+        labelled, positive, targets = stored["labelled"], stored["positive"].copy(), stored["targets"] > 0
+        unusable = stored["quality"] == "unusable"
+    positive[positive[:, 1:].any(axis=1), 0] = False
+    positive[unusable] = False
+    exact = (positive == targets)[labelled].all(axis=1).mean()
+    assert metrics["verdict"]["exact_match"]["value"] == pytest.approx(exact, abs=1e-4)
+    assert set(metrics["verdict"]) == {"f1", "sensitivity", "specificity", "exact_match"}
+
+
 def test_missing_leads_are_zeros_and_the_others_unchanged():
     x = torch.ones(2, 12, 250)
     expected = [[float(lead in ("I", "II", "V2"))] for lead in LEADS]

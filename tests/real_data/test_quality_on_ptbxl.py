@@ -10,6 +10,7 @@ from ecg.recording import Recording
 from ptbxl.records import read_recording
 from tools.quality.annotations import ANNOTATIONS
 from tools.quality.defects import swapped
+from tools.quality.mistakes import MISTAKES, false_alarms, made
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,18 @@ def test_swaps_of_real_electrodes_are_found_and_named(real_recordings, swap, lea
         for recording in real_recordings
     ]
     assert np.mean([any(swap in sentence for sentence in found) for found in sentences]) >= least
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_in_whole_files_are_found_and_named(real_recordings, mistake):
+    assert made(real_recordings, {mistake: MISTAKES[mistake]})[mistake]["named"] >= 0.65
+
+
+def test_no_real_recording_is_taken_for_a_wrong_file(real_recordings):
+    results = list(map(assess, real_recordings))
+    rates = false_alarms(results, {"all": np.arange(len(results))})
+    assert rates["limb leads out of order"]["all"] == 0
+    assert rates["any of these"]["all"] <= 1 / 40
 
 
 def test_every_value_is_given_or_explained(real_recordings):

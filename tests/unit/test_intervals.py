@@ -9,7 +9,7 @@ from config import LEADS
 from ecg.intervals import measure_intervals
 from ecg.synthetic.case import MALE
 from tests.support.ecgs import generated
-from tools.quality.intervals import found_and_true
+from tools.quality.intervals import found_and_true, frontally_turned, turn
 
 
 @pytest.mark.parametrize("rate", [100, 500])
@@ -18,7 +18,7 @@ def test_intervals_come_near_the_truth_of_generated_recordings(rate):
     found, true = found_and_true(list(cases))
     errors = (found - true).abs()
     assert (errors.count() >= 6).all()
-    assert (errors.median() < [1, 20, 25, 25, 12]).all()  # heart rate, PR, QRS, QT, axis
+    assert (errors.median() < [1, 20, 25, 25, 15, 12]).all()  # heart rate, PR, QRS, QT, axes of P and QRS
 
 
 def test_corrected_qt_follows_its_formulas():
@@ -39,3 +39,11 @@ def test_intervals_need_three_leads_with_a_signal():
     present = np.array([lead in ("I", "aVF", "V1", "V5") for lead in LEADS])
     found = measure_intervals(replace(good, signal=good.signal * present[:, None].astype(np.float32), present=present))
     assert found.qrs is None and "three" in found.reasons["qrs"] and found.qrs_axis is not None
+
+
+@pytest.mark.parametrize("degrees", [-150, -90, 0, 90, 180])
+def test_axes_follow_the_heart_round_the_frontal_plane(degrees):
+    recording = generated(seed=2)[0]
+    upright, turned = measure_intervals(recording), measure_intervals(frontally_turned(recording, degrees))
+    for axis in ("p_axis", "qrs_axis"):
+        assert turn(getattr(turned, axis) - getattr(upright, axis) - degrees) == pytest.approx(0, abs=15), axis

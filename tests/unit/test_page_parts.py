@@ -12,7 +12,7 @@ from pypdf import PdfReader
 
 from config import DEFAULT_OUT, RESEARCH_ONLY, SUPERCLASSES
 from ecg.intervals import VALUES, Intervals
-from ecg.plotting.layout import ARRANGEMENTS, Scale, Span, traces_overlap
+from ecg.plotting.layout import ARRANGEMENTS, Scale, Span, layout, traces_overlap
 from ecg.quality import assess
 from ecg.recording import Recording, Subject
 from ecg.statements import STATEMENTS
@@ -20,6 +20,7 @@ from inference.diagnoser import BinaryResult, Diagnosis
 from ui import html
 from ui.cached import ClassExplanation
 from ui.monitor import last_seconds, monitor_html, seamless_loop
+from ui.paper import screen_size
 from ui.pdf_report import place_ecg, report_pdf
 from ui.sources import EXAMPLES, crop, describe_patient, example_ecg
 
@@ -60,6 +61,11 @@ ECG = example_ecg(DEFAULT_OUT, "anterior_infarction")
 
 def flat(samples: int) -> Recording:
     return Recording(np.zeros((12, samples), np.float32), 100, np.ones(12, bool))
+
+
+def tall(millivolts: float) -> Recording:
+    """All leads of the example, so high that rows meet."""
+    return replace(ECG.recording, signal=ECG.recording.signal * np.float32(millivolts))
 
 
 # -- HTML -------------------------------------------------------------------------------------------------------------
@@ -164,6 +170,14 @@ def test_a_long_recording_is_shown_ten_seconds_at_a_time():
     assert crop(part, 0) is part
 
 
+def test_the_paper_on_the_screen_grows_until_no_traces_overlap():
+    usual, high, artefact = (screen_size(replace(ECG, recording=tall(k)), Scale(), "3x4") for k in (1, 2.5, 500))
+    assert usual[0] == high[0] == artefact[0] and usual[1] < high[1] and artefact == usual
+    recording = tall(2.5)
+    assert traces_overlap(layout(recording, Scale(), "3x4", usual), recording)
+    assert not traces_overlap(layout(recording, Scale(), "3x4", high), recording)
+
+
 # -- Monitor ----------------------------------------------------------------------------------------------------------
 
 
@@ -203,11 +217,6 @@ def sheets(*arguments, **settings) -> list[str]:
     for page in pages:
         assert [float(side) / 72 * 25.4 for side in page.mediabox[2:]] == pytest.approx([297, 210], abs=0.05)
     return [" ".join(page.extract_text().split()) for page in pages]
-
-
-def tall(millivolts: float) -> Recording:
-    """All leads of the example, so high that rows meet."""
-    return replace(ECG.recording, signal=ECG.recording.signal * np.float32(millivolts))
 
 
 def test_the_report_is_one_a4_sheet_with_everything_as_searchable_text():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -9,15 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import butter, sosfilt
 
-from config import LEADS
+from config import LEADS, LIMB_LEADS
 from ecg.electrode_swaps import SWAPS
 from ecg.intervals import VALUES, measure_intervals
+from ecg.leads import derive_limb_leads
 from ecg.preprocessing import resample
 from ecg.quality import LEAD_CHECKS, RECORD_CHECKS, SEVERITIES, assess
 from ecg.recording import Recording, RecordingError
 from ecg.synthetic.pathology import Finding
 from tests.support.ecgs import generated
 from tools.quality.defects import clip_peaks, come_off, hum, in_units, rail, right_leg_swapped, swapped, with_lead
+from tools.quality.mistakes import CABRERA, MISTAKES, declared, exchanged, limb_order
 
 RATE = 500
 LEAD = "V3"  # the one that tools/quality/defects.py damages
@@ -253,3 +256,62 @@ def test_an_arm_swapped_with_the_right_leg_empties_one_lead(good, arm, empty):
     noisy = replace(changed, signal=changed.signal + 0.004 * _noise(5000, rows=12).astype(np.float32))
     result = assess(noisy)
     assert any(empty in flag.sentence and flag.name in ("flat", "right leg swapped") for flag in result.flags)
+
+
+# -- Wrong files that look right --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pair", list(combinations(LIMB_LEADS, 2)), ids="-".join)
+def test_any_two_limb_leads_exchanged_are_found_and_named(good, pair):
+    flags = assess(limb_order(good, exchanged(*pair))).flags
+    assert [flag.name for flag in flags] == ["limb leads out of order"]
+    assert flags[0].severity == "caution" and ", ".join(exchanged(*pair)) in flags[0].sentence
+
+
+@pytest.mark.parametrize("order", [CABRERA, tuple(lead.lstrip("-") for lead in CABRERA)])
+@pytest.mark.parametrize("rate", [100, 500])
+def test_cabrera_order_is_found_and_named(good, order, rate):
+    flags = assess(limb_order(at_rate(good, rate), order)).flags
+    assert [flag.name for flag in flags] == ["limb leads out of order"]
+    assert f"look like {', '.join(order)}." in flags[0].sentence
+
+
+def test_limb_leads_with_noise_of_their_own_are_not_called_out_of_order(good):
+    noise = 0.05 * _noise(5000, rows=12).astype(np.float32)
+    assert "limb leads out of order" not in names(replace(good, signal=good.signal + noise))
+    assert "limb leads out of order" not in names(
+        replace(good, signal=good.signal * np.linspace(0.9, 1.1, 12)[:, None])
+    )
+
+
+def test_derived_limb_leads_are_never_out_of_order(good):
+    """Nothing can be said of I and II when the others were made of them, whatever they are."""
+    signal, present = good.signal.copy(), np.ones(12, bool)
+    signal[:2], present[2:6] = good.signal[[1, 3]], False
+    derive_limb_leads(signal, present)
+    assert "limb leads out of order" not in names(replace(good, signal=signal, present=present))
+
+
+@pytest.mark.parametrize(
+    ("rate", "flag"), [(250, "sampling rate too low"), (100, "sampling rate too low"), (1000, "sampling rate too high")]
+)
+def test_a_wrong_sampling_rate_is_asked_for(rate, flag):
+    found = [assess(declared(generated(seed)[0], rate)).flags for seed in range(5)]
+    right = [next((one for one in flags if one.name == flag), None) for flags in found]
+    assert sum(one is not None for one in right) >= 4
+    assert all(one.severity == "caution" and f"{rate} Hz" in one.sentence for one in right if one)
+
+
+@pytest.mark.parametrize("name", ["all leads inverted", "V1-V6 reversed"])
+def test_inverted_and_reversed_leads_are_named_and_nothing_else_is_blamed(name):
+    (mistake,) = MISTAKES[name]
+    found = [names(mistake.change(generated(seed)[0])) for seed in range(5)]
+    assert sum(mistake.flag in flags for flags in found) >= 4
+    assert not any("electrodes swapped" in flags for flags in found if mistake.flag in flags)
+
+
+@pytest.mark.parametrize("value", [0, 0.001, 1, -5])
+def test_a_file_without_any_signal_is_unusable_and_says_so_briefly(value):
+    result = assess(Recording(np.full((12, 5000), value, np.float32), RATE, np.ones(12, bool)))
+    assert not result.usable
+    assert {flag.name for flag in result.flags} == {"leads lost", "no heartbeat"}

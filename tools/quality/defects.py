@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
 from config import LEADS
-from ecg.electrode_swaps import INDEPENDENT, SWAPS, wave_products
+from ecg.electrode_swaps import INDEPENDENT, SWAPS, normalised_waves, wave_products
 from ecg.leads import TWELVE_FROM_EIGHT
 from ecg.quality import Quality, assess
 from ecg.recording import Recording
@@ -27,7 +27,7 @@ def fit_wiring(results: list[Quality]) -> np.ndarray:
     Logistic regression without intercept of "first minus second" for pairs of a recording and itself swapped.
     """
     averages = (result.average_beat for result in results)
-    products = np.stack([wave_products(average) for average in averages if average is not None])
+    products = np.stack([wave_products(normalised_waves(average)) for average in averages if average is not None])
     rows, columns = np.triu_indices(8)
     pairs = np.concatenate([(products - swap @ products @ swap.T)[:, :, rows, columns] for swap in SWAPS.values()])
     pairs = pairs.reshape(len(pairs), -1).astype(np.float32)
