@@ -23,6 +23,8 @@ TEMPLATES.filters |= {
     "metrics_table": tables.metrics_table,
     "by_score_table": tables.by_score_table,
     "comparison_table": tables.comparison_table,
+    "tasks_table": tables.tasks_table,
+    "compared_tasks_table": tables.compared_tasks_table,
 }
 
 

@@ -3,15 +3,18 @@
 from jinja2.runtime import Macro
 
 from config import DEFAULT_OUT
+from ecg.statements import STATEMENTS
 from evaluation.releases import Release, metrics_of_checkpoint, read_releases
 from tools.documents import TEMPLATES, read_artifact
-from tools.documents.published import PUBLISHED
+from tools.documents.published import PUBLISHED, PUBLISHED_TASKS
 
 
 def document_tables() -> dict[str, Macro]:
     """Each table by the name that documents mark it with, as a function that writes it."""
     values = {
         "PUBLISHED": PUBLISHED,
+        "PUBLISHED_TASKS": PUBLISHED_TASKS,
+        "STATEMENT_NAMES": {statement.code: statement.name for statement in STATEMENTS},
         "artifact": read_artifact,
         "tested": tested,
         "last_compared": last_compared,
