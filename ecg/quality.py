@@ -240,7 +240,7 @@ def _without_consequences(flags: list[Flag], leads: int) -> list[Flag]:
     elif names & set(ORIENTATION):
         likelier = max((flag for flag in flags if flag.name in ORIENTATION), key=lambda flag: flag.value)
         dropped |= {*ORIENTATION, "electrodes swapped"} - {likelier.name}
-    if sum(flag.name in LOST for flag in flags) == leads:
+    if "leads lost" in names and sum(flag.name in LOST for flag in flags) == leads:
         dropped |= set(LOST)
     return [flag for flag in flags if flag.name not in dropped]
 

@@ -156,6 +156,13 @@ def test_three_lost_leads_make_a_recording_unusable(good):
     assert not result.usable and result.flags[0].name == "leads lost" and result.flags[0].value == 3
 
 
+def test_a_fault_of_the_only_lead_is_said(good):
+    present = np.array([lead == LEAD for lead in LEADS])
+    only = replace(good, signal=good.signal * present[:, None].astype(np.float32), present=present)
+    assert "saturated" in names(with_lead(only, rail))
+    assert "detached" in names(with_lead(only, come_off))
+
+
 def test_absent_leads_are_not_assessed(good):
     present = np.array([lead not in ("V2", "V3") for lead in LEADS])
     result = assess(replace(good, signal=good.signal * present[:, None].astype(np.float32), present=present))
