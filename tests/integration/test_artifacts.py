@@ -39,7 +39,7 @@ def test_shipped_networks_keep_their_budget_and_were_trained_on_real_data(name, 
     parameters = count_parameters(checkpoint.network())
     assert parameters <= budget
     assert not checkpoint.synthetic and set(checkpoint.data_sha256) == set(range(1, 10))
-    assert checkpoint.training["auxiliary_weight"] == MULTILABEL_RECIPE.auxiliary_weight
+    assert checkpoint.training["statement_weight"] == MULTILABEL_RECIPE.statement_weight
     if name == CHECKPOINT_NAMES["multilabel"]:  # the drawing is of the recipe's network
         assert parameters == sum(stage.parameters for stage in shipped_stages())
 

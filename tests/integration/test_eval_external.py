@@ -14,7 +14,6 @@ import eval_external
 from config import DEFAULT_OUT
 from evaluation import external_predictions
 from files import sha256
-from inference.backends import WINDOWS_AT_A_TIME
 from tests.support.challenge_files import at_rate, write_challenge_record
 from tests.support.ecgs import generated
 
@@ -228,13 +227,13 @@ def test_a_defect_that_one_record_shows_costs_that_record_only(tmp_path, monkeyp
     assert "internal error" in content["refused"][0]["reason"]
 
 
-def test_half_an_hour_goes_through_the_network_a_few_windows_at_a_time(tmp_path, monkeypatch):
+def test_half_an_hour_goes_through_the_network_a_few_stretches_at_a_time(tmp_path, monkeypatch):
     original, sizes = external_predictions.load_network, []
 
     def load(*arguments):
         network = original(*arguments)
-        watched = lambda windows: (sizes.append(len(windows)), network.logits_of(windows))[1]  # noqa: E731
-        return replace(network, logits_of=watched)
+        watched = lambda signals: (sizes.append(signals.shape), network.probabilities_of(signals))[1]  # noqa: E731
+        return replace(network, probabilities_of=watched)
 
     recording, _ = generated(0)
     ten_seconds = at_rate(recording.signal, 500, 257)
@@ -242,7 +241,8 @@ def test_half_an_hour_goes_through_the_network_a_few_windows_at_a_time(tmp_path,
     write_challenge_record(tmp_path / "clinic", "I02", ten_seconds, 257, [AFIB])
     monkeypatch.setattr(external_predictions, "load_network", load)
     assert eval_external.main([str(tmp_path / "clinic"), "--out", str(tmp_path)]) == 0
-    assert max(sizes) <= WINDOWS_AT_A_TIME < sum(sizes)
+    assert max(stretches for stretches, _, _ in sizes) <= 16 < sum(stretches for stretches, _, _ in sizes)
+    assert max(samples for _, _, samples in sizes) <= 1500
     half_an_hour, short = predictions_of(tmp_path).to_dict("records")
     assert (half_an_hour["duration_s"], short["duration_s"]) == (1800, 10)
     assert half_an_hour["p_superclass_NORM"] == pytest.approx(short["p_superclass_NORM"], abs=0.1)

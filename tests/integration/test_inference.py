@@ -64,7 +64,7 @@ def test_pytorch_keeps_to_its_threads_and_leaves_those_of_others_alone(served):
     in_use, before = [], torch.get_num_threads()
     hook = torch.nn.modules.module.register_module_forward_pre_hook(lambda *_: in_use.append(torch.get_num_threads()))
     try:
-        network.logits_of(np.zeros((1, 12, 250), np.float32))
+        network.probabilities_of(np.zeros((1, 12, 1000), np.float32))
     finally:
         hook.remove()
     assert set(in_use) == {3} != {before}

@@ -14,18 +14,21 @@ import pandas as pd
 import pytest
 import torch
 
-from config import BINARY_RECIPES, MULTILABEL_RECIPE, PROJECT, TINY
+from config import BINARY_RECIPES, BINARY_TASKS, MULTILABEL_RECIPE, PROJECT, SUPERCLASSES, TINY
 from dataset import PTBXLDataset
+from ecg.statements import CODES
 from models import ARCHITECTURES, create_model
 from models.checkpoint import CheckpointError, load_checkpoint, load_plain, save_atomically, save_checkpoint
 from models.plain_cnn import PlainCNN
 from ptbxl.index import read_index
+from tests.support.networks import ALL, checkpoint_of, narrow_network
 from training import loop
 from training.cli import train_command
 from training.loop import best_epoch, stopped_improving, validate
-from training.objective import AuxiliaryHead, statement_targets
+from training.objective import make_objective, statement_weights
 from training.promotion import checkpoint_name, next_command, promote
 from training.schedule import make_average, make_optimizer, make_schedule
+from training.transfer import start_from
 
 FAST = ["--epochs", "3", "--quiet", "--threads", "1", "--deterministic"]
 
@@ -150,8 +153,9 @@ def test_a_run_logs_its_progress_and_its_checkpoint_says_where_it_came_from(unin
     assert checkpoint.synthetic and checkpoint.task == "multilabel" and 0 < checkpoint.input_scale < 2
     assert set(checkpoint.data_sha256) == set(range(1, 10))
     assert {"processor", "instruction_set", "threads"} <= set(checkpoint.machine)
-    assert checkpoint.training["auxiliary_weight"] == MULTILABEL_RECIPE.auxiliary_weight > 0
-    assert checkpoint.weights.keys() == create_model("hmt_ecgnet").state_dict().keys()  # no auxiliary head
+    assert checkpoint.training["statement_weight"] == MULTILABEL_RECIPE.statement_weight > 0
+    assert (checkpoint.statements, checkpoint.binary_tasks, checkpoint.branch) == (CODES, BINARY_TASKS, True)
+    assert 0 < log["val_statements_auroc"].max() <= 1
     save_checkpoint(tmp_path / "copy.pth", checkpoint)
     copy = load_checkpoint(tmp_path / "copy.pth")
     assert same(checkpoint.weights, copy.weights)
@@ -273,7 +277,7 @@ def test_training_on_a_part_takes_whole_patients_drawn_by_the_seed(demo_data, tm
     [
         (lambda classes: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3000, classes)), "self.head"),
         (lambda: PlainCNN(), "classes"),
-        (lambda classes: PlainCNN(classes + 1), "(2, 6) for two recordings instead of (2, 5)"),
+        (lambda classes: PlainCNN(classes + 1), "(2, 79) for two recordings instead of (2, 78)"),
     ],
     ids=["no head", "no classes", "other classes"],
 )
@@ -388,7 +392,7 @@ class Malicious:
 
 
 def without_head(content):
-    weights = {name: value for name, value in content["weights"].items() if not name.startswith("head")}
+    weights = {name: value for name, value in content["weights"].items() if not name.startswith("trunk.head")}
     return {**content, "weights": weights}
 
 
@@ -401,12 +405,15 @@ DAMAGE = {
     "an unknown task": (lambda content: {**content, "task": "beats"}, "its task is 'beats'"),
     "other classes": (lambda content: {**content, "classes": ["MI"]}, "its classes are MI"),
     "another lead order": (lambda content: {**content, "leads": content["leads"][::-1]}, "its leads are V6"),
-    "no head": (without_head, "its weights lack the last layer, head.weight, head.bias"),
+    "no head": (without_head, "its weights lack the last layer, trunk.head.weight, trunk.head.bias"),
     "wrong sizes": (
-        lambda content: {**content, "model_arguments": {"classes": 5, "heart_channels": 8}},
+        lambda content: {**content, "model_arguments": {"classes": 78, "heart_channels": 8}},
         "its weights do not fit its architecture, hmt_ecgnet",
     ),
     "unknown arguments": (lambda content: {**content, "model_arguments": {"depth": 3}}, "do not fit its architecture"),
+    "unknown statements": (lambda content: {**content, "statements": ["XYZ"]}, "its statements hold XYZ"),
+    "fewer statements": (lambda content: {**content, "statements": ["AFIB"]}, "do not fit its architecture"),
+    "no branch": (lambda content: {**content, "branch": False}, "do not fit its architecture"),
     "a wrong type": (lambda content: {**content, "leads": 5}, "wrong type"),
 }
 
@@ -443,8 +450,9 @@ def test_a_damaged_file_is_refused_and_never_executed(uninterrupted, tmp_path, w
 
 def test_settings_of_earlier_checkpoints_are_found_by_their_present_names(uninterrupted, tmp_path):
     content = load_plain(uninterrupted / "multilabel_best.pth")
-    save_atomically(tmp_path / "earlier.pth", {**content, "training": {"statements": 2.0, "epochs": 7}})
-    assert load_checkpoint(tmp_path / "earlier.pth").training == {"auxiliary_weight": 2.0, "epochs": 7}
+    for earlier in ("statements", "auxiliary_weight"):
+        save_atomically(tmp_path / "earlier.pth", {**content, "training": {earlier: 2.0, "epochs": 7}})
+        assert load_checkpoint(tmp_path / "earlier.pth").training == {"statement_weight": 2.0, "epochs": 7}
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
@@ -456,24 +464,92 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["file.pth"]
 
 
-# --------------------------------------------------------------------------- the auxiliary task
+# --------------------------------------------------------------------------- statements and branch
 
 
-@pytest.mark.parametrize("model", sorted(ARCHITECTURES))
-def test_the_auxiliary_head_sees_what_the_networks_head_sees(model):
-    network = create_model(model)
-    auxiliary = AuxiliaryHead(network, 7)
-    logits = network(torch.randn(4, 12, 250))
-    others = auxiliary()
-    assert others.shape == (4, 7)
-    others.sum().backward()
-    shared = [p.grad for name, p in network.named_parameters() if not name.startswith("head")]
-    assert all(gradient is not None for gradient in shared) and logits.shape == (4, 5)
+def test_statements_binary_tasks_and_branch_can_be_left_out(demo_data, tmp_path):
+    out = ["--data", demo_data, "--out", tmp_path, "--epochs", "1", "--quiet", "--threads", "1"]
+    assert train(*out, "--statement-weight", 0, "--binary-weight", 0, "--no-branch") == 0
+    checkpoint = load_checkpoint(tmp_path / "multilabel_best.pth")
+    assert (checkpoint.outputs.lengths, checkpoint.branch) == ((5, 0, 0), False)
+    assert {name.split(".")[0] for name in checkpoint.weights} == {"trunk"}
+    assert checkpoint.network()(torch.zeros(1, 12, 1000)).shape == (1, len(SUPERCLASSES))
 
 
-def test_statements_count_whatever_their_likelihood_and_rare_ones_are_left_out():
-    statements = np.full((40, 3), np.nan)
-    statements[:20, 0], statements[:19, 1], statements[20:, 2] = 0.0, 100.0, 50.0
-    targets = statement_targets(statements)
-    assert targets.shape == (40, 2)
-    assert targets[:20].tolist() == [[1.0, 0.0]] * 20 and targets[20:].tolist() == [[0.0, 1.0]] * 20
+@pytest.mark.parametrize("weight", [20.0, 0.0])
+@pytest.mark.parametrize("task", BINARY_TASKS)
+def test_a_binary_network_starts_where_the_multilabel_one_is(uninterrupted, demo_data, task, weight):
+    path = uninterrupted / "multilabel_best.pth"
+    config, binary, input_scale = start_from(path, replace(BINARY_RECIPES[task], statement_weight=weight))
+    multilabel = load_checkpoint(path).network()
+    assert config.branch and input_scale == load_checkpoint(path).input_scale
+    assert binary.outputs.lengths == (1, 71 if weight else 0, 0)
+    signals = torch.from_numpy(PTBXLDataset(demo_data, "val", task, input_scale).signals([0, 1, 2]))
+    with torch.inference_mode():
+        statistics = multilabel.statistics(signals)
+        ours, theirs = (one.eval().window_logits(signals[:, :, :250], statistics) for one in (binary, multilabel))
+    norm, mi = theirs[:, SUPERCLASSES.index("NORM")], theirs[:, SUPERCLASSES.index("MI")]
+    torch.testing.assert_close(ours[:, 0], mi - norm if task == "mi_vs_norm" else -norm, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(ours[:, 1:], theirs[:, 5:76] if weight else theirs[:, :0], atol=1e-4, rtol=1e-4)
+
+
+def test_a_binary_network_is_trained_from_one_without_statements_and_branch(demo_data, tmp_path):
+    save_checkpoint(tmp_path / "multilabel_best.pth", checkpoint_of(narrow_network()))
+    arguments = ["--data", str(demo_data), "--out", str(tmp_path), "--task", "mi_vs_norm", "--epochs", "1", "--quiet"]
+    assert train_command(BINARY_RECIPES, "", arguments) == 0
+    checkpoint = load_checkpoint(tmp_path / "mi_best.pth")
+    assert (checkpoint.outputs.lengths, checkpoint.branch) == ((1, 0, 0), False)
+
+
+@pytest.fixture(scope="module")
+def objective(demo_data):
+    """The losses of a narrow network on the generated data, and the training recordings."""
+    train_split = PTBXLDataset(demo_data, "train")
+    return make_objective(narrow_network(ALL, branch=True), train_split, MULTILABEL_RECIPE), train_split
+
+
+def test_a_binary_output_learns_nothing_from_recordings_outside_its_task(objective):
+    made, split = objective
+    superclasses = split.superclasses > 0
+    norm, mi = superclasses[:, 0], superclasses[:, 1]
+    outside = np.flatnonzero(norm == mi)[:8]
+    assert len(outside) and not made.binary_mask[outside, 0].any()
+    assert made.binary_mask[np.flatnonzero(norm != mi), 0].all()
+    gradient = head_gradient(made, split, outside)
+    assert not gradient[5 + 71].any() and gradient[:76].any(axis=1).all()
+    labelled = np.flatnonzero(superclasses.any(1))[:8]
+    assert head_gradient(made, split, labelled)[5 + 72].any()
+
+
+def head_gradient(made, split, batch):
+    made.network.zero_grad()
+    signals = torch.from_numpy(split.signals(batch)[:, :, :250])
+    made.loss(signals, torch.from_numpy(split.targets[batch]), batch, bfloat16=False).backward()
+    return made.network.trunk.head.weight.grad.numpy().copy()
+
+
+def test_the_branch_sees_whole_recordings_while_the_trunk_sees_crops(objective):
+    made, split = objective
+    signals = torch.from_numpy(split.signals([3, 30]))
+    torch.testing.assert_close(made.statistics[[3, 30]], made.network.statistics(signals))
+    assert (made.statistics[3] - made.network.statistics(signals[:1, :, :300])[0]).abs().max() > 0.1
+
+
+def test_statements_are_learnt_whatever_their_likelihood(objective):
+    made, split = objective
+    column = split.statement_table.index.get_loc("SR")
+    there = ~np.isnan(split.statements[:, column])
+    assert there.any() and np.array_equal(made.statements[:, CODES.index("SR")].numpy() > 0, there)
+
+
+@pytest.mark.parametrize("balance", [0.0, 0.2, 0.5])
+def test_the_weights_of_statements_keep_the_weight_of_the_whole(balance):
+    made = torch.zeros(1000, 4)
+    made[:400, 0] = made[:40, 1] = made[:10, 2] = 1
+    config = replace(MULTILABEL_RECIPE, statement_balance=balance, statement_weight=7.0)
+    weights = statement_weights(made, config)
+    share = torch.tensor([0.4, 0.04, 0.01, 0.005])  # one that was never made counts as one of five recordings
+    entropy = -(share * share.log() + (1 - share) * (1 - share).log())
+    assert (weights * entropy).sum() / entropy.sum() == pytest.approx(7, rel=1e-4)
+    ratio = (share[2] * (1 - share[2]) / (share[0] * (1 - share[0]))) ** -balance
+    assert weights[2] / weights[0] == pytest.approx(ratio.item(), rel=1e-4)

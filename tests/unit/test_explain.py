@@ -116,7 +116,10 @@ def test_integrated_gradients_add_up_where_the_windows_disagree():
 @pytest.mark.parametrize("method", METHODS)
 def test_explaining_some_classes_gives_their_part_of_explaining_all(network, method):
     signal = generated(seconds=5)
-    some, everything = explain(network, signal, explained=("HYP", "MI"), method=method), explain(network, signal, method=method)
+    some, everything = (
+        explain(network, signal, explained=("HYP", "MI"), method=method),
+        explain(network, signal, method=method),
+    )
     numbers = [SUPERCLASSES.index(name) for name in some.classes]
     assert some.classes == ("HYP", "MI")
     np.testing.assert_allclose(some.importance, everything.importance[numbers], atol=1e-6)
