@@ -175,7 +175,8 @@ class TrainingConfig:
 MULTILABEL_RECIPE = TrainingConfig()
 # a few epochs from the multi-label network's weights; from random weights it takes 20 epochs at 3e-3
 BINARY_RECIPES = {
-    task: TrainingConfig(task=task, unlabelled=False, epochs=4, learning_rate=2e-3) for task in BINARY_TASKS
+    task: TrainingConfig(task=task, unlabelled=False, epochs=4, learning_rate=2e-3, statement_weight=3.0)
+    for task in BINARY_TASKS
 }
 CHECKPOINT_NAMES = {
     "multilabel": "multilabel_best.pth",

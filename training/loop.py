@@ -217,12 +217,13 @@ def epoch_generator(seed: int, epoch: int) -> torch.Generator:
 def validate(network: RecordingNetwork, valid: PTBXLDataset) -> dict[str, float]:
     """Macro AUROC and AUPRC of the task on a split's labelled recordings, and the AUROC of its statements on all.
 
-    The score that chooses the epoch is the mean of both AUROCs, or the task's without statements. Statements of fewer
-    than five recordings are left out. NaN where nothing has both outcomes.
+    The score that chooses the epoch is the mean of both AUROCs, but for a binary task or without statements the task's.
+    Statements of fewer than five recordings are left out. NaN where nothing has both outcomes.
     """
     probabilities = predict_split(network, valid, np.arange(len(valid)))
     classes, statements, _ = np.split(probabilities, np.cumsum(network.outputs.lengths)[:2], axis=1)
     auroc, auprc = macro_auroc_and_auprc(classes[valid.labelled], valid.targets[valid.labelled])
+    single = len(network.outputs.classes) == 1
     made = valid.made(network.outputs.statements)
     common = made.sum(0) >= FEWEST_POSITIVES
     statements_auroc, _ = macro_auroc_and_auprc(statements[:, common], made[:, common])
@@ -230,7 +231,7 @@ def validate(network: RecordingNetwork, valid: PTBXLDataset) -> dict[str, float]
         "val_auroc": auroc,
         "val_auprc": auprc,
         "val_statements_auroc": statements_auroc,
-        "val_score": auroc if math.isnan(statements_auroc) else (auroc + statements_auroc) / 2,
+        "val_score": auroc if single or math.isnan(statements_auroc) else (auroc + statements_auroc) / 2,
     }
 
 
