@@ -16,7 +16,7 @@ import torch
 
 from config import BINARY_RECIPES, BINARY_TASKS, MULTILABEL_RECIPE, PROJECT, SUPERCLASSES, TINY
 from dataset import PTBXLDataset
-from ecg.statements import CODES
+from ecg.statements import CODES, columns_of_group
 from models import ARCHITECTURES, create_model
 from models.checkpoint import CheckpointError, load_checkpoint, load_plain, save_atomically, save_checkpoint
 from models.plain_cnn import PlainCNN
@@ -149,7 +149,8 @@ def test_a_run_logs_its_progress_and_its_checkpoint_says_where_it_came_from(unin
     assert (log[["records_per_s", "learning_rate", "peak_memory_mb"]] > 0).all(axis=None)
     assert (uninterrupted / "runs" / "run" / "curves.png").read_bytes()[:4] == b"\x89PNG"
     checkpoint = load_checkpoint(uninterrupted / "multilabel_best.pth")
-    assert checkpoint.metrics["val_auroc"] == pytest.approx(log["val_auroc"].max())
+    assert checkpoint.metrics["val_score"] == pytest.approx(log["val_score"].max())
+    np.testing.assert_allclose(log["val_score"], (log["val_auroc"] + log["val_statements_auroc"]) / 2)
     assert checkpoint.synthetic and checkpoint.task == "multilabel" and 0 < checkpoint.input_scale < 2
     assert set(checkpoint.data_sha256) == set(range(1, 10))
     assert {"processor", "instruction_set", "threads"} <= set(checkpoint.machine)
@@ -332,7 +333,7 @@ def test_classes_without_positives_in_fold_9_do_not_cost_the_run(own_data, tmp_p
     ],
 )
 def test_the_best_epoch_is_the_last_of_the_highest_and_patience_counts_from_it(scores, best, stopped):
-    history = [{"val_auroc": score} for score in scores]
+    history = [{"val_score": score} for score in scores]
     assert best_epoch(history) == best and stopped_improving(history, 2) is stopped
     assert not stopped_improving([], 1)
 
@@ -540,6 +541,18 @@ def test_statements_are_learnt_whatever_their_likelihood(objective):
     column = split.statement_table.index.get_loc("SR")
     there = ~np.isnan(split.statements[:, column])
     assert there.any() and np.array_equal(made.statements[:, CODES.index("SR")].numpy() > 0, there)
+
+
+def test_a_recording_without_any_statement_of_form_counts_less_for_those_of_form_alone(objective):
+    made, _ = objective
+    rows = np.flatnonzero(~made.statements[:, columns_of_group("form")].bool().any(1).numpy())
+    others = np.flatnonzero(made.statements[:, columns_of_group("form")].bool().any(1).numpy())
+    assert len(rows) and len(others)
+    trust = made.trust(torch.from_numpy(rows[:2]))
+    alone = [k for k in columns_of_group("form") if k not in columns_of_group("diagnostic")]
+    rest = [k for k in range(len(CODES)) if k not in alone]
+    assert (trust[:, alone] == MULTILABEL_RECIPE.form_unlabelled).all() and (trust[:, rest] == 1).all()
+    assert (made.trust(torch.from_numpy(others[:2])) == 1).all()
 
 
 @pytest.mark.parametrize("balance", [0.0, 0.2, 0.5])
