@@ -21,7 +21,7 @@ from evaluation.cli import MULTILABEL_HELP, add_shared_flags, add_split_flag, ex
 from evaluation.predictions import SplitPredictions, held_out_decisions, predict_by_both, predict_recordings
 from evaluation.results import evaluate_split, write_results
 from evaluation.tables import by_score_table, metrics_table
-from inference.decisions import Decisions, load_decisions, multilabel_score
+from inference.decisions import Decisions, load_decisions, task_probabilities
 
 MI_LIMIT = (
     "An MI-vs-NORM network never saw ECGs that are neither; against all of them (ST/T changes, conduction "
@@ -84,11 +84,12 @@ def mi_against_everything(by_score: dict[str, SplitPredictions], arguments) -> d
         recordings = PTBXLDataset(
             data_directory(arguments.data), arguments.split, "multilabel", predictions.checkpoint.input_scale
         )
-        probabilities = predict_recordings(predictions.path, predictions.checkpoint, recordings).probabilities
+        everything = predict_recordings(predictions.path, predictions.checkpoint, recordings)
+        probabilities = everything.probabilities
         truth, patients = recordings.targets[:, mi], recordings.patient_ids
         if score == "multilabel":
             metrics["multilabel, p(MI)"] = ranking_with_intervals(probabilities[:, mi], truth, patients)
-            probabilities = multilabel_score(probabilities, "mi_vs_norm")
+            probabilities = task_probabilities(predictions.checkpoint.outputs, everything.outputs, "mi_vs_norm")
         metrics[f"{score}, MI against NORM"] = ranking_with_intervals(probabilities[:, 0], truth, patients)
     return {"n": len(recordings), "positives": int(truth.sum()), "limit": MI_LIMIT, "figures": metrics}
 

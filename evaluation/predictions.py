@@ -27,7 +27,7 @@ from ptbxl.index import DatasetError
 class SplitPredictions:
     """A checkpoint's probabilities on one split, uncalibrated.
 
-    probabilities: ``(n, classes)``. statements: ``(n, 71)``, or no columns if the network has none.
+    probabilities: of the task, ``(n, classes)``. outputs: all of the network's, ``(n, outputs)``.
     score: "binary" if a binary network was asked a binary question, "multilabel" otherwise.
     """
 
@@ -36,8 +36,13 @@ class SplitPredictions:
     checkpoint: Checkpoint
     recordings: PTBXLDataset
     probabilities: np.ndarray
-    statements: np.ndarray
+    outputs: np.ndarray
     score: str
+
+    @property
+    def statements(self) -> np.ndarray:
+        """``(n, 71)``, or no columns if the network has none."""
+        return self.outputs[:, self.checkpoint.outputs.statement_columns]
 
     @property
     def synthetic(self) -> bool:
@@ -78,15 +83,15 @@ def load_checkpoint_of(path: Path, task: str) -> Checkpoint:
 
 def predict_recordings(path: Path, checkpoint: Checkpoint, recordings: PTBXLDataset) -> SplitPredictions:
     """Run a checkpoint on recordings of any task; a multi-label one has a score for binary questions too."""
-    probabilities = predict_split(checkpoint.network(), recordings, np.arange(len(recordings)))
+    outputs = predict_split(checkpoint.network(), recordings, np.arange(len(recordings)))
     score = "multilabel" if checkpoint.task == "multilabel" else "binary"
     return SplitPredictions(
         path=path,
         sha256=sha256(path),
         checkpoint=checkpoint,
         recordings=recordings,
-        probabilities=task_probabilities(checkpoint.outputs, probabilities, recordings.task),
-        statements=probabilities[:, checkpoint.outputs.statement_columns],
+        probabilities=task_probabilities(checkpoint.outputs, outputs, recordings.task),
+        outputs=outputs,
         score=score,
     )
 

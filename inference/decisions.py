@@ -36,10 +36,11 @@ def multilabel_score(probabilities: np.ndarray, task: str) -> np.ndarray:
 def task_probabilities(outputs: Outputs, probabilities: np.ndarray, task: str) -> np.ndarray:
     """What a network says of one task, ``(n, classes of the task)``; probabilities: all its outputs, ``(n, outputs)``.
 
-    A multi-label network answers a binary task by its own output for it, or without one by `multilabel_score`.
+    A multi-label network answers a binary task by its own output for it, or without one by `multilabel_score`; a binary
+    network has one answer whatever is asked.
     """
     classes, _, binary = np.split(probabilities, np.cumsum(outputs.lengths)[:2], axis=1)
-    if outputs.classes == TASK_CLASSES[task]:
+    if task == "multilabel" or outputs.classes != SUPERCLASSES:
         return classes
     if task in outputs.binary_tasks:
         return binary[:, [outputs.binary_tasks.index(task)]]
