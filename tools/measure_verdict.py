@@ -38,7 +38,7 @@ from files import replacing, write_text
 from inference import InferenceError
 from inference.diagnoser import Diagnoser, Diagnosis
 from inference.verdict import NORM, Verdicts, reach_verdicts
-from ptbxl.index import DatasetError
+from ptbxl.index import DatasetError, read_index
 
 OTHER_RHYTHMS = ("AFIB", "STACH", "SARRH", "SBRAD", "PACE", "SVARR", "BIGU", "AFLT", "SVTAC", "PSVT", "TRIGU")
 PREMATURE = ("PAC", "PVC", "PRC(S)")
@@ -141,9 +141,10 @@ def form_rows(recordings: PTBXLDataset, classes: np.ndarray) -> dict[str, dict]:
 
 def measure(data: str | None, artifacts: Path, split: str) -> tuple[dict, dict[str, np.ndarray]]:
     """The content of verdict_SPLIT.json and of verdicts_SPLIT.npz. Raises DatasetError or InferenceError."""
-    recordings = PTBXLDataset(data_directory(data), split, "multilabel", input_scale=1.0)
-    if recordings.is_synthetic:
+    index = read_index(data_directory(data))
+    if not index.is_ptbxl:
         raise DatasetError("the real PTB-XL is needed: `python dataset.py download` fetches it")
+    recordings = PTBXLDataset(index, split, "multilabel", input_scale=1.0)
     diagnoser = Diagnoser.load(artifacts)
     diagnoses, probabilities = diagnose_all(diagnoser, recordings)
     decisions = decide_tasks(diagnoser, probabilities, recordings)
@@ -178,7 +179,7 @@ def measure(data: str | None, artifacts: Path, split: str) -> tuple[dict, dict[s
         "rhythm": {
             "most_irregular": MOST_IRREGULAR,
             "p_consistency": P_CONSISTENCY,
-            "folds_1_8": rhythm_rows(rhythm_table(PTBXLDataset(data_directory(data), "train", "multilabel", 1.0))),
+            "folds_1_8": rhythm_rows(rhythm_table(PTBXLDataset(index, "train", "multilabel", 1.0))),
             "fold": rhythm_rows(table),
             "afib_headed_norm": int((norm_alone & afib).sum()),
             "of_these_doubted": int((norm_alone & afib & table["either"]).sum()),

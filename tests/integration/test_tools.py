@@ -84,7 +84,7 @@ def test_lead_sets_run_as_a_file_too():
 def test_the_rule_of_the_verdict_leaves_no_contradiction(own_served, demo_data, monkeypatch, split):
     out, arguments = own_served, ["--data", str(demo_data), "--out", str(own_served), "--split", split]
     assert measure_verdict.main(arguments) == 1  # generated ECGs show nothing
-    monkeypatch.setattr("ptbxl.index.Index.is_synthetic", False)
+    monkeypatch.setattr("ptbxl.index.Index.is_ptbxl", True)
     assert measure_verdict.main(arguments) == 0
     content = json.loads((out / f"verdict_{split}.json").read_text())
     assert set(content["contradictions"]["after"].values()) == {0}
