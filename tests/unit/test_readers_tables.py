@@ -67,7 +67,7 @@ def test_empty_cells_are_gaps_and_other_columns_are_named():
         (b"# " * 1_000_000, {}, "no header row"),
         (b"<html></html>", {}, "XML, but neither"),
         (b'{"sampling_rate": 500, "leads": {"I": [0.1]}}', {}, "JSON, which the server reads"),
-        (b'\xef\xbb\xbf [0.1, 0.2', {}, "JSON that is cut short"),
+        (b"\xef\xbb\xbf [0.1, 0.2", {}, "JSON that is cut short"),
         (b"[" * 100_000, {}, "JSON that is cut short or damaged"),
         (b"", {}, "no format known here"),
     ],
