@@ -7,7 +7,9 @@ import pytest
 
 from config import BINARY_TASKS, CHECKPOINT_NAMES, DEFAULT_OUT, MULTILABEL_RECIPE
 from ecg.electrode_swaps import WIRING
+from ecg.lead_order import CHEST_REVERSED, INVERTED
 from ecg.quality import LEAD_CHECKS, RECORD_CHECKS
+from ecg.time_scale import TOO_HIGH, TOO_LOW
 from evaluation.metrics import macro_auroc_and_auprc
 from files import sha256
 from inference.decisions import load_decisions
@@ -87,6 +89,13 @@ def test_quality_limits_and_weights_are_those_that_were_measured():
     content = read("quality.json")
     assert content["limits"] == {name: check.limit for name, check in (LEAD_CHECKS | RECORD_CHECKS).items()}
     assert np.array_equal(content["wiring"], WIRING)
+    shipped = {"orientation": [INVERTED, CHEST_REVERSED], "too_low": TOO_LOW, "too_high": TOO_HIGH}
+    for name, weights in shipped.items():
+        assert np.array(content["mistakes"]["weights"][name]) == pytest.approx(np.array(weights), abs=0.05), name
+    false_alarms = content["mistakes"]["false_alarms"]["limb leads out of order"]
+    assert max(false_alarms.values()) < 0.005
+    for name in ("aVR and aVL exchanged", "Cabrera order under standard names"):
+        assert all(made[name]["named"] >= 0.9 for made in content["mistakes"]["made"].values()), name
 
 
 def test_no_artifact_is_of_synthetic_data():

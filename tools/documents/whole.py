@@ -4,13 +4,15 @@ import os
 from pathlib import Path
 
 from config import SYNTHETIC_NOTICE
+from ecg.lead_order import TOLERANCE
 from evaluation.bootstrap import BOOTSTRAP_DRAWS
 from inference.explain import METHODS
 from tools.documents import filled
 from tools.explanations.curves import PRESENT
 from tools.explanations.figures import AGREEMENT_NAMES, CURVE_NAMES, ORDER_NAMES
 from tools.quality.annotations import ANNOTATIONS, FALSE_ALARMS, SWAP_FALSE_ALARMS
-from tools.quality.intervals import COMPARED, SYNTHETIC_PATIENTS
+from tools.quality.intervals import COMPARED, SINUS_P_AXIS, SYNTHETIC_PATIENTS
+from tools.quality.mistakes import FALSE_ALARMS as MISTAKE_FALSE_ALARMS
 
 
 def quality(content: dict) -> str:
@@ -23,6 +25,9 @@ def quality(content: dict) -> str:
         SWAP_FALSE_ALARMS=SWAP_FALSE_ALARMS,
         COMPARED=COMPARED,
         SYNTHETIC_PATIENTS=SYNTHETIC_PATIENTS,
+        SINUS_P_AXIS=SINUS_P_AXIS,
+        TOLERANCE=TOLERANCE,
+        MISTAKE_FALSE_ALARMS=MISTAKE_FALSE_ALARMS,
     )
 
 
