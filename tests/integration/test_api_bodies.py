@@ -197,7 +197,8 @@ def uploads(artifacts, names):
 
 def test_several_files_get_one_prediction_or_one_problem_each(client, artifacts):
     names = ["normal.dat", "left_hypertrophy.hea", "normal.hea", "left_hypertrophy.dat"]
-    files = [*uploads(artifacts, names), ("files", ("noise.bin", bytes(100))), ("files", ("b.hea", b"b 12 500 5000\n"))]
+    damaged = [("files", ("noise.bin", bytes(100))), ("files", ("b.hea", b"b 12 500 5000\nb.dat 16 200/mV\n"))]
+    files = [*uploads(artifacts, names), *damaged]
     results = client.post("/predict/files?intervals=true", files=files).json()["results"]
     assert [result["files"] for result in results] == [
         ["left_hypertrophy.hea", "left_hypertrophy.dat"], ["normal.hea", "normal.dat"], ["noise.bin"], ["b.hea"],
