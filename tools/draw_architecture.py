@@ -9,10 +9,12 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from PIL import Image
-from torch import nn
 
 from config import DEFAULT_OUT, LEADS, MULTILABEL_RECIPE, SAMPLING_RATE
-from models import count_parameters, create_model
+from ecg.preprocessing import FULL_DURATION_S
+from models import count_parameters
+from models.recording_network import RecordingNetwork, make_network
+from training.objective import outputs_of
 
 ARCHITECTURE = DEFAULT_OUT / "hmt_ecgnet_architecture.png"
 STAGE_TEXT = {
@@ -22,12 +24,14 @@ STAGE_TEXT = {
     "chest_group": "chest leads, one token a step",
     "heart": "heart, both planes mixed",
     "heart_encoder": "heart encoder, over time",
-    "head": "head, on mean and maximum over time",
+    "head": "head, on mean and maximum",
+    "branch": "RR intervals and voltages, added",
 }
+SIDE_BY_SIDE = {"limb_group": "groups", "chest_group": "groups", "head": "outputs", "branch": "outputs"}
 COLOURS = {
     **dict.fromkeys(("stem", "lead_encoder"), "#D9E8F5"),
     **dict.fromkeys(("limb_group", "chest_group"), "#FBE8C8"),
-    "head": "#F7DDE9",
+    **dict.fromkeys(("head", "branch"), "#F7DDE9"),
 }
 
 
@@ -40,8 +44,8 @@ class Stage:
     parameters: int
 
 
-def stages(network: nn.Module, window_s: float) -> list[Stage]:
-    """Run a network once on a window of zeros and note what each named part put out."""
+def stages(network: RecordingNetwork) -> list[Stage]:
+    """Run a network once on a window of zeros and note what each named part put out; the branch comes last."""
     seen = []
 
     def note(name):
@@ -49,9 +53,12 @@ def stages(network: nn.Module, window_s: float) -> list[Stage]:
             Stage(name, tuple(output.shape[1:]), count_parameters(module))
         )
 
-    hooks = [part.register_forward_hook(note(name)) for name, part in network.named_children() if name in STAGE_TEXT]
+    parts = [*network.trunk.named_children(), ("branch", network.branch.perceptron)]
+    hooks = [part.register_forward_hook(note(name)) for name, part in parts if name in STAGE_TEXT]
+    window = torch.zeros(1, len(LEADS), network.window)
+    recording = torch.zeros(1, len(LEADS), round(FULL_DURATION_S * SAMPLING_RATE))
     with torch.inference_mode():
-        network.eval()(torch.zeros(1, len(LEADS), round(window_s * SAMPLING_RATE)))
+        network.eval().window_logits(window, network.statistics(recording))
     for hook in hooks:
         hook.remove()
     return seen
@@ -60,12 +67,15 @@ def stages(network: nn.Module, window_s: float) -> list[Stage]:
 def shipped_stages() -> list[Stage]:
     """The stages of the recipe's network."""
     recipe = MULTILABEL_RECIPE
-    return stages(create_model(recipe.model, **recipe.model_arguments), recipe.window_s)
+    network = make_network(
+        recipe.model, recipe.model_arguments, outputs_of(recipe), recipe.window_s, recipe.stride_s, branch=True
+    )
+    return stages(network)
 
 
 def draw_architecture(parts: list[Stage]) -> Figure:
     """Boxes from the leads down to the logits, the two lead groups side by side."""
-    rows = [list(row) for _, row in groupby(parts, key=lambda part: part.name.endswith("_group") or part.name)]
+    rows = [list(row) for _, row in groupby(parts, key=lambda part: SIDE_BY_SIDE.get(part.name, part.name))]
     figure = Figure(figsize=(8, 1.05 * (len(rows) + 1) + 0.4), layout="constrained")
     axes = figure.subplots()
     axes.set(xlim=(0, 10), ylim=(-len(rows) - 0.7, 0.9))
