@@ -25,7 +25,7 @@ STAGE_TEXT = {
     "heart": "heart, both planes mixed",
     "heart_encoder": "heart encoder, over time",
     "head": "head, on mean and maximum",
-    "branch": "RR intervals and voltages, added",
+    "branch": "RR intervals, voltages of the recording",
 }
 SIDE_BY_SIDE = {"limb_group": "groups", "chest_group": "groups", "head": "outputs", "branch": "outputs"}
 COLOURS = {
@@ -87,7 +87,8 @@ def draw_architecture(parts: list[Stage]) -> Figure:
     above = [5]
     for number, row in enumerate(rows, 1):
         width, centres = (7.4, [5]) if len(row) == 1 else (4.5, [2.6, 7.4])
-        for x in max(above, centres, key=len):
+        from_above = [x for x, part in zip(centres, row, strict=True) if part.name != "branch"]
+        for x in max(above, from_above, key=len):
             ends = (x, 0.67 - number), (x, 0.33 - number)
             axes.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=9))
         for x, part in zip(centres, row, strict=True):
