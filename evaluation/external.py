@@ -38,6 +38,7 @@ class JudgedClass:
     told: bool, of all recordings. probabilities: uncalibrated. calibrated, positive: as the network ships.
     refitted: calibrated probabilities and decisions, cross-fitted on the collection; None with too few positives.
     threshold: None for a group, which is positive if any of its statements is.
+    validated: whether fold 9 allows the class, or any statement of a group, to be asserted.
     """
 
     label_class: LabelClass
@@ -47,6 +48,7 @@ class JudgedClass:
     calibrated: np.ndarray
     positive: np.ndarray
     threshold: float | None
+    validated: bool
     refitted: tuple[np.ndarray, np.ndarray] | None = None
 
 
@@ -124,6 +126,7 @@ def judge_classes(
                 calibrated=_any(of_members),
                 positive=(of_members >= thresholds).any(axis=1),
                 threshold=float(thresholds[0]) if len(columns) == 1 else None,
+                validated=any(network.validated[level][column] for column in columns),
             )
         )
     return classes, not_judged
@@ -233,6 +236,7 @@ def class_entry(one: JudgedClass, metrics: dict[str, dict], records: list[Labell
         "n_positive": int(one.targets.sum()),
         "n_left_open": int((~one.told).sum()),
         "threshold": one.threshold,
+        "validated": one.validated,
         **{key: value for key, value in metrics.items() if not key.startswith(REFITTED)},
         "calibration_slope": round(fitted["a"], 4),
         "calibration_intercept": round(fitted["c"], 4),

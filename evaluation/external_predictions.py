@@ -17,6 +17,7 @@ from ecg.quality import assess
 from ecg.readers import read_recording
 from ecg.readers.folders import version_of
 from ecg.recording import Recording, RecordingError
+from ecg.statements import CODES, SUBCLASSES, any_probability, subclass_columns
 from evaluation.external_collection import LabelledRecord
 from files import sha256
 from inference import InferenceError
@@ -44,6 +45,7 @@ class EvaluatedNetwork:
 
     classes: level to class names; a level that the network does not answer is missing.
     thresholds: level to a threshold a class, from the file thresholds_path.
+    validated: level to whether fold 9 allows a class to be asserted, see `inference.decisions.FindingDecisions`.
     criterion, sensitivity_floor: by which thresholds were chosen, see `inference.calibration.choose_threshold`.
     probabilities_of: recording to level to uncalibrated probabilities ``(classes,)``; raises RecordingError.
     calibrate: level and uncalibrated probabilities ``(n, classes)`` to calibrated ones.
@@ -56,6 +58,7 @@ class EvaluatedNetwork:
     synthetic: bool
     classes: dict[str, tuple[str, ...]]
     thresholds: dict[str, tuple[float, ...]]
+    validated: dict[str, tuple[bool, ...]]
     criterion: str
     sensitivity_floor: float
     probabilities_of: Callable[[Recording], dict[str, np.ndarray]]
@@ -76,19 +79,36 @@ def load_evaluated(checkpoint: Path, thresholds: Path | None = None, threads: in
     path = thresholds or thresholds_path(checkpoint.parent, TASK)
     decisions = load_decisions(path, TASK, {TASK: network.checkpoint_sha256})
     diagnoser = Diagnoser(networks={TASK: network}, decisions={TASK: decisions}, files={})
+    levels = {"superclass": decisions}
+    if decisions.statements and decisions.subclasses:
+        levels |= {"subclass": decisions.subclasses, "statement": decisions.statements}
+    classes = {"superclass": decisions.classes, "subclass": SUBCLASSES, "statement": CODES}
     return EvaluatedNetwork(
         checkpoint=checkpoint,
         thresholds_path=path,
         sha256=network.checkpoint_sha256,
         model=network.model,
         synthetic=network.synthetic,
-        classes={"superclass": decisions.classes},
-        thresholds={"superclass": decisions.thresholds},
+        classes={level: classes[level] for level in levels},
+        thresholds={level: tuple(map(float, fitted.thresholds)) for level, fitted in levels.items()},
+        validated={
+            level: tuple(map(bool, getattr(fitted, "validated", (True,) * len(classes[level]))))
+            for level, fitted in levels.items()
+        },
         criterion=decisions.criterion,
         sensitivity_floor=decisions.sensitivity_floor,
-        probabilities_of=lambda recording: {"superclass": diagnoser.probabilities(recording)[TASK]},
-        calibrate=lambda level, probabilities: decisions.calibrate(probabilities),
+        probabilities_of=lambda recording: _by_level(diagnoser.probabilities(recording), tuple(levels)),
+        calibrate=lambda level, probabilities: levels[level].calibrate(probabilities),
     )
+
+
+def _by_level(probabilities: dict[str, np.ndarray], levels: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """What `Diagnoser.probabilities` gives, by level; a subclass is any of its statements."""
+    by_level = {"superclass": probabilities[TASK]}
+    if "statement" in levels:
+        by_level["statement"] = probabilities["statements"]
+        by_level["subclass"] = any_probability(probabilities["statements"][None], subclass_columns())[0]
+    return by_level
 
 
 def predict_records(
