@@ -37,7 +37,9 @@ from ecg.plotting.layout import (
     shaded_boxes,
     trace_mm,
 )
+from ecg.plotting.rr_line import EARLY_MARK, RR_LINE_MM, beat_marks, interval_marks
 from ecg.recording import Recording
+from ecg.rr_intervals import RRIntervals
 from files import replacing
 
 MM_PER_INCH, POINTS_PER_MM = 25.4, 72 / 25.4
@@ -45,6 +47,7 @@ DPI = 254  # 10 pixels a mm, so that grid lines fall on whole pixels
 FONT = "DejaVu Sans"  # comes with matplotlib
 PAPER, FINE_LINE, STRONG_LINE, INK, MUTED_INK = "#fffcfb", "#f8dcdc", "#ecabab", "#000000", "#5a5a5a"
 SHADE = "#0072b2"  # blue stands out from pink for colour-blind readers too
+EARLY_INK = "#a83200"  # of early beats, which a triangle marks as well
 DENSEST_SHADE = 0.5  # opacity at strength 1, with the grid still visible
 SEARCHABLE = {"pdf.fonttype": 42}  # text that can be searched and copied
 TRACE_MM, FINE_LINE_MM, STRONG_LINE_MM = 0.28, 0.1, 0.18
@@ -59,16 +62,18 @@ def draw(
     caption: str = "",
     notice: str = "",
     size_mm: tuple[float, float] = A4_LANDSCAPE_MM,
+    rr: RRIntervals | None = None,
 ) -> Figure:
     """Draw a recording on a page of its own; `layout` explains the first three arguments and ``size_mm``.
 
     shading: spans to mark, in every strip of their lead.
     caption: one line above the grid, such as what the recording is.
     notice: one line at the foot, such as "synthetic" or "research only".
+    rr: the RR intervals to write below the last row, early beats marked.
     """
-    page = layout(recording, scale, arrangement, size_mm)
+    page = layout(recording, scale, arrangement, size_mm, RR_LINE_MM if rr else 0.0)
     figure = Figure(figsize=np.divide(size_mm, MM_PER_INCH), dpi=DPI, facecolor="white")
-    draw_page(figure.add_axes((0, 0, 1, 1)), page, recording, shading=shading, caption=caption, notice=notice)
+    draw_page(figure.add_axes((0, 0, 1, 1)), page, recording, shading=shading, caption=caption, notice=notice, rr=rr)
     return figure
 
 
@@ -81,10 +86,12 @@ def draw_page(
     caption: str = "",
     notice: str = "",
     cut_rows: bool = False,
+    rr: RRIntervals | None = None,
 ) -> None:
     """Draw a laid-out page on axes of ``page.width_mm`` by ``page.height_mm``, for example a part of a report.
 
     cut_rows: leave out what of a trace is outside its row, where rows would meet.
+    rr: to write at the foot of the grid, of which the page keeps `ecg.plotting.rr_line.RR_LINE_MM` free.
     """
     axes.set(xlim=(0, page.width_mm), ylim=(0, page.height_mm))
     axes.set_axis_off()
@@ -97,6 +104,8 @@ def draw_page(
     lines.set_clip_path(paper)  # tall waves run over their neighbours, as on real paper, but end with the grid
     for strip in page.strips:
         _draw_lead_name(axes, page, strip, traces.get(strip))
+    if rr:
+        _draw_rr_line(axes, page, rr)
     _draw_text_line(axes, page, page.height_mm - TOP_MM + 2.5, caption, size=8, weight="bold")
     _draw_text_line(axes, page, BOTTOM_MM - 4.5, page.scale_text, size=7.5)
     _draw_text_line(axes, page, BOTTOM_MM - 8.5, notice, size=7.5, weight="bold")
@@ -150,6 +159,23 @@ def _draw_lead_name(axes: Axes, page: Page, strip: Strip, trace: np.ndarray | No
         middle = strip.x_mm + width_mm / 2, strip.y_mm
         text = axes.text(*middle, "not recorded", size=7, color=MUTED_INK, ha="center", va="center", **style)
         _shrink(text, width_mm - 2)
+
+
+def _draw_rr_line(axes: Axes, page: Page, rr: RRIntervals) -> None:
+    """A tick at every beat, early ones with a triangle, and between them the RR intervals in ms."""
+    foot, middle = page.grid.y_mm, page.grid.y_mm + 2.5
+    style = {"family": FONT, "ha": "center", "va": "center", "zorder": 5}
+    halo = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 0.6}
+    axes.text(page.grid.x_mm + 1, middle, "RR, ms", **style | {"ha": "left"}, size=7, weight="bold", bbox=halo)
+    for early, colour in ((False, MUTED_INK), (True, EARLY_INK)):
+        marks = [mark for mark in beat_marks(page, rr) if mark.early == early]
+        ticks = [[(mark.x_mm, foot + 0.8), (mark.x_mm, foot + 4.4)] for mark in marks]
+        _draw_lines(axes, ticks, colour, TRACE_MM, zorder=5)
+        for mark in marks if early else ():
+            axes.text(mark.x_mm, foot + 5.6, EARLY_MARK, **style, size=7, color=colour)
+    for mark in interval_marks(page, rr):
+        emphasis = {"color": EARLY_INK, "weight": "bold"} if mark.early else {"color": INK}
+        axes.text(mark.x_mm, middle, mark.text, **style | emphasis, size=6.5, bbox=halo)
 
 
 def _draw_text_line(axes: Axes, page: Page, y_mm: float, content: str, **style) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from ecg.plotting.draw import DENSEST_SHADE, FINE_LINE, INK, MUTED_INK, PAPER, SHADE, STRONG_LINE
+from ecg.plotting.draw import DENSEST_SHADE, EARLY_INK, FINE_LINE, INK, MUTED_INK, PAPER, SHADE, STRONG_LINE
 from ecg.plotting.layout import (
+    LEAD_IN_MM,
     SQUARE_MM,
     Box,
     Page,
@@ -21,7 +22,9 @@ from ecg.plotting.layout import (
     shaded_boxes,
     trace_mm,
 )
+from ecg.plotting.rr_line import EARLY_MARK, beat_marks, interval_marks
 from ecg.recording import Recording
+from ecg.rr_intervals import RRIntervals
 
 PX_PER_MM = 3.6
 LINE = {"color": INK, "width": 1.3}
@@ -36,8 +39,13 @@ AXIS = {
 }
 
 
-def draw_interactive(recording: Recording, page: Page, shading: Sequence[Span] = ()) -> go.Figure:
-    """A laid-out page as a Plotly figure; both axes are mm, and pointing at a trace shows ms and mV."""
+def draw_interactive(
+    recording: Recording, page: Page, shading: Sequence[Span] = (), rr: RRIntervals | None = None
+) -> go.Figure:
+    """A laid-out page as a Plotly figure; both axes are mm, and pointing at a trace shows ms and mV.
+
+    shading, rr: as for `ecg.plotting.draw.draw_page`.
+    """
     figure = go.Figure()
     traces = {strip: trace_mm(page, strip, recording) for strip in page.strips if strip.present}
     for strip, points in traces.items():
@@ -47,7 +55,7 @@ def draw_interactive(recording: Recording, page: Page, shading: Sequence[Span] =
     grid = page.grid
     figure.update_layout(
         shapes=[_band(box, strength) for box, strength in shaded_boxes(page, shading)],
-        annotations=[_lead_name(page, strip, traces.get(strip)) for strip in page.strips],
+        annotations=[_lead_name(page, strip, traces.get(strip)) for strip in page.strips] + _rr_line(page, rr),
         height=round(grid.height_mm * PX_PER_MM),
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
         plot_bgcolor=PAPER,
@@ -113,3 +121,22 @@ def _lead_name(page: Page, strip: Strip, trace: np.ndarray | None) -> dict:
         "yanchor": "bottom",
         "font": {"color": INK if strip.present else MUTED_INK, "size": 13},
     }
+
+
+def _rr_line(page: Page, rr: RRIntervals | None) -> list[dict]:
+    """The RR intervals in ms between bars at the beats, early ones with a triangle."""
+    if rr is None:
+        return []
+    places = [(page.grid.x_mm + LEAD_IN_MM / 2, "<b>RR, ms</b>", False)]
+    places += [(mark.x_mm, f"<b>{EARLY_MARK}</b>" if mark.early else "│", mark.early) for mark in beat_marks(page, rr)]
+    places += [(mark.x_mm, mark.text, mark.early) for mark in interval_marks(page, rr)]
+    return [
+        {
+            "x": x_mm,
+            "y": page.grid.y_mm + 3,
+            "text": text,
+            "showarrow": False,
+            "font": {"color": EARLY_INK if early else INK, "size": 11},
+        }
+        for x_mm, text, early in places
+    ]

@@ -161,6 +161,7 @@ def layout(
     scale: Scale | None = None,
     arrangement: str = "3x4",
     size_mm: tuple[float, float] = A4_LANDSCAPE_MM,
+    foot_mm: float = 0.0,
 ) -> Page:
     """Place the leads of a recording on a page.
 
@@ -169,7 +170,7 @@ def layout(
 
     scale: 25 mm/s and 10 mm/mV unless given.
     arrangement: a key of ``ARRANGEMENTS``.
-    size_mm: width and height of the page.
+    size_mm: width and height of the page. foot_mm: of the grid, kept free below the last row.
     Raises ValueError for an unknown arrangement or a page that is too small.
     """
     scale = scale or Scale()
@@ -192,7 +193,7 @@ def layout(
         sampling_rate=recording.sampling_rate,
         shown_s=shown_s,
     )
-    return _with_baselines(page, recording)
+    return _with_baselines(page, recording, foot_mm)
 
 
 def _strips(
@@ -225,7 +226,7 @@ def _strips(
     return tuple(strips)
 
 
-def _with_baselines(page: Page, recording: Recording) -> Page:
+def _with_baselines(page: Page, recording: Recording, foot_mm: float) -> Page:
     """Place the rows, with room above the first and below the last for their own tallest waves.
 
     The rows are spread evenly. If tall waves would then meet and there is room elsewhere, each gets the room it needs.
@@ -238,7 +239,7 @@ def _with_baselines(page: Page, recording: Recording) -> Page:
         reaches = max(highest[0].max(), CALIBRATION_MV * page.scale.gain_mm_mv), -lowest[-1].min()
         # Beyond a quarter of the paper it is an artefact or a spike, which may be cut.
         head, foot = (ceil(np.clip(reach + 1, least, grid.height_mm / 4)) for reach in reaches)
-        return head, foot
+        return head, foot + ceil(foot_mm)
 
     needed = np.ceil((highest[1:] - lowest[:-1]).max(axis=1) + 1)
     head, foot = edges_mm(grid.height_mm / rows / 2)
