@@ -76,7 +76,12 @@ def _introduction(content: dict) -> list[str]:
         f"Intervals: {content['intervals']}. Sensitivity, specificity and calibration: {content['decisions']}; "
         f"recalibrated: {content['recalibrated']}. A class counts only on the recordings whose labels tell it."
     )
-    if "statement" not in content["levels"]:
+    if "statement" in content["levels"]:
+        lines.append(
+            "Decisions are those of the thresholds alone, before the rule of docs/verdict.md: what is not validated is "
+            "never asserted by the product."
+        )
+    else:
         lines.append("This network answers the superclasses only, so sub-classes and statements are left out.")
     return lines
 
@@ -91,7 +96,8 @@ def _performance(entries: dict[str, dict]) -> str:
 
 
 def _spelt_out(key: str, entry: dict) -> str:
-    return f", {entry['name']}" if entry["name"] != key else ""
+    name = f", {entry['name']}" if entry["name"] != key else ""
+    return name if entry["validated"] else f"{name} (not validated)"
 
 
 def _after_fitting(entries: dict[str, dict]) -> str:

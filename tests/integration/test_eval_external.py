@@ -12,8 +12,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 import eval_external
 from config import DEFAULT_OUT
+from ecg.statements import CODES
 from evaluation import external_predictions
 from files import sha256
+from inference.decisions import apply_calibrator, load_decisions
 from tests.support.challenge_files import at_rate, write_challenge_record
 from tests.support.ecgs import generated
 
@@ -109,6 +111,21 @@ def test_metrics_are_those_of_scikit_learn_on_the_records_that_tell_the_class(ev
     assert low <= norm["auroc"]["value"] <= high
     assert norm["drift"]["value"] == pytest.approx(norm["predicted"]["value"] - norm["observed"]["value"], abs=1e-4)
     assert norm["observed"]["value"] == pytest.approx(15 / 23, abs=1e-4)
+
+
+def test_statements_are_judged_by_the_networks_own_answer_and_threshold(evaluated):
+    out, _, content = evaluated
+    lines, afib = predictions_of(out), content["classes"]["AFIB"]
+    targets = lines["file"].str.extract(r"A(\d+)\.hea")[0].astype(int) % 3 == 0
+    assert (afib["level"], afib["n"], afib["n_positive"]) == ("statement", 24, 8)
+    assert afib["auroc"]["value"] == pytest.approx(roc_auc_score(targets, lines["p_statement_AFIB"]), abs=1e-4)
+    thresholds = DEFAULT_OUT / "multilabel_thresholds.json"
+    decisions = load_decisions(thresholds, "multilabel", {"multilabel": sha256(CHECKPOINT)})
+    column = CODES.index("AFIB")
+    assert afib["threshold"] == pytest.approx(decisions.statements.thresholds[column])
+    calibrated = apply_calibrator(decisions.statements.calibrators[column], lines["p_statement_AFIB"].to_numpy())
+    found = (calibrated >= afib["threshold"])[targets.to_numpy()].mean()
+    assert afib["sensitivity"]["value"] == pytest.approx(found, abs=1e-4)
 
 
 def test_a_class_without_a_label_in_the_collection_is_not_judged(evaluated):

@@ -150,6 +150,14 @@ def test_the_report_can_be_written_for_all_levels_and_is_plain_json(network, tmp
     assert "strange\\|label" in report
 
 
+def test_what_may_not_be_asserted_is_said_to_be_not_validated(network):
+    content = evaluated(network, [*LABELS, *[["251146004"]] * 8])  # low voltage
+    assert not content["classes"]["LVOLT"]["validated"]
+    assert content["classes"]["AFIB"]["validated"]
+    (line,) = (line for line in markdown(content, {}).splitlines() if line.startswith("| LVOLT,"))
+    assert "not validated" in line
+
+
 @pytest.mark.parametrize(
     ("comment", "codes"),
     [
