@@ -17,23 +17,26 @@ from models import create_model
 from models.recording_branch import RecordingBranch
 
 
+HIDDEN, HIDDEN_OF = 48, {"hmt_ecgnet_tiny": 16}  # units of the branch
+
+
 class RecordingNetwork(nn.Module):
     """Uncalibrated probabilities of whole recordings.
 
     trunk: float ``(batch, 12, window)`` to logits ``(batch, len(outputs))``.
     outputs: what they are. window_s, stride_s: of the windows, in s.
-    branch: whether there is a `RecordingBranch`.
+    hidden: units of the `RecordingBranch`; 0: there is none.
 
     Input: float ``(batch, 12, samples)`` at 100 Hz, in units of the input scale, at least 3 s.
     Output: ``(batch, len(outputs))``.
     """
 
-    def __init__(self, trunk: nn.Module, outputs: Outputs, window_s: float, stride_s: float, branch: bool = False):
+    def __init__(self, trunk: nn.Module, outputs: Outputs, window_s: float, stride_s: float, hidden: int = 0):
         super().__init__()
         self.trunk = trunk
         self.outputs = outputs
         self.window, self.stride = round(window_s * SAMPLING_RATE), round(stride_s * SAMPLING_RATE)
-        self.branch = RecordingBranch(len(outputs)) if branch else None
+        self.branch = RecordingBranch(len(outputs), hidden) if hidden else None
         superclass_of = [BY_CODE[code].superclass for code in outputs.statements]
         members = [[n for n, own in enumerate(superclass_of) if own == name] for name in outputs.classes]
         self.members = members if outputs.classes == SUPERCLASSES and all(members) else None
@@ -71,7 +74,12 @@ def make_network(
 ) -> RecordingNetwork:
     """A network with random weights; arguments as in a checkpoint. Raises ValueError for an unknown model."""
     trunk = create_model(model, **{**model_arguments, "classes": len(outputs)})
-    return RecordingNetwork(trunk, outputs, window_s, stride_s, branch)
+    return RecordingNetwork(trunk, outputs, window_s, stride_s, branch_hidden(model) if branch else 0)
+
+
+def branch_hidden(model: str) -> int:
+    """Hidden units of a network's branch: fewer beside a small trunk."""
+    return HIDDEN_OF.get(model, HIDDEN)
 
 
 def cut_windows(signals: torch.Tensor, window: int, stride: int) -> torch.Tensor:

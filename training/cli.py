@@ -15,7 +15,7 @@ from dataset import PTBXLDataset
 from files import replacing
 from models import ARCHITECTURES, ArchitectureError, count_parameters, create_untrained
 from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from models.recording_network import RecordingNetwork
+from models.recording_network import RecordingNetwork, branch_hidden
 from ptbxl.index import DatasetError, read_index
 from training.loop import BEST, LAST, fit
 from training.objective import outputs_of
@@ -222,7 +222,8 @@ def untrained(config: TrainingConfig, arguments, out: Path) -> tuple[TrainingCon
         branch=config.branch,
     )
     trunk = create_untrained(config.model, config.window_s, **config.model_arguments)
-    return config, RecordingNetwork(trunk, outputs, config.window_s, config.stride_s, config.branch), None
+    hidden = branch_hidden(config.model) if config.branch else 0
+    return config, RecordingNetwork(trunk, outputs, config.window_s, config.stride_s, hidden), None
 
 
 def open_sets(config: TrainingConfig, data: str | None, input_scale: float | None) -> tuple[PTBXLDataset, PTBXLDataset]:
