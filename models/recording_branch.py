@@ -154,7 +154,7 @@ class RecordingBranch(nn.Module):
     Input: float ``(batch, 12, samples)`` at 100 Hz in input scales, at least 3 s. Output: ``(batch, outputs)``.
     """
 
-    def __init__(self, outputs: int, hidden: int):
+    def __init__(self, outputs: int, hidden: int = 48):
         super().__init__()
         inputs = len(RR_STATISTICS) + 2 * len(LEADS)
         self.detector = BeatDetector()

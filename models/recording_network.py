@@ -16,7 +16,6 @@ from ecg.statements import BY_CODE
 from models import create_model
 from models.recording_branch import RecordingBranch
 
-
 HIDDEN, HIDDEN_OF = 48, {"hmt_ecgnet_tiny": 16}  # units of the branch
 
 
