@@ -15,6 +15,7 @@ from ecg.preprocessing import resample
 from ecg.quality import LEAD_CHECKS
 from ecg.recording import Recording
 from ecg.rhythm_signs import P_CONSISTENCY, p_consistency
+from ecg.rr_intervals import rr_intervals_of
 from ecg.warnings_lock import caught_warnings
 
 DELINEATION_RATE = 500  # Hz
@@ -33,6 +34,7 @@ class Intervals:
 
     qtc_bazett: QT / sqrt(RR). qtc_fridericia: QT / cbrt(RR), RR in s.
     reasons: the name of each value that is None to why.
+    beats, early_beats: heartbeats found, and those that come early, see `ecg.rr_intervals`.
     """
 
     heart_rate: float | None
@@ -44,6 +46,8 @@ class Intervals:
     p_axis: float | None
     qrs_axis: float | None
     reasons: dict[str, str]
+    beats: int | None = None
+    early_beats: int | None = None
 
 
 def measure_intervals(recording: Recording) -> Intervals:
@@ -72,7 +76,8 @@ def measure_intervals(recording: Recording) -> Intervals:
         found[name] = float(qt * (heart_rate / 60) ** (1 / root)) if isinstance(qt, float) else qt
     reasons = {name: value for name, value in found.items() if isinstance(value, str)}
     values = {name: None if name in reasons else value for name, value in found.items()}
-    return Intervals(heart_rate=heart_rate, **values, reasons=reasons)
+    early = rr_intervals_of(peaks / BAND_RATE).early
+    return Intervals(heart_rate=heart_rate, **values, reasons=reasons, beats=len(early), early_beats=int(early.sum()))
 
 
 def _measure_waves(
