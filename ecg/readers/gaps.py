@@ -9,10 +9,10 @@ MAX_GAP_S = 0.2
 
 
 def fill_gaps(signal: np.ndarray, present: np.ndarray, sampling_rate: float) -> list[str]:
-    """Interpolate short gaps in place; a lead without any sample counts as missing."""
-    notes = []
+    """Interpolate short gaps in place; a lead without any sample counts as missing. One note for all leads."""
+    filled, count, longest_s = [], 0, 0.0
     if np.isfinite(signal).all():
-        return notes
+        return []
     for row, lead in enumerate(LEADS):
         bad = ~np.isfinite(signal[row])
         if bad.all():
@@ -30,7 +30,9 @@ def fill_gaps(signal: np.ndarray, present: np.ndarray, sampling_rate: float) -> 
                 f"up to {MAX_GAP_S:g} s are interpolated: cut out the part without gaps, or leave the lead out"
             )
         signal[row, bad] = np.interp(np.flatnonzero(bad), np.flatnonzero(~bad), signal[row, ~bad])
-        notes.append(f"lead {lead}: {len(starts)} gap(s) of up to {gap_s * 1000:.0f} ms interpolated")
+        filled.append(lead)
+        count, longest_s = count + len(starts), max(longest_s, gap_s)
     if not present.any():
         raise RecordingError("no lead has any samples")
-    return notes
+    gaps = f"{count} gap(s) of up to {longest_s * 1000:.0f} ms interpolated"
+    return [f"{'leads' if len(filled) > 1 else 'lead'} {', '.join(filled)}: {gaps}"] if filled else []

@@ -47,6 +47,9 @@ def test_empty_cells_are_gaps_and_other_columns_are_named():
     lines[10] = "," + lines[10].split(",")[1]
     recording = read("\n".join(lines).encode())
     assert any(note.startswith("lead I: 1 gap(s) of up to 2 ms") for note in recording.notes)
+    lines[20] = ","
+    notes = [note for note in read("\n".join(lines).encode()).notes if "interpolated" in note]
+    assert len(notes) == 1 and notes[0].startswith("leads I, II: 3 gap(s) of up to 2 ms")
     other = read(changed(table(names=("I", "II"), before="# fs: 500\n"), b"II (mV)", b"pulse"))
     assert any("pulse" in note for note in other.notes)
 
