@@ -7,7 +7,6 @@ sub 23, diagnostic 44, form 19, rhythm 12, all 71.
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
 from config import SUPERCLASSES
 from ecg.statements import (
@@ -20,7 +19,7 @@ from ecg.statements import (
     columns_of_group,
     subclass_columns,
 )
-from evaluation.bootstrap import point_and_interval, value_and_replicate_weights
+from evaluation.bootstrap import BOOTSTRAP_DRAWS, point_and_interval, value_and_replicate_weights
 from evaluation.metrics import auroc_and_auprc, decision_metrics, mean_of_finite
 from inference.findings import NamedRhythms, implied_superclasses
 
@@ -75,15 +74,17 @@ def task_draws(task: Task, patient_ids: np.ndarray) -> dict[str, np.ndarray]:
     """Macro AUROC, the same over classes with five positives and more, and macro AUPRC; ``(1 + draws,)`` each.
 
     The value itself comes first, then bootstrap replicates by patient; a replicate without a positive skips the class.
+    NaN where there is nothing to measure.
     """
-    chosen = task.labelled
+    chosen, missing = task.labelled, np.full(1 + BOOTSTRAP_DRAWS, np.nan)
+    if not chosen.any():
+        return dict.fromkeys(("auroc", "auroc_min5", "auprc"), missing)
     targets, scores = task.targets[chosen], task.scores[chosen]
     weights = value_and_replicate_weights(patient_ids[chosen])
     positives = targets.sum(0)
     columns = np.flatnonzero((positives > 0) & (positives < len(targets)))
     pairs = [auroc_and_auprc(scores[:, k], targets[:, k], weights) for k in columns]
     common = [pair[0] for pair, k in zip(pairs, columns, strict=True) if positives[k] >= FEWEST_IN_TASK]
-    missing = np.full(len(weights), np.nan)
     return {
         "auroc": mean_of_finite([pair[0] for pair in pairs]) if pairs else missing,
         "auroc_min5": mean_of_finite(common) if common else missing,
@@ -161,7 +162,7 @@ def rhythm_metrics(named: NamedRhythms, made: np.ndarray) -> dict:
     certain = answer != UNCERTAIN
     right = answer == annotated
     labels = [*RHYTHMS, UNCERTAIN]
-    matrix = confusion_matrix(annotated, answer, labels=labels)[: len(RHYTHMS)]
+    matrix = np.array([[((annotated == row) & (answer == column)).sum() for column in labels] for row in RHYTHMS])
     asserted = matrix.sum(0)
     return {
         "n": int(chosen.sum()),
