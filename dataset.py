@@ -83,8 +83,10 @@ class PTBXLDataset(torch.utils.data.Dataset):
 
     def made(self, codes: tuple[str, ...]) -> np.ndarray:
         """Which statements were made, whatever their likelihood: bool ``(n, len(codes))``; unknown codes never are."""
+        made = np.zeros((len(self), len(codes)), bool)
         columns = self.statement_table.index.get_indexer(codes)
-        return ~np.isnan(self.statements[:, columns]) & (columns >= 0)
+        made[:, columns >= 0] = ~np.isnan(self.statements[:, columns[columns >= 0]])
+        return made
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -64,6 +64,8 @@ def paired_difference(ours: np.ndarray, theirs: np.ndarray) -> dict:
     twice the smaller (Efron and Tibshirani 1993, with one replicate added so that it is never 0).
     """
     difference, draws = _difference(ours, theirs)
+    if not len(draws):  # neither network has this metric on these recordings
+        return {"value": _plain(difference), "ci95": [None, None], "p": None}
     beyond = min((draws <= 0).sum(), (draws >= 0).sum())
     return {
         "value": _plain(difference),

@@ -47,7 +47,7 @@ def metric_cell(metric: dict) -> str:
 def difference_cell(difference: dict) -> str:
     """A paired difference with its sign and interval."""
     low, high = difference["ci95"]
-    return f"{difference['value']:+.4f} ({low:+.4f} to {high:+.4f})"
+    return "–" if low is None else f"{difference['value']:+.4f} ({low:+.4f} to {high:+.4f})"
 
 
 def percent_cell(metric: dict) -> str:
