@@ -1,4 +1,7 @@
-"""The OpenAPI document's request bodies, which the routes decode themselves, and the page /docs that shows it."""
+"""The OpenAPI document's request bodies, which the routes decode themselves, its examples, and the page /docs."""
+
+import json
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -14,10 +17,13 @@ from ecg.synthetic.simulation import synthesise
 from serving.json_recordings import RecordingIn
 
 RECORDING = {"$ref": "#/components/schemas/Recording"}
+EXAMPLE_QUERY = "statements=asserted"  # with which the examples were sent
+# what was predicted of `example_recording`; python -m tools.make_api_guide writes it
+EXAMPLE_PREDICTION = Path(__file__).with_name("example_prediction.json")
 
 
 def document_requests(app: FastAPI, max_batch: int) -> None:
-    """Add the request bodies to what FastAPI generates."""
+    """Add the request bodies, and what is sent for their examples, to what FastAPI generates."""
     generated = app.openapi
 
     def openapi() -> dict:
@@ -26,6 +32,9 @@ def document_requests(app: FastAPI, max_batch: int) -> None:
             document["components"]["schemas"]["Recording"] = recording_schema()
             for path, body in request_bodies(max_batch).items():
                 document["paths"][path]["post"]["requestBody"] = body
+            for path, example in response_examples().items():
+                content = document["paths"][path]["post"]["responses"]["200"]["content"]["application/json"]
+                content["examples"] = {"asserted": {"summary": f"with ?{EXAMPLE_QUERY}", "value": example}}
         return app.openapi_schema
 
     app.openapi = openapi
@@ -56,6 +65,12 @@ def request_bodies(max_batch: int) -> dict[str, dict]:
         path: {"required": True, "content": {media_type: {"schema": schema, **more}}}
         for path, (media_type, schema, more) in contents.items()
     }
+
+
+def response_examples() -> dict[str, dict]:
+    """What the server sent for the requests' examples."""
+    prediction = json.loads(EXAMPLE_PREDICTION.read_text(encoding="utf-8"))
+    return {"/predict": prediction, "/predict/batch": {"results": [prediction]}}
 
 
 def example_recording() -> dict:

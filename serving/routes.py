@@ -4,9 +4,10 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from asgi_correlation_id import correlation_id
@@ -20,6 +21,7 @@ from ecg.readers import read_uploaded
 from ecg.readers.channels import MAX_SAMPLING_RATE
 from ecg.readers.formats import split_recordings
 from ecg.recording import Recording, RecordingError, printable
+from inference.diagnoser import Diagnosis
 from serving.admission import computed, diagnosis_place, received
 from serving.bodies import batch_limit, recording_limit, require_type, uploaded_files, whole_body
 from serving.json_recordings import recording_from_json, recordings_of
@@ -38,15 +40,21 @@ from serving.schemas import (
 from serving.state import Server
 
 log = logging.getLogger("ecg_api")
+Statements = Literal["all", "asserted"]
 
 
-def predict_one(server: Server, read: Callable[[], Recording], with_intervals: bool) -> Prediction:
+def predict_one(
+    server: Server, read: Callable[[], Recording], with_intervals: bool, statements: Statements
+) -> Prediction:
     """Read and diagnose, in one of the threads. Raises Problem or RecordingError."""
     began = time.perf_counter()
     try:
         recording = read()
         require_duration(recording, server.settings.max_duration_s)
-        prediction = Prediction.model_validate(server.diagnoser.diagnose(recording), from_attributes=True)
+        diagnosis = server.diagnoser.diagnose(recording)
+        if statements == "asserted":
+            diagnosis = with_asserted_only(diagnosis)
+        prediction = Prediction.model_validate(diagnosis, from_attributes=True)
         if with_intervals:
             prediction.intervals = Intervals.model_validate(measure_intervals(recording), from_attributes=True)
     except (Problem, RecordingError):
@@ -58,6 +66,15 @@ def predict_one(server: Server, read: Callable[[], Recording], with_intervals: b
         server.metrics.predicted.labels(name).inc()
     server.metrics.seconds.observe(time.perf_counter() - began)
     return prediction
+
+
+def with_asserted_only(diagnosis: Diagnosis) -> Diagnosis:
+    """Without the statements and subclasses that are not said of the recording."""
+    return replace(
+        diagnosis,
+        statements=tuple(one for one in diagnosis.statements if one.asserted),
+        subclasses=tuple(one for one in diagnosis.subclasses if one.asserted),
+    )
 
 
 def require_duration(recording: Recording, limit_s: float) -> None:
@@ -108,6 +125,9 @@ guarded = APIRouter(dependencies=[Depends(known_parameters_only)])  # by the API
 
 Ready = Annotated[Server, Depends(ready_server)]
 WithIntervals = Annotated[bool, Query(alias="intervals", description="heart rate, PR, QRS, QT, QTc and axes as well")]
+WhichStatements = Annotated[
+    Statements, Query(alias="statements", description="which statements and subclasses to list: all or those asserted")
+]
 SamplingRate = Annotated[
     float | None, Query(ge=MINIMUM_RATE, le=MAX_SAMPLING_RATE, description="Hz, for files that do not say")
 ]
@@ -118,11 +138,13 @@ Units = Annotated[str | None, Query(description="uV, mV, V or nV, for files that
 
 
 @guarded.post("/predict", response_model=Prediction, responses=POST_PROBLEMS)
-async def predict(request: Request, server: Ready, with_intervals: WithIntervals = False) -> Response:
+async def predict(
+    request: Request, server: Ready, with_intervals: WithIntervals = False, statements: WhichStatements = "all"
+) -> Response:
     """Diagnose one ECG given as numbers."""
     require_type(request, "application/json")
     body = await received(server, partial(whole_body, request, recording_limit(server.settings)))
-    return await predicted(server, partial(recording_from_json, body), with_intervals)
+    return await predicted(server, partial(recording_from_json, body), with_intervals, statements)
 
 
 @guarded.post("/predict/file", response_model=Prediction, responses=POST_PROBLEMS)
@@ -130,6 +152,7 @@ async def predict_file(
     request: Request,
     server: Ready,
     with_intervals: WithIntervals = False,
+    statements: WhichStatements = "all",
     sampling_rate: SamplingRate = None,
     units: Units = None,
 ) -> Response:
@@ -140,7 +163,7 @@ async def predict_file(
     require_type(request, "multipart/form-data")
     limit = recording_limit(server.settings)
     files = await received(server, partial(uploaded_files, request, limit, recordings=1))
-    return await predicted(server, partial(read_single, files, sampling_rate, units), with_intervals)
+    return await predicted(server, partial(read_single, files, sampling_rate, units), with_intervals, statements)
 
 
 def read_single(files: dict[str, bytes], sampling_rate: float | None, units: str | None) -> Recording:
@@ -153,11 +176,13 @@ def read_single(files: dict[str, bytes], sampling_rate: float | None, units: str
         raise
 
 
-async def predicted(server: Server, read: Callable[[], Recording], with_intervals: bool) -> Response:
+async def predicted(
+    server: Server, read: Callable[[], Recording], with_intervals: bool, statements: Statements
+) -> Response:
     """The response to one recording, which is read and diagnosed in one of the threads."""
 
     def predict_as_json() -> str:
-        return predict_one(server, read, with_intervals).model_dump_json()
+        return predict_one(server, read, with_intervals, statements).model_dump_json()
 
     async with diagnosis_place(server):
         began = time.monotonic()
@@ -175,7 +200,9 @@ def json_response(text: str, began: float) -> Response:
 
 
 @guarded.post("/predict/batch", response_model=BatchOut, responses=POST_PROBLEMS)
-async def predict_batch(request: Request, server: Ready, with_intervals: WithIntervals = False) -> Response:
+async def predict_batch(
+    request: Request, server: Ready, with_intervals: WithIntervals = False, statements: WhichStatements = "all"
+) -> Response:
     """Diagnose several ECGs given as numbers: one prediction or one problem for each, in order."""
     require_type(request, "application/json")
     settings = server.settings
@@ -186,7 +213,7 @@ async def predict_batch(request: Request, server: Ready, with_intervals: WithInt
         given = await computed(server, deadline, recordings_of, body, settings.max_batch)
         require_batch(len(given), settings.max_batch)
         reads = [partial(read_raw, raw, settings.max_body_bytes) for raw in given]
-        results = [await one_of_several(server, deadline, read, with_intervals) for read in reads]
+        results = [await one_of_several(server, deadline, read, with_intervals, statements) for read in reads]
         text = BatchOut(results=results).model_dump_json()
     return json_response(text, began)
 
@@ -196,6 +223,7 @@ async def predict_files(
     request: Request,
     server: Ready,
     with_intervals: WithIntervals = False,
+    statements: WhichStatements = "all",
     sampling_rate: SamplingRate = None,
     units: Units = None,
 ) -> Response:
@@ -215,7 +243,7 @@ async def predict_files(
         results = []
         for recording in given:
             read = partial(read_uploaded, recording, sampling_rate, units)
-            result = await one_of_several(server, deadline, read, with_intervals)
+            result = await one_of_several(server, deadline, read, with_intervals, statements)
             with_files = FilePrediction if isinstance(result, Prediction) else FileProblem
             results.append(with_files(**dict(result), files=list(recording)))
         text = FilesOut(results=results).model_dump_json()
@@ -235,11 +263,11 @@ def read_raw(raw: msgspec.Raw, max_bytes: int) -> Recording:
 
 
 async def one_of_several(
-    server: Server, deadline: float, read: Callable[[], Recording], with_intervals: bool
+    server: Server, deadline: float, read: Callable[[], Recording], with_intervals: bool, statements: Statements
 ) -> Prediction | ProblemOut:
     """What becomes of one recording; whatever goes wrong with it does not affect the others."""
     try:
-        return await computed(server, deadline, predict_one, server, read, with_intervals)
+        return await computed(server, deadline, predict_one, server, read, with_intervals, statements)
     except Exception as error:
         problem = problem_of(error)
         if problem.status == 500:

@@ -11,7 +11,7 @@ from config import RESEARCH_ONLY, SUPERCLASSES
 
 
 class BinaryResult(BaseModel):
-    """The result of one of the two binary questions, each with thresholds and usually a network of its own."""
+    """The result of one of the two binary questions, each with a threshold of its own."""
 
     probability: float = Field(description="calibrated, 0 to 1")
     threshold: float = Field(description="the decision threshold, chosen on the validation set")
@@ -58,27 +58,90 @@ class Intervals(BaseModel):
     p_axis: float | None = Field(description="frontal axis of the P wave, degrees")
     qrs_axis: float | None = Field(description="frontal axis of the QRS, degrees")
     reasons: dict[str, str] = Field(description="why, for each value that is null")
+    beats: int | None = Field(description="heartbeats found")
+    early_beats: int | None = Field(description="of these, those after less than 0.85 of the usual RR interval")
+
+
+class Rhythm(BaseModel):
+    """The rhythm: the most probable of nine rhythm statements that reaches its threshold."""
+
+    code: str = Field(description="its statement, such as SR or AFIB; empty if none reaches its threshold")
+    certain: bool = Field(description="whether that rhythm is asserted; false for one that is not validated")
+    sentence: str = Field(description="in plain words, also where it is uncertain")
+
+
+class ServedStatement(BaseModel):
+    """One of the SCP-ECG statements of PTB-XL, as the networks being served answer it."""
+
+    code: str = Field(description="in PTB-XL, such as AFIB or IMI")
+    name: str = Field(description="in plain words")
+    groups: list[str] = Field(description="diagnostic, form or rhythm, or two of them")
+    subclass: str = Field(description="one of the 23 diagnostic subclasses; empty unless it is diagnostic")
+    superclass: str = Field(description="NORM, MI, STTC, CD or HYP; empty unless it is diagnostic")
+    snomed_ct: str = Field(description="SNOMED CT code of the PhysioNet/CinC Challenges, often a broader one; empty if they have none")
+    threshold: float = Field(description="the decision threshold, chosen on the validation set")
+    validated: bool = Field(
+        description="whether the validation set has enough cases, told apart well enough; "
+        "a statement that is not validated is never asserted"
+    )
+
+
+class Statement(ServedStatement):
+    """One SCP-ECG statement of one recording."""
+
+    probability: float = Field(description="calibrated, 0 to 1")
+    asserted: bool = Field(description="whether it is said of this recording")
+
+
+class ServedSubclass(BaseModel):
+    """One of the 23 diagnostic subclasses, as the networks being served answer it."""
+
+    name: str = Field(description="in PTB-XL, such as IMI or LAFB/LPFB")
+    superclass: str = Field(description="the superclass it belongs to")
+    threshold: float = Field(description="the decision threshold, chosen on the validation set")
+    validated: bool = Field(
+        description="as of a statement; one that is not may still follow from an asserted statement"
+    )
+
+
+class Subclass(ServedSubclass):
+    """One diagnostic subclass of one recording."""
+
+    probability: float = Field(description="calibrated, that any of its statements is there")
+    asserted: bool = Field(description="whether it is said of this recording, or follows from an asserted statement")
 
 
 class Prediction(BaseModel):
     """The diagnosis of one recording."""
 
+    headline: list[str] = Field(
+        description="what is said of the recording, a phrase each, rhythm first: the summary to show"
+    )
     probabilities: dict[str, float] = Field(
         description=f"class ({', '.join(SUPERCLASSES)}) to its calibrated probability; several may be likely at once"
     )
     predicted_classes: list[str] = Field(
-        description="the classes that are asserted: those that reach their thresholds, NORM only if no other does, "
-        "none if the recording is unusable"
+        description="the classes that are asserted: those that reach their thresholds or follow from an asserted "
+        "statement, NORM only if no other does, none if the recording is unusable"
     )
     thresholds: dict[str, float] = Field(description="class to its decision threshold")
     mi_vs_norm: BinaryResult = Field(
         description="is it MI rather than normal? Trained on these two alone, withheld where STTC, CD or HYP is found"
     )
     norm_vs_abnormal: BinaryResult = Field(description="is it abnormal? `positive` means abnormal")
+    rhythm: Rhythm | None = Field(description="null for networks that do not name it")
+    statements: list[Statement] = Field(
+        description="all 71 in the order of PTB-XL, or with `?statements=asserted` those that are asserted; "
+        "empty for networks without statements"
+    )
+    subclasses: list[Subclass] = Field(
+        description="all 23 by name, or with `?statements=asserted` those that are asserted; "
+        "empty for networks without statements"
+    )
     uncertain: bool = Field(description="whether there is any reason in `uncertain_because`")
     uncertain_because: list[str] = Field(description="reasons not to rely on the prediction")
     not_assessed: list[str] = Field(
-        description="sentences on what the prediction says nothing of, such as the rhythm; show them beside it"
+        description="sentences on what the prediction says nothing of, such as an uncertain rhythm; show them beside it"
     )
     quality: QualityOut = Field(description="what is wrong with the recording")
     intervals: Intervals | None = Field(None, description="only with `?intervals=true`, else null")
@@ -161,12 +224,17 @@ class ModelOut(BaseModel):
 
     classes: dict[str, str] = Field(description="class to its meaning")
     thresholds: dict[str, dict[str, float]] = Field(description="task to class to decision threshold")
+    statements: list[ServedStatement] = Field(
+        description="those that are answered, with thresholds and whether they are validated; "
+        "empty for networks without statements"
+    )
+    subclasses: list[ServedSubclass] = Field(description="the same of the diagnostic subclasses")
     input: InputOut = Field(description="what is accepted")
     networks: dict[str, NetworkOut] = Field(description="task to network")
     files: dict[str, str] = Field(description="name to SHA-256 of every file the predictions depend on")
     metrics: dict[str, dict[str, object]] = Field(
         description="stored metrics of these very checkpoints, as in artifacts/*_metrics_*.json: `fold`, `n` and "
-        "`macro`, each metric with `value` and `ci95`"
+        "`macro`, or `tasks` of the statements, each metric with `value` and `ci95`"
     )
     disclaimer: str = Field(RESEARCH_ONLY, description="what this is for")
 

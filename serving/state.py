@@ -15,9 +15,9 @@ from ecg.intervals import measure_intervals
 from ecg.preprocessing import FULL_DURATION_S, MINIMUM_DURATION_S
 from ecg.readers.channels import MAX_SAMPLING_RATE
 from inference import InferenceError
-from inference.diagnoser import Diagnoser
+from inference.diagnoser import Diagnoser, Diagnosis
 from inference.manifest import MANIFEST, self_test_recording
-from serving.schemas import ModelOut
+from serving.schemas import ModelOut, ServedStatement, ServedSubclass
 from serving.settings import Settings
 
 log = logging.getLogger("ecg_api")
@@ -68,9 +68,9 @@ def load(server: Server) -> None:
     try:
         diagnoser = Diagnoser.load(directory)
         example = self_test_recording(directory)
-        diagnoser.diagnose(example)
+        diagnosis = diagnoser.diagnose(example)
         measure_intervals(example)  # its libraries take seconds to import
-        server.facts = facts_of(diagnoser, server.settings)
+        server.facts = facts_of(diagnoser, diagnosis, server.settings)
         server.diagnoser, server.unready = diagnoser, ""
     except InferenceError as error:
         server.unready = str(error)
@@ -79,8 +79,8 @@ def load(server: Server) -> None:
     log.log(logging.ERROR if server.unready else logging.INFO, server.unready or "ready")
 
 
-def facts_of(diagnoser: Diagnoser, settings: Settings) -> dict:
-    """The content of /model."""
+def facts_of(diagnoser: Diagnoser, example: Diagnosis, settings: Settings) -> dict:
+    """The content of /model. example: any diagnosis, for the statements and subclasses there are."""
     manifest = json.loads((settings.artifacts / MANIFEST).read_text(encoding="utf-8"))
     return ModelOut(
         classes=SUPERCLASS_NAMES,
@@ -88,6 +88,8 @@ def facts_of(diagnoser: Diagnoser, settings: Settings) -> dict:
             task: dict(zip(decisions.classes, decisions.thresholds, strict=True))
             for task, decisions in diagnoser.decisions.items()
         },
+        statements=[ServedStatement.model_validate(one, from_attributes=True) for one in example.statements],
+        subclasses=[ServedSubclass.model_validate(one, from_attributes=True) for one in example.subclasses],
         input={
             "leads": list(LEADS),
             "units": ["uV", "mV", "V", "nV"],
@@ -122,7 +124,7 @@ def stored_metrics(diagnoser: Diagnoser, artifacts: Path) -> dict[str, dict]:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             if content["checkpoint_sha256"] in checkpoints:
-                wanted = ("fold", "n", "synthetic", "decisions", "intervals", "date", "macro", "macro_all")
+                wanted = ("fold", "n", "synthetic", "decisions", "intervals", "date", "macro", "macro_all", "tasks")
                 found[path.stem.replace("_metrics", "")] = {name: content[name] for name in wanted if name in content}
         except (ValueError, KeyError, TypeError, OSError) as error:
             log.warning(f"{path.name} is left out of /model, it cannot be read: {type(error).__name__}")
