@@ -1,4 +1,5 @@
-"""Write the parts of docs/api.md that the server itself determines: its responses to examples, and tables of fields.
+"""Write what the server itself determines: its responses to examples and tables of fields in docs/api.md, and the
+example of a prediction in the OpenAPI document (serving/example_prediction.json).
 
     python -m tools.make_api_guide             # rewrite what differs
     python -m tools.make_api_guide --check     # write nothing; exit 1 if anything differs
@@ -17,13 +18,15 @@ import requests
 
 from config import DEFAULT_OUT, PROJECT
 from files import write_text
+from serving.openapi import EXAMPLE_PREDICTION, EXAMPLE_QUERY, example_recording
 from tools.server_process import ready_server
 
 GUIDE = PROJECT / "docs" / "api.md"
 MARKED = re.compile(r"(<!-- (example|fields):(\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 JSON_BODY = {"Content-Type": "application/json"}
-OF_UNUSABLE = ("predicted_classes", "mi_vs_norm", "uncertain_because", "quality", "warnings")
-OF_FILE = ("probabilities", "predicted_classes", "request_id", "files")
+OF_UNUSABLE = ("headline", "predicted_classes", "mi_vs_norm", "uncertain_because", "quality", "warnings")
+OF_FILE = ("headline", "probabilities", "predicted_classes", "request_id", "files")
+OF_STATEMENT = "AFIB"  # shown of all that are listed by default
 TOLERANCE = 1e-3  # of numbers, between machines
 
 
@@ -39,8 +42,11 @@ def responses(url: str, artifacts: Path) -> dict[str, object]:
     note = ("files", ("notes.txt", b"Monday: no ECG today\n"))
     several = sent("/predict/files", files=[*record, note])["results"]
     unusable = sent("/predict", data=ecg.replace(b'"mV"', b'"V"'), headers=JSON_BODY)
+    prediction = sent("/predict", data=ecg, headers=JSON_BODY)
+    statements = [one for one in prediction["statements"] if one["code"] == OF_STATEMENT]
     return {
-        "prediction": sent("/predict?intervals=true", data=ecg, headers=JSON_BODY),
+        "prediction": sent("/predict?intervals=true&statements=asserted", data=ecg, headers=JSON_BODY),
+        "statement": statements[0] if statements else {},
         "unusable": {name: unusable[name] for name in OF_UNUSABLE},
         "files": {"results": [{name: several[0][name] for name in OF_FILE}, several[1]]},
         "problem": sent("/predict?interval=true", data=ecg, headers=JSON_BODY),
@@ -95,26 +101,36 @@ def agree(written: object, sent: object) -> bool:
     return written == sent
 
 
-def up_to_date(text: str, artifacts: Path = DEFAULT_OUT) -> str:
-    """What the guide must be, with the networks of a directory."""
+def expected_prediction(text: str, url: str) -> str:
+    """The prediction for the OpenAPI document's example of a request, as `expected_guide`."""
+    sent = requests.post(f"{url}/predict?{EXAMPLE_QUERY}", json=example_recording(), timeout=60).json()
+    return text if agree(json.loads(text), sent) else json.dumps(sent, indent=1, ensure_ascii=False) + "\n"
+
+
+def up_to_date(artifacts: Path = DEFAULT_OUT) -> dict[Path, tuple[str, str]]:
+    """What is in each file and what must be, with the networks of a directory."""
+    guide, prediction = GUIDE.read_text(encoding="utf-8"), EXAMPLE_PREDICTION.read_text(encoding="utf-8")
     with ready_server(artifacts) as server:
         document = requests.get(f"{server.url}/openapi.json", timeout=60).json()
-        return expected_guide(text, responses(server.url, artifacts), document)
+        return {
+            GUIDE: (guide, expected_guide(guide, responses(server.url, artifacts), document)),
+            EXAMPLE_PREDICTION: (prediction, expected_prediction(prediction, server.url)),
+        }
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing, only compare")
     check = parser.parse_args(argv).check
-    text = GUIDE.read_text(encoding="utf-8")
-    expected = up_to_date(text)
-    if expected == text:
-        print("docs/api.md is up to date")
-        return 0
+    different = {path: expected for path, (found, expected) in up_to_date().items() if found != expected}
     if not check:
-        write_text(GUIDE, expected)
-    print("docs/api.md differs" if check else "docs/api.md rewritten")
-    return 1 if check else 0
+        for path, expected in different.items():
+            write_text(path, expected)
+    for path in different:
+        print(f"{path.relative_to(PROJECT)} {'differs' if check else 'rewritten'}")
+    if not different:
+        print("docs/api.md is up to date")
+    return 1 if check and different else 0
 
 
 if __name__ == "__main__":

@@ -1,5 +1,29 @@
-"""The server's fixtures, for all its test files."""
+"""The fixtures of the server, and networks without statements, for all test files that need them."""
 
+import pytest
+
+from tests.support.built_once import built_once
 from tests.support.server import artifacts, client, ecg, own_artifacts
 
 __all__ = ["artifacts", "client", "ecg", "own_artifacts"]
+
+
+@pytest.fixture(scope="session")
+def without_statements(demo_data, tmp_path_factory):
+    """As `served`, of one network that answers the superclasses alone, as those of release 1 did."""
+    import threshold_search
+    from config import BINARY_RECIPES, MULTILABEL_RECIPE
+    from export_onnx import export_all
+    from tools.make_examples import write_examples
+    from training.cli import train_command
+
+    def build(out):
+        shared = ["--data", str(demo_data), "--out", str(out)]
+        training = ["--statement-weight", "0", "--epochs", "1", "--quiet", "--threads", "1"]
+        assert train_command({"multilabel": MULTILABEL_RECIPE}, "", [*shared, *training]) == 0
+        for task in ("multilabel", *BINARY_RECIPES):
+            assert threshold_search.main([*shared, "--task", task]) == 0
+        write_examples(out / "examples")
+        export_all(out)
+
+    return built_once(tmp_path_factory, "without_statements", build)[0]

@@ -1,6 +1,7 @@
 """The server: what it predicts, what it refuses and how, what it logs, and that it does what its document says."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from api import create_app, main
 from config import LEADS, RESEARCH_ONLY, SUPERCLASSES
 from ecg.readers import read_recording
 from ecg.readers.channels import from_leads
+from ecg.statements import CODES, SUBCLASSES
 from files import sha256
 from inference.diagnoser import Diagnoser
 from serving.settings import Settings, read_settings
@@ -35,6 +37,11 @@ def test_a_prediction_is_the_diagnosers_own(client, artifacts, ecg):
     assert response["quality"]["severity"] == expected.quality.severity
     assert response["model"] == expected.model
     assert response["intervals"] is None and response["disclaimer"] == RESEARCH_ONLY
+    assert response["headline"] == list(expected.headline) and response["rhythm"] == asdict(expected.rhythm)
+    assert [one["code"] for one in response["statements"]] == list(CODES)
+    assert [one["name"] for one in response["subclasses"]] == list(SUBCLASSES)
+    for name in ("statements", "subclasses"):
+        assert response[name] == json.loads(json.dumps([asdict(one) for one in getattr(expected, name)]))
 
 
 def test_units_and_order_and_derived_leads_change_no_prediction(client, ecg):
@@ -46,6 +53,41 @@ def test_units_and_order_and_derived_leads_change_no_prediction(client, ecg):
     response = prediction_of(client.post("/predict", json={**ecg, "units": "uV", "leads": reversed_leads}))
     assert response["probabilities"] == pytest.approx(expected, abs=2e-3)  # the leads sent were rounded
     assert any("derived" in warning for warning in response["warnings"])
+
+
+def asserted_in(prediction):
+    """The statements and subclasses that are said of the recording."""
+    return [one for name in ("statements", "subclasses") for one in prediction[name] if one["asserted"]]
+
+
+def test_only_what_is_asserted_is_listed_when_asked_for(client, ecg):
+    everything = prediction_of(client.post("/predict?statements=all", json=ecg))
+    assert everything == prediction_of(client.post("/predict", json=ecg))
+    asserted = prediction_of(client.post("/predict?statements=asserted", json=ecg))
+    assert asserted["statements"] + asserted["subclasses"] == asserted_in(everything) != []
+    listed = ("statements", "subclasses")
+    assert [asserted[name] for name in asserted if name not in listed] == [
+        everything[name] for name in everything if name not in listed
+    ]
+    (of_batch,) = client.post("/predict/batch?statements=asserted", json={"recordings": [ecg]}).json()["results"]
+    assert of_batch["statements"] == asserted["statements"]
+    assert_problem(client.post("/predict?statements=some", json=ecg), 422, "statements", "asserted")
+
+
+def test_nothing_is_asserted_of_an_unusable_recording(client, ecg):
+    response = prediction_of(client.post("/predict", json={**ecg, "units": "V"}))
+    assert not response["quality"]["usable"] and asserted_in(response) == []
+    assert len(response["statements"]) == len(CODES) and not response["rhythm"]["certain"]
+    assert response["rhythm"]["sentence"] == response["headline"][0]
+
+
+def test_a_network_without_statements_is_served(without_statements, ecg):
+    with client_with(without_statements) as client:
+        response = prediction_of(client.post("/predict", json=ecg))
+        facts = client.get("/model").json()
+    assert response["statements"] == response["subclasses"] == [] and response["rhythm"] is None
+    assert response["headline"] and any("rhythm" in sentence for sentence in response["not_assessed"])
+    assert facts["statements"] == facts["subclasses"] == []
 
 
 @pytest.mark.parametrize("ends", [(".hea", ".dat"), (".dat", ".hea")])
@@ -105,6 +147,11 @@ def test_the_model_tells_what_it_is(client, artifacts):
     assert list(facts["classes"]) == list(SUPERCLASSES)
     thresholds = json.loads((artifacts / "multilabel_thresholds.json").read_text())["thresholds"]
     assert facts["thresholds"]["multilabel"] == thresholds
+    statements = json.loads((artifacts / "multilabel_thresholds.json").read_text())["statements"]
+    assert {one["code"]: (one["threshold"], one["validated"]) for one in facts["statements"]} == {
+        code: (entry["threshold"], entry["validated"]) for code, entry in statements.items()
+    }
+    assert len(facts["subclasses"]) == len(SUBCLASSES)
     assert facts["input"]["leads"] == list(LEADS)
     assert facts["files"]["multilabel_best.onnx"] == sha256(artifacts / "multilabel_best.onnx")
     assert facts["networks"]["multilabel"]["trained_on_synthetic_data"]
@@ -330,8 +377,10 @@ def test_the_examples_work_when_pasted(client):
     paths = client.get("/openapi.json").json()["paths"]
     for path in ("/predict", "/predict/batch"):
         example = paths[path]["post"]["requestBody"]["content"]["application/json"]["example"]
-        response = client.post(path, json=example).json()
-        assert "probabilities" in (response if path == "/predict" else response["results"][0])
+        shown = paths[path]["post"]["responses"]["200"]["content"]["application/json"]["examples"]["asserted"]["value"]
+        response = client.post(f"{path}?statements=asserted", json=example).json()
+        first, first_shown = (content if path == "/predict" else content["results"][0] for content in (response, shown))
+        assert list(first) == list(first_shown) and "probabilities" in first
 
 
 PATHS = (
