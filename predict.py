@@ -2,12 +2,16 @@
 
     python predict.py ecg.hea                           # on the screen
     python predict.py recordings/ --out results.csv     # or .parquet, .json; started again, it goes on
+    python predict.py recordings/ --out results.csv --long statements.csv   # and a row a statement of each recording
     python predict.py data.csv --sampling-rate 500 --units mV
 
 Every format of docs/formats.md, which describes the table too. A file that cannot be read never stops the rest: it is
 listed with its reason in the "error" column and tried again by the next run. What is no recording in a directory, such
 as a licence or a table, is passed over and listed. A table goes on only with the networks, thresholds, program,
-sampling rate and units it was begun with; files that were replaced since are diagnosed again.
+sampling rate and units it was begun with; files that were replaced since are diagnosed again. The table has a
+recording a row: a headline, rhythm, classes, asserted statements, and the probability of each of the 71 statements.
+--long FILE has a statement a row, with threshold, whether it is asserted and validated, and its SNOMED CT code; it is
+made anew from the table of --out at the end of each run, so it goes on with that. Without --out and FILE it is printed.
 
 Exit status:
     0    every recording was diagnosed, or there was none
@@ -31,6 +35,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -40,12 +45,21 @@ from config import DEFAULT_OUT, PROJECT, RESEARCH_ONLY, SUPERCLASSES
 from ecg.readers import read_recording
 from ecg.readers.folders import find_recordings, resolved, version_of
 from ecg.recording import RecordingError
+from ecg.statements import BY_CODE
 from files import sha256
 from inference import InferenceError
 from inference.backends import BACKENDS
 from inference.diagnoser import Diagnoser
-from inference.result_rows import columns_of, file_name, row_of
-from inference.results_table import WRITERS, ResultsTable, TableError, journal_path, lock_path, open_table
+from inference.result_rows import LONG_COLUMNS, columns_of, file_name, long_rows, row_of
+from inference.results_table import (
+    WRITERS,
+    ResultsTable,
+    TableError,
+    journal_path,
+    lock_path,
+    open_long_table,
+    open_table,
+)
 from inference.verdict import ANSWERS
 
 SUCCESS, UNREADABLE_FILES, WRONG_ARGUMENTS, TABLE_UNUSABLE, NETWORKS_UNUSABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -57,6 +71,14 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("inputs", nargs="+", metavar="FILE|DIR", help="ECG files, or directories to search")
     parser.add_argument("--out", help="results table: .csv, .parquet or .json (default: print)")
+    parser.add_argument(
+        "--long",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="a row a statement of each recording too, .csv, .parquet or .json; FILE needs --out, and without FILE it "
+        "lies beside --out as NAME_statements or is printed",
+    )
     parser.add_argument("--intervals", action="store_true", help="measure PR, QRS, QT, QTc and axes too; 0.1 s an ECG")
     parser.add_argument("--artifacts", default=str(DEFAULT_OUT), help="the networks (default: artifacts)")
     parser.add_argument(
@@ -110,8 +132,9 @@ def predict(arguments) -> int:
     out = resolved(arguments.out) if arguments.out else None
     if out and out.suffix.lower() not in WRITERS:
         raise ValueError(f"--out {arguments.out} must end in {', '.join(WRITERS)}")
+    long = long_path(arguments.long, out)
     files, skipped = find_recordings(arguments.inputs)
-    own_files = {out, journal_path(out), lock_path(out)} if out else set()
+    own_files = {path for table in (out, long) if table for path in (table, journal_path(table), lock_path(table))}
     files = [path for path in files if resolved(path) not in own_files]
     list_skipped({path: reason for path, reason in skipped.items() if resolved(path) not in own_files})
     diagnoser = Diagnoser.load(arguments.artifacts, arguments.backend)
@@ -120,13 +143,37 @@ def predict(arguments) -> int:
     if not out:
         rows = [diagnose_file(diagnoser, path, arguments) for path in with_progress(files)]
         print_rows(rows)
+        if arguments.long is not None:
+            print(long_rows(rows, diagnoser.decisions["multilabel"].statements).to_string(index=False, na_rep=""))
         return report(rows)
     columns, settings = columns_of(arguments.intervals), settings_of(diagnoser, arguments)
-    with open_table(out, columns, settings, arguments.restart) as table:
-        rows = fill_table(table, diagnoser, files, arguments)
+    with (
+        open_long_table(long, LONG_COLUMNS) if long else nullcontext() as write_long,
+        open_table(out, columns, settings, arguments.restart) as table,
+    ):
+        try:
+            rows = fill_table(table, diagnoser, files, arguments)
+        finally:
+            if write_long:
+                write_long(long_rows(table.rows.values(), diagnoser.decisions["multilabel"].statements))
     failed = sum(bool(row["error"]) for row in table.rows.values())
-    print(f"{len(table.rows) - failed:,} ECGs diagnosed, {failed:,} failed; written: {arguments.out}")
+    written = [arguments.out, arguments.long or long] if long else [arguments.out]
+    print(f"{len(table.rows) - failed:,} ECGs diagnosed, {failed:,} failed; written: {', '.join(map(str, written))}")
     return report(rows)
+
+
+def long_path(given: str | None, out: Path | None) -> Path | None:
+    """Where the long table is to be written, if anywhere. Raises ValueError for a place that cannot be meant."""
+    if given is None or not (given or out):
+        return None
+    if not out:
+        raise ValueError(f"--long {given} needs --out, the table of the recordings it is made from")
+    long = resolved(given) if given else out.with_name(f"{out.stem}_statements{out.suffix}")
+    if long.suffix.lower() not in WRITERS:
+        raise ValueError(f"--long {given} must end in {', '.join(WRITERS)}")
+    if long == out:
+        raise ValueError("--long and --out name the same file: choose another for one of them")
+    return long
 
 
 def fill_table(table: ResultsTable, diagnoser: Diagnoser, files: list[Path], arguments) -> list[dict]:
@@ -160,12 +207,14 @@ def print_rows(rows: list[dict]) -> None:
     shown = [row for row in rows if not row["error"]]
     if len(shown) == 1:
         return print_recording(shown[0])
+    for row in shown:
+        print(f"{row['file']}: {row['headline']}")
     columns = ["file", "predicted_classes", *(f"p_{name}" for name in SUPERCLASSES), "uncertain"]
     if shown:
-        table = pd.DataFrame([row | {"predicted_classes": headline(row)} for row in shown])
+        table = pd.DataFrame([row | {"predicted_classes": classes(row)} for row in shown])
         print(table[columns].to_string(index=False))
     for row in shown:
-        for name, sentence in limits(row).items():
+        for name, sentence in (statements(row) | limits(row)).items():
             print(f"{row['file']}: {name}: {sentence}")
     for sentence in dict.fromkeys(row["not_assessed"] for row in shown if row["not_assessed"]):
         print(f"not assessed: {sentence}")
@@ -181,13 +230,23 @@ def print_recording(row: dict) -> None:
             numbers[f"{negative} or {positive}"] = f"{answer}, probability of {positive} {row[f'p_{task}']:.3f}"
     measured = {name: row[name] for name in row if name == "heart_rate" or name.endswith(("_ms", "_deg"))}
     numbers["measured"] = ", ".join(f"{name} {value:g}" for name, value in measured.items() if value is not None)
-    print(f"{row['file']}: {headline(row)}")
-    for name, text in (limits(row) | {"not assessed": row["not_assessed"]} | numbers).items():
+    print(f"{row['file']}: {row['headline']}")
+    for name, text in (
+        {"classes": classes(row)} | statements(row) | limits(row) | {"not assessed": row["not_assessed"]} | numbers
+    ).items():
         if text:
             print(f"  {name:<20}{text}")
 
 
-def headline(row: dict) -> str:
+def statements(row: dict) -> dict[str, str]:
+    """The asserted statements with their probabilities, the most probable first, where there are any."""
+    said = [code for code in (row["statements"] or "none").split() if code != "none"]
+    said.sort(key=lambda code: -row[f"statement_{code}"])
+    named = [f"{code} {BY_CODE[code].name} {row[f'statement_{code}']:.3f}" for code in said]
+    return {"statements": ", ".join(named)} if named else {}
+
+
+def classes(row: dict) -> str:
     """The predicted classes; where none may be asserted, that."""
     return row["predicted_classes"] or "no class asserted"
 

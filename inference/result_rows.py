@@ -1,11 +1,16 @@
 """One row of the results table of one recording: a pure function of what was read and what was found."""
 
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+import pandas as pd
 
 from config import SUPERCLASSES
 from ecg.intervals import VALUES, measure_intervals
 from ecg.recording import Recording
+from ecg.statements import CODES, STATEMENTS
+from inference.decisions import FindingDecisions
 from inference.diagnoser import Diagnosis
 
 TEXT, NUMBER, YES_NO = "string", "Float64", "boolean"  # types of pandas that know missing values
@@ -13,21 +18,29 @@ INTERVAL_COLUMNS = {
     name: f"{name}_deg" if name.endswith("axis") else f"{name}_ms" for name in VALUES if name != "heart_rate"
 }
 
+# Of the long table, a row a statement of each recording.
+LONG_COLUMNS = {
+    "path": TEXT, "code": TEXT, "name": TEXT, "group": TEXT, "probability": NUMBER, "threshold": NUMBER,
+    "asserted": YES_NO, "validated": YES_NO, "snomed_ct": TEXT,
+}  # fmt: skip
+
 
 def columns_of(intervals: bool = False) -> dict[str, str]:
     """The columns of the table in order, each with its type, whatever the recordings are.
 
     intervals: with those of `ecg.intervals.measure_intervals`.
     """
-    columns = {"file": TEXT, "error": TEXT, "predicted_classes": TEXT}
+    columns = {"file": TEXT, "error": TEXT, "headline": TEXT, "predicted_classes": TEXT}
     columns |= {f"p_{name}": NUMBER for name in SUPERCLASSES}
     for task in ("mi_vs_norm", "norm_vs_abnormal"):
         columns |= {f"p_{task}": NUMBER, task: YES_NO}
+    columns |= {"rhythm": TEXT, "rhythm_certain": YES_NO, "statements": TEXT}
     columns |= {"uncertain": YES_NO, "uncertain_because": TEXT, "withheld": TEXT, "not_assessed": TEXT}
     columns |= {"quality": TEXT, "heart_rate": NUMBER}
     if intervals:
         columns |= dict.fromkeys(INTERVAL_COLUMNS.values(), NUMBER) | {"not_measured": TEXT}
-    return columns | {"warnings": TEXT, "model": TEXT}
+    columns |= {"warnings": TEXT, "model": TEXT}
+    return columns | {f"statement_{code}": NUMBER for code in CODES}
 
 
 def row_of(
@@ -46,6 +59,7 @@ def row_of(
     withheld = [f"{task}: {result.withheld_because}" for task, result in binary.items() if result.withheld_because]
     row |= {f"p_{name}": round(diagnosis.probabilities[name], 4) for name in SUPERCLASSES}
     row |= {
+        "headline": ". ".join(diagnosis.headline) + ".",
         "predicted_classes": " ".join(diagnosis.predicted_classes) or "none",
         "uncertain": diagnosis.uncertain,
         "uncertain_because": "; ".join(diagnosis.uncertain_because),
@@ -54,11 +68,49 @@ def row_of(
         "warnings": " ".join(diagnosis.warnings),
         "model": diagnosis.model["multilabel"][:12],
     }
+    row |= statement_values(diagnosis)
     if diagnosis.quality is not None:
         row |= {"quality": diagnosis.quality.severity, "heart_rate": rounded(diagnosis.quality.heart_rate)}
         if not diagnosis.quality.usable:
-            row["predicted_classes"] = None
+            row["predicted_classes"] = row["statements"] = None
     return row | (interval_values(recording) if intervals else {})
+
+
+def statement_values(diagnosis: Diagnosis) -> dict[str, str | float | bool | None]:
+    """The rhythm and the statements by column; none for networks without statements."""
+    if diagnosis.rhythm is None:
+        return {}
+    asserted = [one.code for one in diagnosis.statements if one.asserted]
+    return {
+        "rhythm": diagnosis.rhythm.code or None,
+        "rhythm_certain": diagnosis.rhythm.certain,
+        "statements": " ".join(asserted) or "none",
+        **{f"statement_{one.code}": round(one.probability, 4) for one in diagnosis.statements},
+    }
+
+
+def long_rows(rows: Iterable[Mapping], decisions: FindingDecisions | None) -> pd.DataFrame:
+    """The long table of rows of the results table: a row a statement, none of recordings that failed.
+
+    decisions: thresholds of the statements; None for networks without, whose long table is empty.
+    """
+    rows = [row for row in rows if decisions and not row["error"]]
+    of_statements = pd.DataFrame(
+        {
+            "code": CODES,
+            "name": [statement.name for statement in STATEMENTS],
+            "group": [" ".join(statement.groups) for statement in STATEMENTS],
+            "threshold": decisions.thresholds if decisions else None,
+            "validated": decisions.validated if decisions else None,
+            "snomed_ct": [statement.snomed_ct or None for statement in STATEMENTS],
+        }
+    )
+    of_recordings = pd.DataFrame({"path": [row.get("path") or row["file"] for row in rows]})
+    table = of_recordings.merge(of_statements, how="cross")
+    table["probability"] = [row[f"statement_{code}"] for row in rows for code in CODES]
+    said = [set((row["statements"] or "").split()) for row in rows]
+    table["asserted"] = [code in codes for codes in said for code in CODES]
+    return table[[*LONG_COLUMNS]].astype(LONG_COLUMNS)
 
 
 def interval_values(recording: Recording) -> dict[str, float | str | None]:

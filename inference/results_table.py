@@ -14,9 +14,10 @@ import json
 import os
 import socket
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -51,6 +52,36 @@ def open_table(
             yield table
         finally:
             table.finish()
+
+
+@contextmanager
+def open_long_table(path: Path | str, columns: Iterable[str]) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """What replaces a table that is made anew at the end of each run, locked until the block ends.
+
+    columns: of every such table. Raises TableError if the file is another table, another process writes it, or it
+    cannot be written.
+    """
+    path = Path(os.path.realpath(path))
+    with _locked(path):
+        require_columns(path, list(columns))
+        yield partial(_replace_table, path)
+
+
+def require_columns(path: Path, columns: list[str]) -> None:
+    """Raise TableError if a file is there that is no table of these columns."""
+    if not path.exists():
+        return
+    try:
+        found = list(_read(path, dict.fromkeys(columns, "string")))
+    except (ValueError, TypeError, OSError) as error:
+        raise TableError(f"{path} cannot be read as a long table ({error}): choose another --long") from error
+    if found != columns:
+        raise TableError(f"{path} is not a long table of predict.py: choose another --long")
+
+
+def _replace_table(path: Path, table: pd.DataFrame) -> None:
+    with _writable(path), replacing(path) as unfinished:
+        WRITERS[path.suffix.lower()](table, unfinished)
 
 
 class ResultsTable:

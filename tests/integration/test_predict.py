@@ -9,12 +9,15 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 
+import inference.results_table as results_table
 import predict
 from config import LEADS, PROJECT
+from ecg.statements import CODES
 from files import sha256
-from inference.result_rows import columns_of
-from inference.results_table import read_rows
+from inference.result_rows import LONG_COLUMNS, columns_of
+from inference.results_table import lock_path, read_rows
 from tests.support.ecgs import demo_recordings
 from tests.support.manifests import edit_json, list_again
 
@@ -58,7 +61,7 @@ def test_a_directory_is_diagnosed_and_the_damaged_file_listed(files, served, tmp
     assert len(rows) == 4
     assert rows.pop(str(files / "cut.edf"))["error"]
     assert all(not row["error"] and 0 <= float(row["p_MI"]) <= 1 for row in rows.values())
-    assert all(row["heart_rate"] > 20 and row["not_assessed"] and row["quality"] for row in rows.values())
+    assert all(row["heart_rate"] > 20 and row["headline"] and row["quality"] for row in rows.values())
     printed = capsys.readouterr().err
     assert "cut.edf" in printed and "letter.txt: text without leads" in printed
 
@@ -126,6 +129,51 @@ def test_intervals_are_columns_when_asked_for_and_decide_what_goes_on(files, ser
     assert list(columns_of(intervals=True)) == list(table)[:-3] and (table["qrs_ms"] > 40).all()
     assert predict.main(arguments) == predict.TABLE_UNUSABLE
     assert "intervals yes instead of no" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json"])
+def test_the_long_table_goes_on_with_the_table(files, served, tmp_path, counted, suffix):
+    out, long = tmp_path / f"results{suffix}", tmp_path / f"results_statements{suffix}"
+    arguments = ["--artifacts", str(served), "--out", str(out), "--long"]
+    assert predict.main([str(files / "ward"), *arguments]) == predict.SUCCESS
+    counted.clear()
+    assert predict.main([str(files), *arguments]) == predict.UNREADABLE_FILES
+    assert counted == [files / "cut.edf", files / "three.csv"]
+    table, rows = results_table._read(long, LONG_COLUMNS), [row for row in rows_in(out) if not row["error"]]
+    assert list(table) == list(LONG_COLUMNS) and list(table["code"]) == [*CODES] * 3
+    assert list(table["path"]) == [row["path"] for row in rows for _ in CODES]
+    assert list(table["probability"].astype(float)) == [
+        float(row[f"statement_{code}"]) for row in rows for code in CODES
+    ]
+    assert {path.name for path in tmp_path.iterdir()} == {"ecgs", out.name, long.name}
+
+
+def test_a_long_table_replaces_nothing_else_and_needs_its_table(files, served, tmp_path, capsys):
+    use, out = [str(files / "ward"), "--artifacts", str(served)], ["--out", str(tmp_path / "results.csv")]
+    other = tmp_path / "other.csv"
+    other.write_text("path,ward\n1,A\n")
+    assert predict.main([*use, *out, "--long", str(other)]) == predict.TABLE_UNUSABLE
+    assert other.read_text() == "path,ward\n1,A\n"
+    long = str(tmp_path / "long.csv")
+    for wrong in ([*use, "--long", long], [*use, *out, "--long", out[1]], [*use, *out, "--long", long + "x"]):
+        assert predict.main(wrong) == predict.WRONG_ARGUMENTS
+    with FileLock(lock_path(tmp_path / "long.csv")):
+        assert predict.main([*use, *out, "--long", long]) == predict.TABLE_UNUSABLE
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".csv") == ["other.csv"]
+    capsys.readouterr()
+    assert predict.main([*use, "--long"]) == predict.SUCCESS
+    printed = capsys.readouterr().out
+    assert all(code in printed for code in CODES)
+
+
+def test_a_network_without_statements_has_the_same_columns(files, without_statements, tmp_path):
+    out, long = tmp_path / "results.csv", tmp_path / "long.csv"
+    arguments = ["--artifacts", str(without_statements), "--out", str(out), "--long", str(long)]
+    for _ in range(2):
+        assert predict.main([str(files / "ward"), *arguments]) == predict.SUCCESS
+    assert list(columns_of()) == list(pd.read_csv(out))[:-3] and len(pd.read_csv(long)) == 0
+    rows = rows_in(out)
+    assert all(row["headline"] and row["statements"] is None and row["statement_AFIB"] is None for row in rows)
 
 
 def heed_ctrl_c():
@@ -292,10 +340,12 @@ def test_one_file_is_printed(files, served, capsys):
 @pytest.mark.parametrize("count", [1, 2])
 def test_what_limits_a_diagnosis_is_printed_beside_it(count, capsys):
     row = {name: 0.5 if kind == "Float64" else None for name, kind in columns_of().items()}
+    row |= {"headline": "Pacemaker.", "statements": "PACE IVCD", "statement_PACE": 0.7654}
     row |= {"file": "a.hea", "predicted_classes": "CD", "uncertain_because": "doubtful", "warnings": "Noisy."}
     row |= {"withheld": "mi_vs_norm: not here", "not_assessed": "No rhythm.", "norm_vs_abnormal": True}
     predict.print_rows([row, row | {"file": "b.hea", "predicted_classes": None}][:count])
     printed = capsys.readouterr().out
+    assert printed.index("Pacemaker.") < printed.index("CD") < printed.index("0.765")
     for part in ("CD", "doubtful", "mi_vs_norm: not here", "No rhythm.", "Noisy."):
         assert part in printed
     assert ("no class asserted" in printed) == (count == 2)

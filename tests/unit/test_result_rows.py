@@ -1,6 +1,6 @@
 """One row of the results table: every column, whatever there is to say of a recording."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +10,12 @@ from config import PROJECT, SUPERCLASSES
 from ecg.intervals import measure_intervals
 from ecg.quality import assess
 from ecg.recording import RecordingError
+from ecg.statements import CODES, STATEMENTS
+from inference.decisions import FindingDecisions
 from inference.diagnoser import BinaryResult, Diagnosis
-from inference.result_rows import INTERVAL_COLUMNS, columns_of, row_of
+from inference.result_rows import INTERVAL_COLUMNS, LONG_COLUMNS, columns_of, long_rows, row_of
 from inference.results_table import OWN_COLUMNS
+from inference.summary import RhythmResult, StatementResult
 from tests.support.ecgs import generated
 
 ECG = Path("ward") / "ecg.hea"
@@ -60,7 +63,10 @@ def test_every_row_has_every_column_in_order_and_of_its_type(recording, diagnosi
 
 def test_the_document_explains_every_column():
     explained = (PROJECT / "docs" / "formats.md").read_text()
-    assert [column for column in [*columns_of(intervals=True), *OWN_COLUMNS] if f"`{column}`" not in explained] == []
+    of_statements = {f"statement_{code}" for code in CODES}
+    columns = {*columns_of(intervals=True), *OWN_COLUMNS, *LONG_COLUMNS} - of_statements
+    columns |= {f"statement_{CODES[0]}", f"statement_{CODES[-1]}"}  # from the first to the last
+    assert [column for column in columns if f"`{column}`" not in explained] == []
 
 
 def test_a_row_says_what_limits_the_diagnosis(recording, diagnosis):
@@ -71,6 +77,60 @@ def test_a_row_says_what_limits_the_diagnosis(recording, diagnosis):
     assert row["uncertain"] is True and row["uncertain_because"] == "near a threshold; poor quality"
     assert row["not_assessed"] == "No rhythm." and row["warnings"] == "Short. Noisy." and row["quality"] == "good"
     assert row["heart_rate"] == pytest.approx(diagnosis.quality.heart_rate, abs=0.05)
+
+
+def finding(number, **changes):
+    """A statement that is not said of the recording."""
+    facts = {"probability": number / 1000, "threshold": 0.5, "asserted": False, "validated": True}
+    return StatementResult(**{**asdict(STATEMENTS[number]), **facts, **changes})
+
+
+@pytest.fixture(scope="module")
+def with_statements(diagnosis):
+    """The first statement and sinus rhythm are asserted."""
+    said = (0, CODES.index("SR"))
+    statements = tuple(finding(k, asserted=k in said) for k in range(len(CODES)))
+    rhythm = RhythmResult(code="SR", certain=True, sentence="Sinus rhythm")
+    return replace(diagnosis, statements=statements, rhythm=rhythm)
+
+
+def test_statements_have_a_probability_each_and_those_asserted_are_listed(recording, with_statements):
+    row = row_of(ECG, recording, with_statements)
+    assert row["rhythm"] == "SR" and row["rhythm_certain"] is True and row["statements"] == f"{CODES[0]} SR"
+    assert [row[f"statement_{code}"] for code in CODES] == [k / 1000 for k in range(len(CODES))]
+    assert row["headline"].startswith("Sinus rhythm. ") and list(row) == list(columns_of())
+    none = replace(with_statements, statements=tuple(map(finding, range(len(CODES)))))
+    assert row_of(ECG, recording, none)["statements"] == "none"
+    empty = assess(replace(recording, signal=np.zeros_like(recording.signal)))
+    assert row_of(ECG, recording, replace(none, quality=empty))["statements"] is None
+
+
+def test_a_network_without_statements_leaves_their_columns_empty(recording, diagnosis):
+    row = row_of(ECG, recording, diagnosis)
+    assert row["headline"] and row["rhythm"] is row["rhythm_certain"] is row["statements"] is None
+    assert all(row[f"statement_{code}"] is None for code in CODES)
+    table = long_rows([row], None)
+    assert len(table) == 0 and list(table) == list(LONG_COLUMNS)
+
+
+def test_the_long_table_has_a_row_a_statement_of_each_recording_that_was_diagnosed(recording, with_statements):
+    decisions = FindingDecisions(
+        names=CODES,
+        calibrators=(),
+        thresholds=np.linspace(0, 1, len(CODES)),
+        validated=np.arange(len(CODES)) % 2 == 0,
+    )
+    row = row_of(ECG, recording, with_statements)
+    failed = row_of(ECG, RecordingError("too short"), None)
+    table = long_rows([row | {"path": "/a"}, failed, row | {"path": "/b"}], decisions)
+    assert list(table["code"]) == [*CODES, *CODES] and list(table["path"]) == ["/a"] * 71 + ["/b"] * 71
+    assert list(table["probability"]) == 2 * [row[f"statement_{code}"] for code in CODES]
+    assert list(table["threshold"]) == 2 * list(decisions.thresholds)
+    assert list(table["validated"]) == 2 * list(decisions.validated)
+    assert list(table["code"][table["asserted"]]) == 2 * [CODES[0], "SR"]
+    assert table.dtypes.astype(str).to_dict() == LONG_COLUMNS
+    assert list(table[table["code"] == "AFIB"]["snomed_ct"]) == 2 * ["164889003"]
+    assert long_rows([failed], decisions).empty
 
 
 def test_intervals_are_the_measured_ones_with_the_reason_of_each_that_is_missing(recording, diagnosis):
