@@ -73,7 +73,7 @@ def print_summary(content: dict) -> None:
             interval = f" ({low:.3f} to {high:.3f})" if low is not None else ""
             print(f"  {key:<40} AUROC {value:.3f}{interval}, {entry['n_positive']:,} of {entry['n']:,}")
     if "statement" not in content["levels"]:
-        print("The network answers the superclasses only: sub-classes and statements are left out.")
+        print("The network answers the superclasses only: subclasses and statements are left out.")
     if content["unmapped_codes"]:
         counts = ", ".join(f"{code} ({facts['n']:,})" for code, facts in content["unmapped_codes"].items())
         print(f"not mapped: {counts}")

@@ -93,9 +93,9 @@ _ABNORMAL = frozenset().union(*(_OF_SUPERCLASS[name] for name in SUPERCLASSES if
 
 
 def label_classes() -> tuple[LabelClass, ...]:
-    """Every class that some code can tell: superclasses, then sub-classes, statements and groups.
+    """Every class that some code can tell: superclasses, then subclasses, statements and groups.
 
-    NORM is a superclass only: its sub-class and its statement are the same recordings.
+    NORM is a superclass only: its subclass and its statement are the same recordings.
     """
     single = {s.code: frozenset({s.code}) for s in STATEMENTS}
     named = {"superclass": _OF_SUPERCLASS, "subclass": _OF_SUBCLASS, "statement": single}

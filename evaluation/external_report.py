@@ -15,7 +15,7 @@ from files import replacing, write_text
 
 LEVEL_TITLES = {
     "superclass": "Superclasses",
-    "subclass": "Sub-classes",
+    "subclass": "Subclasses",
     "statement": "Statements",
     "group": "Codes that stand for several statements",
 }
@@ -82,7 +82,7 @@ def _introduction(content: dict) -> list[str]:
             "never asserted by the product."
         )
     else:
-        lines.append("This network answers the superclasses only, so sub-classes and statements are left out.")
+        lines.append("This network answers the superclasses only, so subclasses and statements are left out.")
     return lines
 
 

@@ -42,6 +42,12 @@ def write_collection(directory: Path, patients: bool = False) -> Path:
     return directory
 
 
+@pytest.fixture(autouse=True)
+def same_code(monkeypatch):
+    """Records are predicted again once the code is another: here it is not, whoever edits it while the tests run."""
+    monkeypatch.setattr(external_predictions, "_code_version", lambda: "the same")
+
+
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory):
     """The records of `write_collection`, and after them some that cannot be read."""
@@ -178,6 +184,14 @@ def test_a_record_that_was_mended_is_predicted_anew_and_labels_are_read_anew(tmp
     content = json.loads((tmp_path / "external_metrics_clinic.json").read_text())
     assert content["unmapped_codes"] == {}
     assert content["codes"][PVC]["n"] == 1
+
+
+def test_other_code_predicts_every_record_again(tmp_path, monkeypatch, capsys):
+    directory = write_collection(tmp_path / "clinic")
+    for code in ("one", "another"):
+        monkeypatch.setattr(external_predictions, "_code_version", lambda code=code: code)
+        assert eval_external.main([str(directory), "--out", str(tmp_path)]) == 0
+    assert "predicted before" not in capsys.readouterr().out
 
 
 def test_intervals_are_by_patient_where_headers_name_one(tmp_path):
