@@ -21,6 +21,7 @@ LEVEL_TITLES = {
 }
 LISTED = 20  # refused recordings in the report; the metrics file has all
 FEWEST_IN_BIN = 10
+FAR_OFF = 2  # classes predicted so many times as often, or as seldom, as they are labelled are named in the figure
 
 
 def write_evaluation(out: Path, content: dict, classes: list[JudgedClass]) -> list[Path]:
@@ -198,14 +199,18 @@ def draw_auroc(content: dict) -> Figure:
 
 
 def draw_drift(content: dict) -> Figure:
-    """Share of recordings labelled with each class against the mean calibrated probability, on logarithmic axes."""
+    """Share of recordings labelled with each class against the mean calibrated probability, on logarithmic axes.
+
+    Superclasses are named, and others that are `FAR_OFF`.
+    """
     figure = Figure(figsize=(5.4, 5.4), layout="constrained")
     axes = figure.subplots()
     for number, (level, entries) in enumerate(all_classes(content).items()):
         points = [(key, entry["predicted"]["value"], entry["observed"]["value"]) for key, entry in entries.items()]
         axes.plot(*zip(*(point[1:] for point in points), strict=True), "o", color=COLOURS[number], label=level)
-        for key, predicted, observed in points if level == "superclass" or len(points) < 15 else []:
-            axes.annotate(key, (predicted, observed), (4, 3), textcoords="offset points", fontsize=7)
+        for key, predicted, observed in points:
+            if level == "superclass" or not 1 / FAR_OFF < predicted / observed < FAR_OFF:
+                axes.annotate(key, (predicted, observed), (4, 3), textcoords="offset points", fontsize=7)
     low = min(min(axes.get_xlim()[0], axes.get_ylim()[0]), 0.1)
     axes.plot([1e-4, 1], [1e-4, 1], color="0.7", linewidth=0.8, zorder=0)
     limits = (max(low, 5e-4), 1.1)
