@@ -6,14 +6,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from config import SUPERCLASSES, TASK_CLASSES
+from ecg.statements import CODES
+from evaluation.bootstrap import paired_difference, point_and_interval, value_and_replicate_weights
 from evaluation.coverage import decided_metrics
-from inference.calibration import PARTS, fit_decisions, patient_parts
-from inference.decisions import Decisions, log_odds
+from evaluation.metrics import decision_metrics
+from evaluation.predictions import HeldOutFindings
+from inference.calibration import PARTS, cross_fit_findings, fit_decisions, patient_parts
+from inference.decisions import Decisions, FindingDecisions, log_odds
+from inference.findings import OWNERS, RHYTHM_COLUMNS, implied_superclasses, keep_consistent
 from inference.verdict import ABNORMAL, DOUBTS, MI, NORM, OUTSIDE_MI_VS_NORM, WITHHELD, Verdicts
 from ptbxl.index import task_targets
 
 BEFORE_THE_RULE = ("unusable", "poor quality", "near threshold")  # doubts of a verdict that has no other rule
 HYP = SUPERCLASSES.index("HYP")
+DIAGNOSTIC = OWNERS != ""
+ADDS, DROPPED = "a statement adds its superclass", "a statement without its superclass is dropped"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +74,23 @@ def decide_cross_fitted(
     return result
 
 
+def decide_statements(
+    decisions: FindingDecisions, scores: np.ndarray, made: np.ndarray, patient_ids: np.ndarray | None
+) -> HeldOutFindings:
+    """Statements by fitted thresholds, or with patient_ids by fits on four fifths of these patients for the last fifth.
+
+    scores: uncalibrated. made: by the annotator. Both ``(n, 71)``.
+    """
+    if patient_ids is None:
+        calibrated = decisions.calibrate(scores)
+        above = decisions.above(calibrated)
+    else:
+        calibrated, above = cross_fit_findings(CODES, scores, made, patient_ids)
+    return HeldOutFindings(
+        names=CODES, scores=scores, calibrated=calibrated, above=above, made=made, validated=decisions.validated
+    )
+
+
 def contradictions(classes: np.ndarray, answers: Mapping[str, np.ndarray], shown: Mapping[str, np.ndarray]) -> dict:
     """How many recordings show each contradiction; classes bool ``(n, 5)``, answers and shown bool ``(n,)`` a task."""
     norm, mi, abnormal = classes[:, NORM], classes[:, MI], classes[:, ABNORMAL].any(axis=1)
@@ -87,32 +111,104 @@ def contradictions(classes: np.ndarray, answers: Mapping[str, np.ndarray], shown
     return {name: int(there.sum()) for name, there in found.items()}
 
 
-def effect(above: np.ndarray, verdicts: Verdicts, targets: np.ndarray, labelled: np.ndarray) -> dict:
-    """F1 and exact match of thresholded classes and of verdicts, on recordings with a superclass and on all."""
+def statement_contradictions(classes: np.ndarray, statements: np.ndarray) -> dict[str, int]:
+    """How many recordings show each contradiction of superclasses ``(n, 5)`` and asserted statements ``(n, 71)``."""
+    implied, norm = implied_superclasses(statements), statements[:, CODES.index("NORM")]
+    found = {
+        "a diagnostic statement without its superclass": (implied & ~classes).any(axis=1),
+        "the class NORM beside a diagnostic statement": classes[:, NORM] & implied.any(axis=1),
+        "the statement NORM without the class NORM": norm & ~classes[:, NORM],
+        "several of the nine rhythms": statements[:, RHYTHM_COLUMNS].sum(axis=1) > 1,
+    }
+    return {name: int(there.sum()) for name, there in found.items()}
+
+
+def effect(decided: Mapping[str, np.ndarray], targets: np.ndarray, labelled: np.ndarray) -> dict:
+    """F1 and exact match of classes ``(n, 5)`` by what decided them, on recordings with a superclass and on all."""
     protocols = {"labelled": labelled, "all": np.ones(len(labelled), bool)}
-    decided = {"before": above, "after": verdicts.classes}
     return {
         protocol: {
-            when: {"n": int(chosen.sum()), **decided_metrics(classes, targets, chosen)}
-            for when, classes in decided.items()
+            name: {"n": int(chosen.sum()), **decided_metrics(classes, targets, chosen)}
+            for name, classes in decided.items()
         }
         for protocol, chosen in protocols.items()
     }
 
 
-def certain_before_and_after(
-    above: np.ndarray, verdicts: Verdicts, targets: np.ndarray, labelled: np.ndarray
+def certain_only(
+    cases: Mapping[str, tuple[np.ndarray, np.ndarray]], targets: np.ndarray, labelled: np.ndarray
 ) -> dict[str, dict]:
-    """Share, F1 and exact match of the certain recordings among those with a superclass."""
-    before = np.any([verdicts.doubts[name] for name in BEFORE_THE_RULE], axis=0)
-    cases = {"before": (above, before), "after": (verdicts.classes, verdicts.uncertain)}
+    """Share, F1 and exact match of the certain recordings among those with a superclass.
+
+    cases: name to classes bool ``(n, 5)`` and which recordings are uncertain, bool ``(n,)``.
+    """
     return {
-        when: {
+        name: {
             "coverage": round(float((~uncertain)[labelled].mean()), 4),
             **decided_metrics(classes, targets, labelled & ~uncertain),
         }
-        for when, (classes, uncertain) in cases.items()
+        for name, (classes, uncertain) in cases.items()
     }
+
+
+def uncertain_without_rule(verdicts: Verdicts) -> np.ndarray:
+    """Which recordings are uncertain by margin and quality alone, bool ``(n,)``."""
+    return np.any([verdicts.doubts[name] for name in BEFORE_THE_RULE], axis=0)
+
+
+def statement_rules(
+    above: np.ndarray,
+    statements: HeldOutFindings,
+    asserted: np.ndarray,
+    targets: np.ndarray,
+    labelled: np.ndarray,
+    patient_ids: np.ndarray,
+) -> dict:
+    """What statements do to superclasses and to themselves by either rule, on recordings with a superclass.
+
+    above: superclasses at or above their threshold, bool ``(n, 5)``. asserted: bool ``(n, 71)``, before they are held
+    against the superclasses. The difference is dropped minus adds.
+    """
+    none = np.zeros(len(above), bool)
+    implied = implied_superclasses(asserted)
+    decided = {"thresholds alone": above, DROPPED: norm_yields(above), ADDS: norm_yields(above | implied)}
+    weights = value_and_replicate_weights(patient_ids[labelled])
+    draws = {name: _class_draws(classes[labelled], targets[labelled], weights) for name, classes in decided.items()}
+    rows = {}
+    for name, classes in decided.items():
+        kept = asserted if classes is above else keep_consistent(asserted, classes, none)
+        rows[name] = {key: point_and_interval(values) for key, values in draws[name].items()}
+        rows[name]["statements"] = _statement_counts(kept[labelled], statements.made[labelled])
+    added = implied & ~above & labelled[:, None]
+    return {
+        "rules": rows,
+        "dropped_minus_adds": {key: paired_difference(draws[DROPPED][key], draws[ADDS][key]) for key in draws[ADDS]},
+        "added": {
+            name: {"n": int(added[:, k].sum()), "annotated": int((added[:, k] & (targets[:, k] > 0)).sum())}
+            for k, name in enumerate(SUPERCLASSES)
+            if k != NORM
+        },
+    }
+
+
+def _class_draws(classes: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Macro F1 and exact match for each row of weights."""
+    f1 = [decision_metrics(classes[:, k], targets[:, k], weights)["f1"] for k in range(len(SUPERCLASSES))]
+    right = (classes == (targets > 0)).all(axis=1)
+    return {"f1": np.mean(f1, axis=0), "exact_match": weights @ right / weights.sum(1)}
+
+
+def _statement_counts(asserted: np.ndarray, made: np.ndarray) -> dict[str, int]:
+    """Asserted diagnostic statements and how many of them the annotator made, other than NORM."""
+    chosen = DIAGNOSTIC & (OWNERS != "NORM")
+    return {"n": int(asserted[:, chosen].sum()), "right": int((asserted & made)[:, chosen].sum())}
+
+
+def norm_yields(classes: np.ndarray) -> np.ndarray:
+    """Classes bool ``(n, 5)`` with NORM only where there is no other."""
+    yielded = classes.copy()
+    yielded[:, NORM] &= ~classes[:, ABNORMAL].any(axis=1)
+    return yielded
 
 
 def doubts_apart(verdicts: Verdicts, targets: np.ndarray, labelled: np.ndarray) -> dict[str, dict]:
@@ -148,11 +244,9 @@ def other_rules(decisions: TaskDecisions, targets: np.ndarray, labelled: np.ndar
     larger[several, NORM] = norm_wins[several]
     larger[np.ix_(several & norm_wins, ABNORMAL)] = False
     excluding[several & above[:, [MI, HYP]].any(axis=1), NORM] = False
-    yields = above.copy()
-    yields[several, NORM] = False
     rules = {
         "none": above,
-        "NORM yields to any other class": yields,
+        "NORM yields to any other class": norm_yields(above),
         "the larger excess over its threshold decides": larger,
         "NORM yields to MI and HYP only": excluding,
     }

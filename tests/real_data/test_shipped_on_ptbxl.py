@@ -8,15 +8,15 @@ import pytest
 from config import BINARY_TASKS, DEFAULT_OUT, SUPERCLASSES, TASK_CLASSES
 from dataset import PTBXLDataset
 from ecg.preprocessing import model_input
+from ecg.statements import CODES
 from ecg.windows import predict_probabilities
 from evaluation.coverage import quality_severities
-from evaluation.verdicts import decide
+from evaluation.verdicts import decide, decide_statements
 from inference.diagnoser import Diagnoser
-from inference.verdict import reach_verdicts
 from models.checkpoint import load_checkpoint, probabilities_function
 from ptbxl.cache import open_cache
 from ptbxl.records import read_recording
-from tools.measure_verdict import diagnose_all, product_verdicts, rhythm_table
+from tools.measure_verdict import apply_rule, diagnose_all, product_verdicts, rhythm_table
 
 CHECKPOINT = DEFAULT_OUT / "multilabel_best.pth"
 
@@ -56,18 +56,16 @@ def test_evaluation_and_product_give_the_same_verdict(real, split):
     recordings, diagnoser = split.first(100), Diagnoser.load(DEFAULT_OUT)
     _, probabilities = diagnose_all(diagnoser, recordings)
     decisions = {task: decide(diagnoser.decisions[task], probabilities[task]) for task in TASK_CLASSES}
-    severity = quality_severities(recordings)
-    verdicts = reach_verdicts(
-        decisions["multilabel"].above,
-        decisions["multilabel"].near,
-        {task: decisions[task].above[:, 0] for task in BINARY_TASKS},
-        severity,
-        rhythm_table(recordings)["either"].to_numpy(),
-    )
+    findings, severity = diagnoser.decisions["multilabel"].statements, quality_severities(recordings)
+    statements = decide_statements(findings, probabilities["statements"], recordings.made(CODES), None)
+    decided = apply_rule(decisions, statements, severity, rhythm_table(recordings))
+    verdicts = decided.verdicts
     diagnoses = [diagnoser.diagnose(read_recording(real, int(ecg_id))) for ecg_id in recordings.ecg_ids]
     assert verdicts.uncertain.tolist() == [diagnosis.uncertain for diagnosis in diagnoses]
     of_product = product_verdicts(diagnoses, recordings.ecg_ids, diagnoser.files)
     assert verdicts.classes.tolist() == of_product["classes"].tolist()
+    asserted = [[statement.asserted for statement in diagnosis.statements] for diagnosis in diagnoses]
+    assert decided.kept.tolist() == asserted
     for task in BINARY_TASKS:
         withheld = [getattr(diagnosis, task).positive is None for diagnosis in diagnoses]
         assert (verdicts.withheld[task] != "").tolist() == withheld

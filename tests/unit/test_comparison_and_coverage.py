@@ -6,11 +6,20 @@ import numpy as np
 import pytest
 
 from config import SUPERCLASSES
+from ecg.statements import CODES
 from evaluation.bootstrap import equivalence, paired_difference
 from evaluation.comparison import ComparedNetwork, choose_score, compare_networks
 from evaluation.coverage import coverage_metrics
-from evaluation.predictions import HeldOutDecisions
-from evaluation.verdicts import TaskDecisions, contradictions, other_rules
+from evaluation.predictions import HeldOutDecisions, HeldOutFindings
+from evaluation.verdicts import (
+    ADDS,
+    DROPPED,
+    TaskDecisions,
+    contradictions,
+    other_rules,
+    statement_contradictions,
+    statement_rules,
+)
 
 
 def simulated(n=400, classes=5, noise=1.0, seed=0):
@@ -116,3 +125,30 @@ def test_rules_for_norm_beside_another_class_differ_where_they_should():
     decisions = TaskDecisions(above=above, near=np.zeros(3, bool), excess=excess)
     right = [row["exact_match"] for row in other_rules(decisions, truth, np.ones(3, bool)).values()]
     assert right == pytest.approx([1 / 3, 2 / 3, 1, 2 / 3], abs=1e-4)
+
+
+def statements_of(*rows: tuple[str, ...]) -> np.ndarray:
+    return np.array([[code in row for code in CODES] for row in rows])
+
+
+def test_contradictions_of_statements_and_superclasses_are_counted():
+    classes = np.array([[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 1, 0, 0, 0], [1, 0, 0, 0, 0]], bool)
+    statements = statements_of(("IMI", "SR"), ("IMI", "LVH"), ("NORM", "AFIB", "PACE"), ("NORM", "SR"))
+    assert list(statement_contradictions(classes, statements).values()) == [2, 1, 1, 1]
+
+
+def test_adding_and_dropping_differ_where_a_statement_stands_without_its_superclass():
+    """Three ECGs: IMI beside NORM, once rightly and once wrongly, and LVH beside its class."""
+    above = np.array([[1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 1]], bool)
+    targets = np.array([[0, 1, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 1]], float)
+    asserted, made = statements_of(("IMI",), ("IMI",), ("LVH",)), statements_of(("IMI",), ("NORM",), ("LVH",))
+    statements = HeldOutFindings(
+        names=CODES, scores=asserted, calibrated=asserted, above=asserted, made=made, validated=np.ones(71, bool)
+    )
+    found = statement_rules(above, statements, asserted, targets, np.ones(3, bool), np.arange(3))
+    rules = found["rules"]
+    assert [row["exact_match"]["value"] for row in rules.values()] == pytest.approx([2 / 3, 2 / 3, 2 / 3], abs=1e-4)
+    assert rules["thresholds alone"]["statements"] == rules[ADDS]["statements"] == {"n": 3, "right": 2}
+    assert rules[DROPPED]["statements"] == {"n": 1, "right": 1}
+    assert found["added"]["MI"] == {"n": 2, "annotated": 1} and found["added"]["HYP"] == {"n": 0, "annotated": 0}
+    assert found["dropped_minus_adds"]["exact_match"]["value"] == 0

@@ -5,6 +5,7 @@ from jinja2.runtime import Macro
 from config import DEFAULT_OUT
 from ecg.statements import STATEMENTS
 from evaluation.releases import Release, metrics_of_checkpoint, read_releases
+from evaluation.statements import FEWEST_POSITIVES
 from tools.documents import TEMPLATES, read_artifact
 from tools.documents.published import PUBLISHED, PUBLISHED_TASKS
 
@@ -14,6 +15,7 @@ def document_tables() -> dict[str, Macro]:
     values = {
         "PUBLISHED": PUBLISHED,
         "PUBLISHED_TASKS": PUBLISHED_TASKS,
+        "FEWEST_POSITIVES": FEWEST_POSITIVES,
         "STATEMENT_NAMES": {statement.code: statement.name for statement in STATEMENTS},
         "artifact": read_artifact,
         "tested": tested,
