@@ -26,28 +26,31 @@ from evaluation.cli import add_shared_flags
 from evaluation.metrics import auroc_and_auprc
 from evaluation.predictions import load_task, predict_split
 from files import sha256, write_text
+from inference.decisions import task_probabilities
 from models.checkpoint import Checkpoint, CheckpointError
+from models.recording_network import RecordingNetwork
 from ptbxl.index import DatasetError
 
 LEAD_SETS = {"twelve leads": LEADS, "I, II, V2": (*LIMB_LEADS, "V2"), "I, II": LIMB_LEADS, "I": ("I",)}
 
 
 class OnlyLeads(nn.Module):
-    """Sets all leads but some to zero."""
+    """A network that is shown some leads, and zeros for the others."""
 
-    def __init__(self, leads: tuple[str, ...]):
+    def __init__(self, network: RecordingNetwork, leads: tuple[str, ...]):
         super().__init__()
+        self.network, self.outputs = network, network.outputs
         self.register_buffer("present", torch.tensor([float(lead in leads) for lead in LEADS])[:, None])
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.present
+    def forward(self, signals: torch.Tensor) -> torch.Tensor:
+        return self.network(signals * self.present)
 
 
 def macro_areas(checkpoint: Checkpoint, split: PTBXLDataset, leads: tuple[str, ...]) -> dict:
     """Macro AUROC and AUPRC on labelled recordings, each with its interval."""
     labelled = np.flatnonzero(split.labelled)
-    network = nn.Sequential(OnlyLeads(leads), checkpoint.network()).eval()
-    probabilities = predict_split(network, split, labelled, checkpoint.window_s, checkpoint.stride_s)
+    outputs = predict_split(OnlyLeads(checkpoint.network(), leads), split, labelled)
+    probabilities = task_probabilities(checkpoint.outputs, outputs, split.task)
     weights = value_and_replicate_weights(split.patient_ids[labelled])
     columns = zip(probabilities.T, split.targets[labelled].T, strict=True)
     areas = [auroc_and_auprc(scores, targets, weights) for scores, targets in columns]

@@ -3,16 +3,15 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from config import DEFAULT_OUT, LEADS, PROJECT
+from config import LEADS, PROJECT
 from files import sha256
-from models.checkpoint import load_checkpoint, save_checkpoint
-from tests.support.networks import NARROW, narrow_network
+from models.checkpoint import save_checkpoint
+from tests.support.networks import ALL, checkpoint_of, narrow_network
 from tools import eval_leads, measure_explanations, measure_quality, measure_verdict
 from tools.eval_leads import LEAD_SETS, OnlyLeads
 from tools.explanations import curves, elevations
@@ -21,8 +20,7 @@ from tools.update_docs import filled_in, update_documents, update_drawing
 
 def test_explanations_are_measured_and_written(demo_data, tmp_path, monkeypatch):
     path = tmp_path / "narrow.pth"
-    changes = {"model_arguments": NARROW, "weights": narrow_network().state_dict(), "synthetic": True}
-    save_checkpoint(path, replace(load_checkpoint(DEFAULT_OUT / "multilabel_best.pth"), **changes))
+    save_checkpoint(path, checkpoint_of(narrow_network(ALL, branch=True)))
     monkeypatch.setattr(measure_explanations, "RANDOMISED_RECORDS", 1)
     monkeypatch.setattr(measure_explanations, "TIMED_RECORDS", 1)
     monkeypatch.setattr(elevations, "CASES", 1)
@@ -70,9 +68,11 @@ def test_metrics_hold_what_the_rule_of_the_verdict_makes_of_the_thresholded_clas
 
 
 def test_missing_leads_are_zeros_and_the_others_unchanged():
+    network = torch.nn.Identity()
+    network.outputs = ()
     x = torch.ones(2, 12, 250)
     expected = [[float(lead in ("I", "II", "V2"))] for lead in LEADS]
-    assert torch.equal(OnlyLeads(("I", "II", "V2"))(x), x * torch.tensor(expected))
+    assert torch.equal(OnlyLeads(network, ("I", "II", "V2"))(x), x * torch.tensor(expected))
 
 
 def test_lead_sets_run_as_a_file_too():
