@@ -78,7 +78,9 @@ class ServedStatement(BaseModel):
     groups: list[str] = Field(description="diagnostic, form or rhythm, or two of them")
     subclass: str = Field(description="one of the 23 diagnostic subclasses; empty unless it is diagnostic")
     superclass: str = Field(description="NORM, MI, STTC, CD or HYP; empty unless it is diagnostic")
-    snomed_ct: str = Field(description="SNOMED CT code of the PhysioNet/CinC Challenges, often a broader one; empty if they have none")
+    snomed_ct: str = Field(
+        description="SNOMED CT code of the PhysioNet/CinC Challenges, often a broader one; empty if they have none"
+    )
     threshold: float = Field(description="the decision threshold, chosen on the validation set")
     validated: bool = Field(
         description="whether the validation set has enough cases, told apart well enough; "
