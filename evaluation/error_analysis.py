@@ -153,7 +153,7 @@ def group_columns(metadata: pd.DataFrame, superclasses: np.ndarray, certainty: n
     superclasses: their ``(n, 5)`` labels.
     certainty: ``(n,)`` likelihood in % of the least certain diagnostic statement, 0 where one is unknown.
     """
-    age, yes_or_no = metadata["age"].mask(metadata["age"] > 89, 90), {True: "yes", False: "no"}
+    yes_or_no = {True: "yes", False: "no"}
     columns = {
         "least certain statement": pd.Series(likelihood_names(certainty)),
         "superclasses present": pd.Series(superclasses.sum(1)).map({0: "0", 1: "1", 2: "2"}).fillna("3 or more"),
@@ -163,10 +163,7 @@ def group_columns(metadata: pd.DataFrame, superclasses: np.ndarray, certainty: n
         "second opinion": metadata["second_opinion"].map(yes_or_no),
         "validated by": metadata["validated_by"].map("reader {:.0f}".format, na_action="ignore").fillna("nobody named"),
         "infarction stadium": metadata["infarction_stadium1"],
-        "age band": pd.cut(
-            age, [0, 40, 55, 70, 120], right=False, labels=["under 40", "40-54", "55-69", "70 and over"]
-        ),
-        "sex": metadata["sex"].map({0: "male", 1: "female"}),
+        **age_and_sex(metadata),
         "device": metadata["device"].str.split().str.join(" "),
         "pacemaker": metadata["pacemaker"].notna().map(yes_or_no),
     }
@@ -177,6 +174,16 @@ def group_columns(metadata: pd.DataFrame, superclasses: np.ndarray, certainty: n
     silent |= {column.replace("_", " "): column for column in ARTEFACTS}
     empty = {name for name, column in silent.items() if metadata[column].isna().all()}
     return {name: column for name, column in columns.items() if name not in empty and column.notna().any()}
+
+
+def age_and_sex(metadata: pd.DataFrame) -> dict[str, pd.Series]:
+    """Groupings by age band and sex: a label for each recording, None where it is unknown; 300 stands for over 89."""
+    age = metadata["age"].mask(metadata["age"] > 89, 90)
+    bands = ["under 40", "40-54", "55-69", "70 and over"]
+    return {
+        "age band": pd.cut(age, [0, 40, 55, 70, 120], right=False, labels=bands),
+        "sex": metadata["sex"].map({0: "male", 1: "female"}),
+    }
 
 
 def least_certainty(statements: np.ndarray, diagnostic: np.ndarray) -> np.ndarray:

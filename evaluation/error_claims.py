@@ -15,6 +15,7 @@ def conclusions(content: dict) -> list[dict]:
     found = []
     if "stability" in content:
         found.append(ensembles_claim(content))
+    if "seed_errors" in content:
         found.append(systematic_claim(content))
     if len(content["architectures"]["networks"]) > 1:
         found.append(saturation_claim(content))

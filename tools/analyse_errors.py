@@ -33,11 +33,14 @@ from config import (
 from dataset import PTBXLDataset
 from ecg.plotting.draw import draw
 from ecg.preprocessing import model_input
+from ecg.quality import assess
+from ecg.statements import BY_CODE
 from evaluation import error_analysis as errors
 from evaluation.cli import add_split_flag, exit_code
 from evaluation.error_claims import conclusions
 from evaluation.figures import draw_agreement, draw_groups
 from evaluation.predictions import StoredPredictions, read_predictions
+from evaluation.statement_errors import StoredStatements, analyse_statements, read_statements
 from files import replacing, sha256, write_text
 from inference.explain import explain
 from models.checkpoint import CheckpointError, load_checkpoint
@@ -46,6 +49,7 @@ from ptbxl.records import read_recording
 from tools.documents import filled
 
 OURS = re.compile(r"hmt_ecgnet(_seed\d+)?")
+CONFUSIONS = 20  # the most frequent ones are listed
 CREDIT = "PTB-XL 1.0.3, Wagner et al. 2022, CC BY 4.0"
 
 
@@ -64,7 +68,7 @@ def make_parser() -> argparse.ArgumentParser:
 def analyse(arguments) -> None:
     """Analyse, write, draw and print."""
     out, split = Path(arguments.out), arguments.split
-    networks = read_networks(out / "predictions", split)
+    networks = without_other_seeds(read_networks(out / "predictions", split), out / "predictions", split)
     seeds = [network for network in networks if OURS.fullmatch(network.name)]
     ours, architectures = seeds[0], [seeds[0], *(network for network in networks if network not in seeds)]
     index = read_index(data_directory(arguments.data))
@@ -87,6 +91,9 @@ def analyse(arguments) -> None:
         "clear_and_doubtful": errors.clear_against_doubtful(ours, recordings["clear"]),
         "confident_mistakes": list_mistakes(ours, recordings, arguments.mistakes),
     }
+    statements = read_statements(predictions_path(out / "predictions", ours.name, split))
+    if statements is not None:
+        content["statements"] = analyse_statements_of(index, statements, split)
     if len(seeds) > 1:
         content["seeds"] = errors.seed_spread(seeds)
         content["seed_errors"] = errors.shared_errors(seeds)
@@ -118,6 +125,35 @@ def read_networks(directory: Path, split: str) -> list[StoredPredictions]:
                 f"{network.name} was evaluated on other recordings than {networks[0].name}: evaluate it again"
             )
     return networks
+
+
+def predictions_path(directory: Path, name: str, split: str) -> Path:
+    return directory / f"{name}_multilabel_{split}.npz"
+
+
+def without_other_seeds(networks: list[StoredPredictions], directory: Path, split: str) -> list[StoredPredictions]:
+    """The networks without seeds of another recipe: those with statements where seed 0 has none, or the reverse."""
+    has_statements = {
+        network.name: read_statements(predictions_path(directory, network.name, split)) is not None
+        for network in networks
+        if OURS.fullmatch(network.name)
+    }
+    ours = has_statements[networks[0].name]
+    others = [name for name, there in has_statements.items() if there != ours]
+    if others:
+        print(f"left out, as seeds of another recipe than {networks[0].name}: {', '.join(others)}")
+    return [network for network in networks if network.name not in others]
+
+
+def analyse_statements_of(index, statements: StoredStatements, split: str) -> dict:
+    """`evaluation.statement_errors.analyse_statements` of all recordings of the split."""
+    recordings = PTBXLDataset(index, split, "multilabel", input_scale=1.0)
+    if not np.array_equal(recordings.ecg_ids, statements.ecg_ids):
+        raise DatasetError("the stored statements are not of this data set: evaluate again with the same --data")
+    numbers = tqdm(range(len(recordings)), desc="heart rates", unit="ECG")
+    rates = [assess(recordings.recording(number)).heart_rate for number in numbers]
+    heart_rates = np.array([np.nan if rate is None else rate for rate in rates])
+    return analyse_statements(statements, errors.age_and_sex(recordings.metadata), heart_rates, CONFUSIONS)
 
 
 def labelled_metadata(index, ours: StoredPredictions, split: str) -> dict:
@@ -170,8 +206,14 @@ def write_report(directory: Path, content: dict) -> None:
     """errors.md, errors.json and the figures of groups and agreement."""
     write_text(directory / "errors.json", json.dumps(content, indent=1) + "\n")
     constants = {name: getattr(errors, name) for name in ("EXACT_MATCH_MARGIN", "SMALLEST_CLASS", "SMALLEST_GROUP")}
+    names = {code: statement.name for code, statement in BY_CODE.items()}
     report = filled(
-        "errors.md.j2", **content, **constants, SUPERCLASSES=SUPERCLASSES, SYNTHETIC_NOTICE=SYNTHETIC_NOTICE
+        "errors.md.j2",
+        **content,
+        **constants,
+        SUPERCLASSES=SUPERCLASSES,
+        STATEMENT_NAMES=names,
+        SYNTHETIC_NOTICE=SYNTHETIC_NOTICE,
     )
     write_text(directory / "errors.md", report)
     for name, draw_figure in (("groups", draw_groups), ("agreement", draw_agreement)):

@@ -8,14 +8,17 @@ import pytest
 import torch
 
 import eval_multilabel
-from config import DEFAULT_OUT, MULTILABEL_RECIPE
+from config import DEFAULT_OUT, MULTILABEL_RECIPE, SUPERCLASSES, Outputs
 from dataset import PTBXLDataset
 from ecg.quality import SEVERITIES
 from evaluation.comparison import multiply_accumulates
+from evaluation.statements import STATEMENT_TASKS
 from models import count_parameters, create_model
 from models.checkpoint import load_checkpoint
+from models.recording_network import make_network
 from tools import analyse_errors
 from training.cli import train_command
+from training.objective import outputs_of
 
 QUICK = ["--epochs", "1", "--quiet", "--threads", "1"]
 NAMES = ["hmt_ecgnet", "plain_cnn", "hmt_ecgnet_seed1", "hmt_ecgnet_seed2", "hmt_ecgnet_seed3"]
@@ -64,7 +67,9 @@ def test_the_comparison_holds_what_was_promised(compared):
         assert content["fold"] == fold and content["synthetic"] is True
         assert [row["name"] for row in content["networks"]] == NAMES
         for row in content["networks"]:
-            assert row["parameters"] == count_parameters(create_model(row["model"]))
+            trunk = create_model(row["model"], classes=len(outputs_of(MULTILABEL_RECIPE)))
+            assert count_parameters(trunk) < row["parameters"] < count_parameters(trunk) + 10_000
+            assert set(row["tasks"]) == set(STATEMENT_TASKS)
             assert row["cpu_ms"] > 0 and row["multiply_accumulates"] > 1e6
             with np.load(compared / "predictions" / f"{row['name']}_multilabel_{split}.npz") as arrays:
                 assert set(arrays["quality"]) <= set(SEVERITIES)
@@ -80,10 +85,8 @@ def test_multiply_accumulates_are_those_of_the_layers():
     """plain_cnn keeps the time resolution, so its convolutions cost weights x samples."""
 
     class Network:
-        window_s, stride_s = 2.5, 2.5
-
         def network(self):
-            return create_model("plain_cnn").eval()
+            return make_network("plain_cnn", {}, Outputs(classes=SUPERCLASSES), 2.5, 2.5, branch=False).eval()
 
     kernel = 7
     widths = [12, 32, 64, 128, 256]
