@@ -16,8 +16,8 @@ LAST_LAYERS = ("trunk.head.", "branch.perceptron.3.")  # of trunk and branch: a 
 def start_from(path: Path, config: TrainingConfig) -> tuple[TrainingConfig, RecordingNetwork, float]:
     """A binary network with the weights of a multi-label one, the config that records it, and its input scale in mV.
 
-    The last layer becomes the difference that answers the binary question, logit MI - logit NORM
-    or minus logit NORM, so training starts from what the multi-label network already knows. The outputs for
+    The answer starts as the multi-label network's own output for the task, or without one as the difference
+    logit MI - logit NORM or minus logit NORM, so training starts from what is already known. The outputs for
     statements stay, and go on learning, unless there are none or ``statement_weight`` is 0.
     Raises CheckpointError if there is no multi-label network at ``path``.
     """
@@ -45,13 +45,18 @@ def start_from(path: Path, config: TrainingConfig) -> tuple[TrainingConfig, Reco
         config.model, config.model_arguments, outputs, config.window_s, config.stride_s, config.branch
     )
     last = {name: rows for name, rows in checkpoint.weights.items() if name.startswith(LAST_LAYERS)}
-    changed = {name: answering(rows, config.task, len(outputs.statements)) for name, rows in last.items()}
+    changed = {
+        name: answering(rows, config.task, checkpoint.outputs, len(outputs.statements)) for name, rows in last.items()
+    }
     network.load_state_dict({**checkpoint.weights, **changed})
     return config, network, checkpoint.input_scale
 
 
-def answering(rows: torch.Tensor, task: str, statements: int) -> torch.Tensor:
+def answering(rows: torch.Tensor, task: str, given: Outputs, statements: int) -> torch.Tensor:
     """A last layer's weights or biases, a row a multi-label output, as those of a binary task and of statements."""
     norm, mi = SUPERCLASSES.index("NORM"), SUPERCLASSES.index("MI")
-    answer = rows[mi] - rows[norm] if task == "mi_vs_norm" else -rows[norm]
+    if task in given.binary_tasks:
+        answer = rows[sum(given.lengths[:2]) + given.binary_tasks.index(task)]
+    else:
+        answer = rows[mi] - rows[norm] if task == "mi_vs_norm" else -rows[norm]
     return torch.cat([answer[None], rows[len(SUPERCLASSES) : len(SUPERCLASSES) + statements]])
