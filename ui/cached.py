@@ -18,6 +18,7 @@ from ecg.intervals import Intervals, measure_intervals
 from ecg.plotting.layout import Span
 from ecg.preprocessing import model_input
 from ecg.recording import Recording, RecordingError
+from ecg.rr_intervals import RRIntervals, measure_rr_intervals
 from inference import InferenceError
 from inference.diagnoser import Diagnoser, Diagnosis
 from ptbxl.index import DatasetError
@@ -91,11 +92,24 @@ def intervals(ecg: DisplayedECG) -> Intervals | str:
     return _intervals(ecg.key, ecg)
 
 
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _rr_intervals(key: str, _ecg: DisplayedECG) -> RRIntervals | None:
+    try:
+        return measure_rr_intervals(_ecg.recording)
+    except RecordingError:
+        return None
+
+
+def rr_intervals(ecg: DisplayedECG) -> RRIntervals | None:
+    """RR intervals of an ECG; None without reliable heartbeats."""
+    return _rr_intervals(ecg.key, ecg)
+
+
 @dataclass(frozen=True, eq=False)
 class ClassExplanation:
-    """Why a class got its probability.
+    """Why a class or a statement got its probability.
 
-    class_name: one of ``config.SUPERCLASSES``.
+    class_name: one of ``config.SUPERCLASSES``, or the code of a statement.
     lead_shares: leads with their shares of the evidence, largest first; empty if nothing speaks for the class.
     spans: the parts of the leads to shade.
     """
@@ -134,7 +148,7 @@ def _explanation(key: str, _ecg: DisplayedECG, class_name: str, directory: Path)
 
 
 def explanation(ecg: DisplayedECG, class_name: str) -> ClassExplanation | str:
-    """What speaks for a class in an ECG, or why that cannot be computed."""
+    """What speaks for a class or a statement (its code) in an ECG, or why that cannot be computed."""
     return _explanation(ecg.key, ecg, class_name, artifacts())
 
 

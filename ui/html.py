@@ -3,13 +3,15 @@
 Colours are Okabe and Ito's blue and greys that work on light and dark; nothing is shown by colour alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from config import SUPERCLASS_NAMES
 from ecg.intervals import Intervals
-from ecg.statements import STATEMENTS
+from ecg.rr_intervals import RRIntervals
+from ecg.statements import BY_CODE, STATEMENTS
 from inference.diagnoser import BinaryResult, Diagnosis
+from inference.summary import StatementResult
 from ui.sources import DisplayedECG
 
 MEANINGS = {
@@ -21,6 +23,8 @@ MEANINGS = {
     "CD": "The electrical impulse is delayed or blocked, or takes another way.",
     "HYP": "Thickened muscle or enlarged chambers. The ECG is a weak test for it, for people and for this network.",
 }
+
+LONG_HEADLINE = 90  # characters, more than two lines on a desktop
 
 
 def percent(probability: float) -> str:
@@ -57,11 +61,34 @@ def unusable_because(diagnosis: Diagnosis) -> tuple[str, ...]:
 
 
 def headline(diagnosis: Diagnosis) -> str:
-    """The prediction in plain text, worded here for the page and the report."""
+    """The prediction in plain text: a summary, rhythm first, or the classes if the network has no statements."""
     if unusable_because(diagnosis):
         return "No diagnosis: recording unusable"
+    if diagnosis.statements:
+        return " ".join(f"{phrase}." for phrase in diagnosis.headline)
     names = " + ".join(SUPERCLASS_NAMES[name] for name in diagnosis.predicted_classes)
     return (names[0].upper() + names[1:]) if names else "None of the five classes"
+
+
+def likeliest_first(statements: Iterable[StatementResult]) -> list[StatementResult]:
+    return sorted(statements, key=lambda one: -one.probability)
+
+
+def asserted_statements(diagnosis: Diagnosis) -> list[StatementResult]:
+    """What is said of the recording, the likeliest statement first."""
+    return likeliest_first(one for one in diagnosis.statements if one.asserted)
+
+
+def not_assessed(diagnosis: Diagnosis) -> tuple[str, tuple[str, ...]]:
+    """What the prediction leaves open, as a title and sentences; no sentences if there is nothing."""
+    rhythm = diagnosis.rhythm
+    if rhythm is None:
+        return "Not assessed", diagnosis.not_assessed
+    notes = tuple(note for note in diagnosis.not_assessed if note.rstrip(".") != rhythm.sentence)
+    if rhythm.certain:
+        return "Rhythm not certain", notes
+    possible = f"{BY_CODE[rhythm.code].name} is likeliest, but not validated" if rhythm.code else ""
+    return "Rhythm not asserted", (possible or "No rhythm reaches its threshold", *notes)
 
 
 def screening(diagnosis: Diagnosis) -> dict[str, str]:
@@ -88,7 +115,9 @@ def sentence(text: str) -> str:
 
 def prediction_html(diagnosis: Diagnosis) -> str:
     """The headline, what it leaves out, both screening results, and why the prediction is uncertain if it is."""
-    parts = ['<p class="kicker">Prediction</p>', f"<h2>{headline(diagnosis)}</h2>"]
+    text = headline(diagnosis)
+    size = ' class="long"' if len(text) > LONG_HEADLINE else ""
+    parts = ['<p class="kicker">Prediction</p>', f"<h2{size}>{escape(text)}</h2>"]
     if unusable_because(diagnosis):
         reasons = " ".join(escape(sentence(reason)) for reason in unusable_because(diagnosis))
         parts.append(f'<p class="unusable"><b>Unusable because:</b> {reasons} No class is asserted.</p>')
@@ -96,8 +125,9 @@ def prediction_html(diagnosis: Diagnosis) -> str:
         chips = [
             f'<span class="chip"><b>{name}:</b> {escape(text)}</span>' for name, text in screening(diagnosis).items()
         ]
-        omitted = " ".join(escape(sentence(reason)) for reason in diagnosis.not_assessed)
-        parts += [f'<p class="not-assessed"><b>Not assessed.</b> {omitted}</p>'] * bool(omitted)
+        title, notes = not_assessed(diagnosis)
+        omitted = " ".join(escape(sentence(note)) for note in notes)
+        parts += [f'<p class="not-assessed"><b>{title}.</b> {omitted}</p>'] * bool(omitted)
         parts.append(f'<div class="chips">{"".join(chips)}</div>')
         reasons = " ".join(escape(sentence(reason)) for reason in diagnosis.uncertain_because)
         parts += [f'<p class="uncertain"><b>Uncertain.</b> {reasons}</p>'] * bool(reasons)
@@ -164,6 +194,12 @@ def caliper_html(milliseconds: float, millivolts: float) -> str:
         "Rate, if one beat": f"{60_000 / milliseconds:.0f}/min" if milliseconds else "–",
     }
     return f"<div role='status'>{tiles_html(values)}</div>"  # a screen reader announces changes
+
+
+def rr_sentence(rr: RRIntervals) -> str:
+    """The range of the RR intervals, and how many beats come early."""
+    shortest, longest = rr.milliseconds.min(), rr.milliseconds.max()
+    return f"RR intervals from {shortest:.0f} to {longest:.0f} ms; {rr.early_sentence.lower()}."
 
 
 def measurements_html(intervals: Intervals) -> str:

@@ -10,6 +10,8 @@ from config import RESEARCH_ONLY
 from ecg.plotting.draw import draw, export
 from ecg.plotting.interactive import draw_interactive, measure_rectangle
 from ecg.plotting.layout import GAINS_MM_MV, LEAD_IN_MM, LEAD_OUT_MM, SPEEDS_MM_S, Scale, layout, traces_overlap
+from ecg.plotting.rr_line import RR_LINE_MM
+from ecg.rr_intervals import RRIntervals
 from ui import html
 from ui.cached import ClassExplanation
 from ui.sources import SHOWN_S, DisplayedECG
@@ -46,15 +48,24 @@ def choose_paper() -> PaperSettings:
     )
 
 
-def show_paper(ecg: DisplayedECG, paper: PaperSettings, explanation: ClassExplanation | None = None) -> None:
-    """The ECG as a picture: 10 s at 25 mm/s fill the width, what is longer scrolls at the same size."""
+def show_paper(
+    ecg: DisplayedECG,
+    paper: PaperSettings,
+    explanation: ClassExplanation | None = None,
+    rr: RRIntervals | None = None,
+) -> None:
+    """The ECG as a picture: 10 s at 25 mm/s fill the width, what is longer scrolls at the same size.
+
+    rr: RR intervals to write below the traces.
+    """
     shaded = explanation.class_name if explanation else ""
-    width_mm, _ = screen_size(ecg, paper.scale, paper.arrangement)
-    uri = svg_uri(ecg.key, ecg, paper.scale, paper.arrangement, shaded, explanation)
+    width_mm, _ = screen_size(ecg, paper.scale, paper.arrangement, rr is not None)
+    uri = svg_uri(ecg.key, ecg, paper.scale, paper.arrangement, shaded, rr is not None, explanation, rr)
     about = f"12-lead ECG, {ecg.title}, {paper.arrangement}, "
     about += f"{paper.scale.speed_mm_s:g} mm/s, {paper.scale.gain_mm_mv:g} mm/mV"
     about += f", {ecg.drawn.sampling_rate:g} Hz"
     about += f", evidence for {shaded} shaded" if shaded else ""
+    about += f", RR intervals: {html.rr_sentence(rr)}" if rr else ""
     st.html(
         f'<div class="paper-scroll" tabindex="0" role="group" aria-label="ECG paper">'
         f'<img alt="{escape(about)}" src="{uri}" style="--mm:{width_mm:g}"></div>'
@@ -68,7 +79,9 @@ def svg_uri(
     scale: Scale,
     arrangement: str,
     shaded: str,
+    with_rr: bool,
     _explanation: ClassExplanation | None,
+    _rr: RRIntervals | None,
 ) -> str:
     """The ECG on its paper as a data URI of an SVG. key: the ECG's. shaded: the class of the explanation."""
     figure = draw(
@@ -78,26 +91,34 @@ def svg_uri(
         shading=_explanation.spans if _explanation else (),
         caption=_ecg.caption,
         notice=" ".join(part for part in (_ecg.notice, RESEARCH_ONLY) if part),
-        size_mm=screen_size(_ecg, scale, arrangement),
+        size_mm=screen_size(_ecg, scale, arrangement, with_rr),
+        rr=_rr,
     )
     return "data:image/svg+xml;base64," + b64encode(export(figure, "svg")).decode()
 
 
-def screen_size(ecg: DisplayedECG, scale: Scale, arrangement: str) -> tuple[float, float]:
-    """A page in mm that shows all of an ECG at its scale, as high as its traces need so as not to overlap."""
+def screen_size(ecg: DisplayedECG, scale: Scale, arrangement: str, with_rr: bool = False) -> tuple[float, float]:
+    """A page in mm that shows all of an ECG at its scale, as high as its traces need so as not to overlap.
+
+    with_rr: it has a line of RR intervals below the traces as well.
+    """
+    foot = RR_LINE_MM if with_rr else 0.0
     width = max(160.0, MARGIN_MM + min(ecg.recording.duration, SHOWN_S) * scale.speed_mm_s)
     height = SCREEN_HEIGHT_MM[arrangement.split()[0]] * max(1.0, scale.gain_mm_mv / 12)
     for growth in HEIGHT_GROWTH:
-        page = layout(ecg.drawn, scale, arrangement, (width, growth * height))
-        if not traces_overlap(page, ecg.drawn):
-            return width, growth * height
-    return width, height  # artefacts, which no height keeps apart
+        size = width, growth * height + foot
+        if not traces_overlap(layout(ecg.drawn, scale, arrangement, size, foot), ecg.drawn):
+            return size
+    return width, height + foot  # artefacts, which no height keeps apart
 
 
-def show_interactive(ecg: DisplayedECG, paper: PaperSettings, explanation: ClassExplanation | None) -> None:
+def show_interactive(
+    ecg: DisplayedECG, paper: PaperSettings, explanation: ClassExplanation | None, rr: RRIntervals | None = None
+) -> None:
     """The ECG to zoom into and measure."""
-    page = layout(ecg.drawn, paper.scale, paper.arrangement, screen_size(ecg, paper.scale, paper.arrangement))
-    figure = draw_interactive(ecg.drawn, page, explanation.spans if explanation else ())
+    size = screen_size(ecg, paper.scale, paper.arrangement, rr is not None)
+    page = layout(ecg.drawn, paper.scale, paper.arrangement, size, RR_LINE_MM if rr else 0.0)
+    figure = draw_interactive(ecg.drawn, page, explanation.spans if explanation else (), rr)
     st.html(f"<style>.st-key-chart {{ --mm: {page.width_mm:g} }}</style>")
     with st.container(key="chart"):
         event = st.plotly_chart(

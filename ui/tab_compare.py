@@ -12,6 +12,7 @@ from ui import html
 from ui.cached import artifacts, diagnose, load_fold
 from ui.paper import PaperSettings, show_paper
 from ui.sources import EXAMPLES, DisplayedECG, NoECG, PTBXLFold, example_ecg, ptbxl_ecg
+from ui.statements import differences
 from ui.uploads import choose_upload, say_why
 
 PATIENT, TWO_EXAMPLES, TWO_FILES = "One patient", "Examples", "Your files"
@@ -59,13 +60,17 @@ def show_pair(pair: list[DisplayedECG], paper: PaperSettings) -> None:
 
 
 def show_changes(diagnoses: list[Diagnosis | str]) -> None:
-    """How the probabilities of two diagnoses differ, where both mean something."""
+    """How the probabilities and asserted statements of two diagnoses differ, where both mean something."""
     if any(isinstance(diagnosis, str) or html.unusable_because(diagnosis) for diagnosis in diagnoses):
         return
     first, second = (diagnosis.probabilities for diagnosis in diagnoses)
     points = {name: round(100 * (second[name] - first[name])) for name in SUPERCLASSES}
     changes = ", ".join(f"{name} {change:+d}".replace("-", "−") for name, change in points.items())
     st.markdown(f"**Change from first to second, percentage points:** {changes}")
+    if all(diagnosis.statements for diagnosis in diagnoses):
+        found = differences(*diagnoses)
+        lines = [f"- **{where}:** {'; '.join(names) or 'none'}" for where, names in found.items()]
+        st.markdown("**Asserted statements**\n" + "\n".join(lines))
 
 
 def choose_patient_pair(fold: PTBXLFold) -> tuple[list[DisplayedECG], str]:

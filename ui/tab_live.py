@@ -1,11 +1,14 @@
 """The tab Live: an ECG as on a bedside monitor, with a prediction every second."""
 
 import time
+from html import escape
 
 import streamlit as st
 
 from ecg.preprocessing import FULL_DURATION_S, MINIMUM_DURATION_S
 from ecg.recording import Recording, RecordingError
+from ecg.rr_intervals import measure_rr_intervals
+from inference.diagnoser import Diagnosis
 from ui import html
 from ui.cached import load_diagnoser
 from ui.monitor import last_seconds, monitor_html, seamless_loop
@@ -51,6 +54,15 @@ def live_prediction(loop: Recording) -> None:
     left, right = st.columns((1, 3), gap="large")
     left.html(
         f'<p class="note">Heart rate</p><div class="big">{f"{rate:.0f}" if rate else "–"}</div>'
-        f'<p class="note">/min · {now_s:.0f} s since start</p>'
+        f'<p class="note">/min · {now_s:.0f} s since start</p>{rhythm_html(diagnosis, latest)}'
     )
     right.html(html.prediction_html(diagnosis) + html.probabilities_html(diagnosis))
+
+
+def rhythm_html(diagnosis: Diagnosis, latest: Recording) -> str:
+    """The rhythm, and how many of the last heartbeats come early; empty for networks that do not name the rhythm."""
+    if diagnosis.rhythm is None:
+        return ""
+    rr = None if html.unusable_because(diagnosis) else measure_rr_intervals(latest)
+    early = f'<p class="note">{rr.early_sentence}</p>' if rr else ""
+    return f'<p class="note">Rhythm</p><p class="live-rhythm">{escape(diagnosis.rhythm.sentence)}</p>{early}'

@@ -7,7 +7,9 @@ import pandas as pd
 import streamlit as st
 
 from config import SAMPLING_RATE, SUPERCLASSES
+from ecg.statements import BY_CODE, RHYTHMS
 from evaluation.releases import comparison_of_checkpoint, metrics_of_checkpoint, read_releases
+from evaluation.statements import FEWEST_POSITIVES, LEAST_AUROC
 from evaluation.tables import METRIC_COLUMNS, difference_cell, metric_cell
 from ui.cached import artifacts
 
@@ -15,6 +17,9 @@ TASKS = {
     "multilabel": "Five superclasses",
     "mi_vs_norm": "MI against normal",
     "norm_vs_abnormal": "Normal against abnormal",
+}
+STATEMENT_METRICS = {
+    name: METRIC_COLUMNS.get(name, "PPV") for name in ("auroc", "auprc", "sensitivity", "specificity", "ppv")
 }
 FIGURES = {"roc": "ROC", "pr": "precision and recall", "reliability": "reliability", "confusion": "confusion"}
 INTRODUCTION = f"""
@@ -29,13 +34,24 @@ encoder for all leads. It was trained on PTB-XL folds 1 to 8. 95 % intervals are
 LIMITS = """
 - **Not a medical device.** It has not been tested in care.
 - **One data set, one era, one manufacturer.** Performance elsewhere is unknown.
-- **No rhythms.** It cannot report atrial fibrillation, extra beats or pacing.
-- **Broad classes.** “MI” does not say acute or old, “CD” does not say which block.
 - **Only labelled statements.** “STTC” is not every change of the ST segment or T wave: PTB-XL counts ST depression,
   ST elevation and inverted T waves that are only described to no class.
 - **Labels are opinions.** Disagreeing with one is not always an error.
 - **Hypertrophy is the weakest class**, as in the published work.
 """
+OFTEN_MISSED = 0.6  # share found, below which a rhythm is listed
+LIMITS_OF_CLASSES = """
+- **No rhythms.** It cannot report atrial fibrillation, extra beats or pacing.
+- **Broad classes.** “MI” does not say acute or old, “CD” does not say which block.
+"""
+GROUPS_OF_TASKS = {
+    "super": "5 superclasses",
+    "sub": "subclasses",
+    "diagnostic": "diagnostic statements",
+    "form": "form statements",
+    "rhythm": "rhythm statements",
+    "all": "all statements",
+}
 
 
 def model_tab() -> None:
@@ -50,6 +66,9 @@ def model_tab() -> None:
         drawn = [found for split in ("test", "val") for found in figures(directory, task, split)]
         for column, (caption, path) in zip(st.columns(len(drawn) or 1), drawn, strict=False):
             column.image(str(path), caption=f"{title}: {caption}", width="stretch")
+    statements = read_splits(directory, "statements_metrics")
+    for content in statements:
+        show_statement_metrics(content)
     comparisons = read_comparisons(directory)
     if comparisons:
         st.subheader("Comparison with the baselines")
@@ -62,7 +81,99 @@ def model_tab() -> None:
         st.subheader("Errors by group of patients")
         st.image(str(groups), caption="Validation set: share of ECGs with any class wrong", width=900)
     st.subheader("Limits")
-    st.markdown(LIMITS)
+    st.markdown(LIMITS + (limits_of_statements(statements[-1]) if statements else LIMITS_OF_CLASSES))
+
+
+def limits_of_statements(content: dict) -> str:
+    """What a network that names statements and rhythms cannot do, from its metrics file."""
+    unvalidated = [
+        f"{BY_CODE[code].name} ({code})" for code, one in content["statements"].items() if not one["validated"]
+    ]
+    rhythms = [BY_CODE[code].name for code in RHYTHMS if content["statements"].get(code, {}).get("validated")]
+    found = {code: content["rhythm"]["sensitivity"].get(code) or 0 for code in RHYTHMS}
+    missed = [f"{BY_CODE[code].name} ({found[code]:.0%} found)" for code in RHYTHMS if found[code] < OFTEN_MISSED]
+    return f"""
+- **Rhythms:** it names {", ".join(rhythms)}. Any other rhythm, such as atrial flutter, is called uncertain at best.
+  Often missed: {", ".join(missed) or "none"}.
+- **Ten seconds.** A rhythm that comes and goes is missed between attacks.
+- **Infarction:** its wall is named, its age is not.
+- **Not validated:** {len(unvalidated)} of {len(content["statements"])} statements are never asserted, because the
+  validation set has fewer than {FEWEST_POSITIVES} examples, or because their AUROC may lie below
+  {LEAST_AUROC:.2f}: {"; ".join(unvalidated) or "none"}.
+"""
+
+
+def show_statement_metrics(content: dict) -> None:
+    """The six tasks, the rhythm's confusion matrix, and every statement."""
+    st.subheader("Statements and rhythms")
+    st.markdown(f"**{split_title(content)}**")
+    if content.get("synthetic"):
+        st.warning("Measured on synthetic data: it says nothing about accuracy.")
+    st.caption(f"{content['n_all']:,} recordings; {content['decisions']}")
+    st.table(tasks_table(content))
+    rhythm = content["rhythm"]
+    st.markdown("**Rhythm**: annotated (rows) against named (columns)")
+    st.html(confusion_html(rhythm))
+    st.caption(
+        f"{rhythm['n']:,} recordings with exactly one of the nine rhythms: {rhythm['accuracy']:.1%} named rightly, "
+        f"{rhythm['uncertain']:.1%} called uncertain. Of the rhythms that are named, {rhythm['accuracy_certain']:.1%} "
+        "are right."
+    )
+    with st.expander(f"All {len(content['statements'])} statements"):
+        st.table(statements_table(content))
+
+
+def tasks_table(content: dict) -> pd.DataFrame:
+    """A row for each of the six tasks: number of classes and macro metrics with intervals."""
+    rows = {
+        name: {
+            "outputs": str(content["tasks"][task]["classes"]),
+            "recordings": f"{content['tasks'][task]['n']:,}",
+            "macro AUROC": metric_cell(content["tasks"][task]["auroc"]),
+            "with 5 or more positives": metric_cell(content["tasks"][task]["auroc_min5"]),
+            "macro AUPRC": metric_cell(content["tasks"][task]["auprc"]),
+        }
+        for task, name in GROUPS_OF_TASKS.items()
+        if task in content["tasks"]
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def statements_table(content: dict) -> pd.DataFrame:
+    """A row for each statement: positives, whether it is validated, metrics with intervals."""
+    rows = {}
+    for code, one in content["statements"].items():
+        cells = {name: metric_cell(one[name]) if one.get(name) else "–" for name in STATEMENT_METRICS}
+        validated = "yes" if one["validated"] else "not validated"
+        rows[f"{code} {BY_CODE[code].name}"] = {"positive": str(one["n_positive"]), "validated": validated} | cells
+    return pd.DataFrame.from_dict(rows, orient="index").rename(columns=STATEMENT_METRICS)
+
+
+def confusion_html(rhythm: dict) -> str:
+    """The rhythm's confusion matrix; each cell is as dark as its share of the row."""
+    labels = rhythm["labels"]
+    head = "".join(f'<th scope="col">{label}</th>' for label in labels)
+    rows = []
+    for number, counts in enumerate(rhythm["confusion"]):
+        code, total = labels[number], sum(counts)
+        cells = "".join(
+            f'<td{" class=right" if column == number else ""} style="--share:{count / max(total, 1):.2f}">{count}</td>'
+            for column, count in enumerate(counts)
+        )
+        sensitivity, ppv = (share(rhythm[name].get(code)) for name in ("sensitivity", "ppv"))
+        rows.append(
+            f'<tr><th scope="row">{code} {BY_CODE[code].name}</th>{cells}<td>{total}</td>'
+            f"<td>{sensitivity}</td><td>{ppv}</td></tr>"
+        )
+    head = f"<tr><th>annotated</th>{head}<th>all</th><th>sensitivity</th><th>PPV</th></tr>"
+    return (
+        '<div class="confusion" tabindex="0" role="region" aria-label="Confusion matrix of the rhythm">'
+        f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"
 
 
 def show_metrics(content: dict) -> None:

@@ -7,12 +7,18 @@ from streamlit.delta_generator import DeltaGenerator
 
 from config import RESEARCH_ONLY, SUPERCLASS_NAMES, SUPERCLASSES
 from ecg.plotting.draw import draw, export
+from ecg.rr_intervals import RRIntervals
+from ecg.statements import BY_CODE
 from inference.diagnoser import Diagnosis
 from ui import html
-from ui.cached import ClassExplanation, diagnose, explanation, intervals
+from ui.cached import ClassExplanation, diagnose, explanation, intervals, rr_intervals
 from ui.paper import PaperSettings, show_interactive, show_paper
 from ui.pdf_report import report_pdf
 from ui.sources import DisplayedECG, describe_label
+from ui.statements import likeliest_rhythms_html, show_statements
+
+RHYTHM = "Rhythm"  # explained by RR intervals instead of shaded leads
+PREMATURE = ("PAC", "PVC", "PRC(S)")  # statements on early beats, explained by both
 
 
 def read_tab(ecg: DisplayedECG, paper: PaperSettings) -> None:
@@ -26,17 +32,15 @@ def read_tab(ecg: DisplayedECG, paper: PaperSettings) -> None:
     prediction.html(html.prediction_html(diagnosis))
     show_warnings(diagnosis)
     unusable = html.unusable_because(diagnosis)
-    class_name = None if unusable else choose_class(choice)
-    explained = explanation(ecg, class_name) if class_name else None
+    chosen = None if unusable else choose_explained(choice, diagnosis)
+    explained = explanation(ecg, chosen) if chosen not in (None, RHYTHM) else None
     if isinstance(explained, str):
         st.error(f"No explanation: {explained}")
         explained = None
-    if paper.interactive:
-        show_interactive(ecg, paper, explained)
-    else:
-        show_paper(ecg, paper, explained)
-    found = intervals(ecg)
-    st.html(f"<p class='note'>{escape(found)}</p>" if isinstance(found, str) else html.measurements_html(found))
+    rr = None if unusable else rr_intervals(ecg)
+    show_drawn = show_interactive if paper.interactive else show_paper
+    show_drawn(ecg, paper, explained, rr if chosen in (RHYTHM, *PREMATURE) else None)
+    show_measurements(ecg, rr)
     left, right = st.columns((3, 2), gap="large")
     with left:
         st.subheader("Probabilities")
@@ -44,9 +48,18 @@ def read_tab(ecg: DisplayedECG, paper: PaperSettings) -> None:
         show_meanings()
     with right:
         if not unusable:
-            show_explanation(explained)
+            show_explanation(diagnosis, chosen, explained, rr)
         show_label(ecg, diagnosis)
-    show_downloads(ecg, diagnosis, paper, class_name)
+    if diagnosis.statements and not unusable:
+        show_statements(diagnosis.statements)
+    show_downloads(ecg, diagnosis, paper, explained, chosen)
+
+
+def show_measurements(ecg: DisplayedECG, rr: RRIntervals | None) -> None:
+    found = intervals(ecg)
+    st.html(f"<p class='note'>{escape(found)}</p>" if isinstance(found, str) else html.measurements_html(found))
+    if rr:
+        st.html(f"<p class='note'>{html.rr_sentence(rr)}</p>")
 
 
 def show_warnings(diagnosis: Diagnosis) -> None:
@@ -57,10 +70,19 @@ def show_warnings(diagnosis: Diagnosis) -> None:
         st.warning("\n".join(f"{mark}{html.sentence(warning)}" for warning in warnings), icon="⚠️")
 
 
-def choose_class(place: DeltaGenerator) -> str | None:
-    """The class to explain."""
-    return place.segmented_control(
-        "Explain", SUPERCLASSES, key="shaded", help="Shades the leads and times that raised the class’s probability"
+def choose_explained(place: DeltaGenerator, diagnosis: Diagnosis) -> str | None:
+    """The class or asserted statement to explain, or the rhythm."""
+    codes = [one.code for one in html.asserted_statements(diagnosis) if "rhythm" not in one.groups]
+    options = [*SUPERCLASSES, *([RHYTHM] if diagnosis.rhythm else []), *(c for c in codes if c not in SUPERCLASSES)]
+    if st.session_state.get("shaded") not in options:  # another ECG has other statements
+        st.session_state.pop("shaded", None)
+    return place.pills(
+        "Explain",
+        options,
+        key="shaded",
+        wrap=True,
+        help="A class or an asserted statement shades the leads and times that raised its probability; the rhythm "
+        "writes the RR intervals below the traces",
     )
 
 
@@ -71,17 +93,37 @@ def show_meanings() -> None:
             st.markdown(f"**{name}: {SUPERCLASS_NAMES[name]}.** {html.meaning(name)}")
 
 
-def show_explanation(explained: ClassExplanation | None) -> None:
-    """The leads with the most evidence, or how to get them."""
-    if explained is None:
+def show_explanation(
+    diagnosis: Diagnosis, chosen: str | None, explained: ClassExplanation | None, rr: RRIntervals | None
+) -> None:
+    """What speaks for what was chosen, or how to choose."""
+    if chosen == RHYTHM:
+        show_rhythm(diagnosis, rr)
+    elif explained is None:
         st.subheader("Explanation")
-        st.caption("Choose a class above the ECG to see which leads and times raised its probability.")
-        return
-    st.subheader(f"Evidence for {explained.class_name} by lead")
-    st.html(html.leads_html(explained.lead_shares))
+        what = "a class, a statement or the rhythm" if diagnosis.statements else "a class"
+        st.caption(f"Choose {what} under “Explain”, above the ECG, to see what raised its probability.")
+    else:
+        name = explained.class_name
+        said = name if name in SUPERCLASSES else f"{BY_CODE[name].name} ({name})"
+        st.subheader(f"Evidence for {said} by lead")
+        st.html(html.leads_html(explained.lead_shares))
+        st.caption(
+            "Shares of the evidence by integrated gradients: what the network used, which is not necessarily what a "
+            "cardiologist would use."
+        )
+        if name in PREMATURE and rr:
+            st.caption(f"{html.rr_sentence(rr)} ▼ marks early beats.")
+
+
+def show_rhythm(diagnosis: Diagnosis, rr: RRIntervals | None) -> None:
+    """The RR intervals in words and the likeliest rhythms."""
+    st.subheader("Rhythm: RR intervals")
+    st.markdown(html.rr_sentence(rr) if rr else "No heartbeats stand out clearly enough to measure RR intervals.")
+    st.html(likeliest_rhythms_html(diagnosis))
     st.caption(
-        "Shares of the evidence by integrated gradients: what the network used, which is not necessarily what a "
-        "cardiologist would use."
+        "The network reads the rhythm from the RR intervals of the whole recording and from its waves. ▼ below the "
+        "traces marks early beats: those after an RR interval shorter than 85 % of the median."
     )
 
 
@@ -100,31 +142,39 @@ def show_label(ecg: DisplayedECG, diagnosis: Diagnosis) -> None:
     )
 
 
-def show_downloads(ecg: DisplayedECG, diagnosis: Diagnosis, paper: PaperSettings, class_name: str | None) -> None:
-    """Files are made when their button is pressed. class_name: the class explained on the page."""
+def show_downloads(
+    ecg: DisplayedECG,
+    diagnosis: Diagnosis,
+    paper: PaperSettings,
+    explained: ClassExplanation | None,
+    chosen: str | None,
+) -> None:
+    """Files are made when their button is pressed. explained, chosen: what the page explains, and what was asked."""
+    rr = None if html.unusable_because(diagnosis) else rr_intervals(ecg)
 
     def report() -> bytes:
         likeliest = max(diagnosis.probabilities, key=diagnosis.probabilities.get)
-        explained = "" if html.unusable_because(diagnosis) else explanation(ecg, class_name or likeliest)
+        reasons = explained or ("" if html.unusable_because(diagnosis) else explanation(ecg, likeliest))
         found = intervals(ecg)
         return report_pdf(
             ecg,
             diagnosis,
             intervals=None if isinstance(found, str) else found,
-            explanation=None if isinstance(explained, str) else explained,
+            explanation=None if isinstance(reasons, str) else reasons,
+            rr=rr,
             arrangement=paper.arrangement,
             scale=paper.scale,
         )
 
     def sheet(file_format: str) -> bytes:
-        explained = explanation(ecg, class_name) if class_name else None
         figure = draw(
             ecg.drawn,
             paper.scale,
             paper.arrangement,
-            shading=explained.spans if isinstance(explained, ClassExplanation) else (),
+            shading=explained.spans if explained else (),
             caption=ecg.caption,
             notice=f"{ecg.notice} {RESEARCH_ONLY}",
+            rr=rr if chosen in (RHYTHM, *PREMATURE) else None,
         )
         return export(figure, file_format)
 
