@@ -14,13 +14,13 @@ TWELVE_FROM_EIGHT = np.zeros((12, 8))
 TWELVE_FROM_EIGHT[:6, :2] = LIMB_FROM_I_II
 TWELVE_FROM_EIGHT[6:, 2:] = np.eye(6)
 
-_MILLIVOLTS = {"nv": 1e-6, "uv": 1e-3, "mv": 1.0, "v": 1e3}
-_UNIT_NAMES = {"nanovolt": "nv", "microvolt": "uv", "millivolt": "mv", "volt": "v"}
-_LEAD_PREFIX = re.compile(r"^(?:mdc_ecg_lead|ecg|ekg|lead|[\s_:.-])+")
-_NEGATED = re.compile(r"(?:^|[\s_])-")
-_LEAD_NAMES = {lead.lower(): lead for lead in LEADS}
+MILLIVOLTS = {"nv": 1e-6, "uv": 1e-3, "mv": 1.0, "v": 1e3}
+UNIT_NAMES = {"nanovolt": "nv", "microvolt": "uv", "millivolt": "mv", "volt": "v"}
+LEAD_PREFIX = re.compile(r"^(?:mdc_ecg_lead|ecg|ekg|lead|[\s_:.-])+")
+NEGATED = re.compile(r"(?:^|[\s_])-")
+LEAD_NAMES = {lead.lower(): lead for lead in LEADS}
 # French, Portuguese, Spanish
-_LEAD_NAMES |= {"di": "I", "dii": "II", "diii": "III", "d1": "I", "d2": "II", "d3": "III"}
+LEAD_NAMES |= {"di": "I", "dii": "II", "diii": "III", "d1": "I", "d2": "II", "d3": "III"}
 
 
 def lead_name(label: str) -> str | None:
@@ -30,7 +30,7 @@ def lead_name(label: str) -> str | None:
     ['aVR', 'V1', 'II', 'III', None, None]
     """
     label = label.strip().lower().removesuffix("(einthoven)").strip()
-    return None if _NEGATED.search(label) else _LEAD_NAMES.get(_LEAD_PREFIX.sub("", label))
+    return None if NEGATED.search(label) else LEAD_NAMES.get(LEAD_PREFIX.sub("", label))
 
 
 def millivolts(unit: str) -> float:
@@ -42,7 +42,7 @@ def millivolts(unit: str) -> float:
     Raises RecordingError for anything that is not a voltage, such as bare ADC counts.
     """
     name = str(unit).strip().lower().replace("\u00b5", "u").replace("\u03bc", "u")
-    factor = _MILLIVOLTS.get(_UNIT_NAMES.get(name.removesuffix("s"), name))
+    factor = MILLIVOLTS.get(UNIT_NAMES.get(name.removesuffix("s"), name))
     if factor is None:
         raise RecordingError(f"the unit {printable(unit)!r} is no voltage; uV, mV, V and nV are understood")
     return factor

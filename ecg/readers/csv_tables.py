@@ -22,14 +22,14 @@ MAX_NAME_CHARACTERS = 100
 MAX_COMMENT_LINES = 100
 MAX_COLUMNS = 4 * MAX_SIGNALS
 
-_UNIT_IN_BRACKETS = re.compile(r"([^(\[]+)[(\[]([^)\]]*)[)\]]")
-_UNIT_AFTER = re.compile(r"(.+?)[\s_/]+([numµμ]?[vs])", re.IGNORECASE)
-_RATE_COMMENT = re.compile(
+UNIT_IN_BRACKETS = re.compile(r"([^(\[]+)[(\[]([^)\]]*)[)\]]")
+UNIT_AFTER = re.compile(r"(.+?)[\s_/]+([numµμ]?[vs])", re.IGNORECASE)
+RATE_COMMENT = re.compile(
     r"(?:sampl\w*[ _-]?(?:rate|freq\w*)|fs|freq\w*)(?:[ _(\[]*hz[)\]]?)?\s*[:=,;]\s*(\d+(?:\.\d+)?)\s*(k?hz)?\W*",
     re.IGNORECASE,
 )
-_UNITS_COMMENT = re.compile(r"units?\s*[:=,;]\s*(\w+)\W*", re.IGNORECASE)
-_SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "milliseconds": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6}
+UNITS_COMMENT = re.compile(r"units?\s*[:=,;]\s*(\w+)\W*", re.IGNORECASE)
+SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "milliseconds": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6}
 
 
 def is_text(content: bytes) -> bool:
@@ -46,7 +46,7 @@ def read_text(content: bytes, sampling_rate: float | None, units: str | None) ->
     if not 1 <= len(names) <= MAX_COLUMNS:
         raise RecordingError(f"{len(names)} columns; at most {MAX_COLUMNS} are read")
     columns = [_name_and_unit(name) for name in names]
-    times = [index for index, (name, _) in enumerate(columns) if name.lower() in ("time", "t", *_SECONDS)]
+    times = [index for index, (name, _) in enumerate(columns) if name.lower() in ("time", "t", *SECONDS)]
     chosen, notes = lead_channels(
         ["" if index in times else name for index, (name, _) in enumerate(columns)],
         hint="; a table needs a header row of lead names and samples down the rows",
@@ -97,7 +97,7 @@ def _name_and_unit(column: str) -> tuple[str, str | None]:
     >>> _name_and_unit("aVR (mV)"), _name_and_unit("time_ms"), _name_and_unit("V1")
     (('aVR', 'mV'), ('time', 'ms'), ('V1', None))
     """
-    match = _UNIT_IN_BRACKETS.fullmatch(column) or _UNIT_AFTER.fullmatch(column)
+    match = UNIT_IN_BRACKETS.fullmatch(column) or UNIT_AFTER.fullmatch(column)
     return (match[1].strip(), match[2].strip()) if match else (column, None)
 
 
@@ -123,18 +123,18 @@ def _numbers(body: str, delimiter: str, columns: list[int], width: int) -> dict[
 
 def _rate_in(comments: list[str]) -> float | None:
     for comment in comments:
-        if match := _RATE_COMMENT.fullmatch(comment):
+        if match := RATE_COMMENT.fullmatch(comment):
             return float(match[1]) * (1000 if (match[2] or "").lower() == "khz" else 1)
     return None
 
 
 def _units_in(comments: list[str]) -> str | None:
-    return next((match[1] for comment in comments if (match := _UNITS_COMMENT.fullmatch(comment))), None)
+    return next((match[1] for comment in comments if (match := UNITS_COMMENT.fullmatch(comment))), None)
 
 
 def _rate_of(times: np.ndarray, name: str, unit: str | None) -> float | None:
     """The rate in Hz of an even time column; None if its name has no unit of time."""
-    second = _SECONDS.get((unit or name).lower())
+    second = SECONDS.get((unit or name).lower())
     if second is None:
         return None
     if len(times) < 2 or not np.isfinite(times).all() or times[-1] <= times[0]:
