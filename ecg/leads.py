@@ -15,7 +15,7 @@ TWELVE_FROM_EIGHT[:6, :2] = LIMB_FROM_I_II
 TWELVE_FROM_EIGHT[6:, 2:] = np.eye(6)
 
 MILLIVOLTS = {"nv": 1e-6, "uv": 1e-3, "mv": 1.0, "v": 1e3}
-UNIT_NAMES = {"nanovolt": "nv", "microvolt": "uv", "millivolt": "mv", "volt": "v"}
+UNIT_NAMES = {"nanovolt": "nv", "microvolt": "uv", "millivolt": "mv", "volt": "v", "мкв": "uv", "мв": "mv"}
 LEAD_PREFIX = re.compile(r"^(?:mdc_ecg_lead|ecg|ekg|lead|[\s_:.-])+")
 NEGATED = re.compile(r"(?:^|[\s_])-")
 LEAD_NAMES = {lead.lower(): lead for lead in LEADS}

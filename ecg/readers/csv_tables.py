@@ -13,6 +13,7 @@ import re
 import numpy as np
 import pandas as pd
 
+from ecg.leads import lead_name
 from ecg.readers.channels import MAX_SIGNALS, MAX_VALUES, Channels, declared_or_given, lead_channels
 from ecg.readers.library_errors import library_errors_refused
 from ecg.recording import RecordingError, printable
@@ -30,6 +31,8 @@ RATE_COMMENT = re.compile(
 )
 UNITS_COMMENT = re.compile(r"units?\s*[:=,;]\s*(\w+)\W*", re.IGNORECASE)
 SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "milliseconds": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6}
+_ROW_OF_NUMBERS = re.compile(r"\s*\"?[+-]?[\d.,][\d.,;\t \"eE+-]*")
+_WHAT_A_TABLE_NEEDS = "a table needs a header row of lead names and samples down the rows"
 
 
 def is_text(content: bytes) -> bool:
@@ -39,17 +42,20 @@ def is_text(content: bytes) -> bool:
 
 def read_text(content: bytes, sampling_rate: float | None, units: str | None) -> Channels:
     """The lead columns of a CSV or TSV file. Raises RecordingError if rate or units are neither there nor given."""
-    comments, header, body = _parts(_decoded(content))
+    comments, header, body = _parts(decoded(content))
     delimiter = max(",;\t", key=header.count)
     with library_errors_refused("csv"):
         names = [name.strip()[:MAX_NAME_CHARACTERS] for name in next(csv.reader([header], delimiter=delimiter))]
     if not 1 <= len(names) <= MAX_COLUMNS:
         raise RecordingError(f"{len(names)} columns; at most {MAX_COLUMNS} are read")
     columns = [_name_and_unit(name) for name in names]
+    if not any(lead_name(name) for name, _ in columns) and not _is_row_of_numbers(body):
+        # the names are not quoted: text that is no table may hold a patient's
+        raise RecordingError(f"no lead is named at the top of the file, no numbers are below; {_WHAT_A_TABLE_NEEDS}")
     times = [index for index, (name, _) in enumerate(columns) if name.lower() in ("time", "t", *SECONDS)]
     chosen, notes = lead_channels(
         ["" if index in times else name for index, (name, _) in enumerate(columns)],
-        hint="; a table needs a header row of lead names and samples down the rows",
+        hint=f"; {_WHAT_A_TABLE_NEEDS}",
     )
     table = _numbers(body, delimiter, sorted([*chosen.values(), *times[:1]]), len(names))
     declared = _rate_in(comments) or (_rate_of(table[times[0]], *columns[times[0]]) if times else None)
@@ -68,7 +74,8 @@ def read_text(content: bytes, sampling_rate: float | None, units: str | None) ->
     )
 
 
-def _decoded(content: bytes) -> str:
+def decoded(content: bytes) -> str:
+    """Text in UTF-16 with its mark, UTF-8 or else Latin-1."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return content.decode("utf-16", errors="replace")
     try:
@@ -90,6 +97,11 @@ def _parts(text: str) -> tuple[list[str], str, str]:
         elif line.strip():
             return comments, line, text
     raise RecordingError("no header row of lead names is found at the top of the file")
+
+
+def _is_row_of_numbers(body: str) -> bool:
+    first = next((line for line in body[:MAX_HEADER_CHARACTERS].splitlines() if line.strip()), "")
+    return _ROW_OF_NUMBERS.fullmatch(first) is not None
 
 
 def _name_and_unit(column: str) -> tuple[str, str | None]:

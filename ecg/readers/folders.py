@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from ecg.leads import lead_name
-from ecg.readers import aecg_muse_scp, dicom, edf, numpy_arrays, wfdb_records
+from ecg.readers import aecg_muse_scp, apple_health, dicom, edf, numpy_arrays, wfdb_records
 from ecg.readers.formats import companions
 from ecg.recording import RecordingError
 
@@ -25,7 +25,14 @@ TEXT_SUFFIXES = (".csv", ".tsv", ".xml")  # formats of recordings and of much el
 HEAD_BYTES = 16_384
 UNIT_BEHIND_NAME = re.compile(r"[\s_]*[(\[].*|[\s_/]+[numµμ]?v$", re.IGNORECASE)
 ARRAY_OF_MANY = re.compile(rb"'shape': \((\d+, *){2}\d+")
-RECOGNISERS = (wfdb_records.is_header, edf.is_edf, dicom.is_dicom, aecg_muse_scp.parser_of, numpy_arrays.is_npy)
+RECOGNISERS = (
+    wfdb_records.is_header,
+    edf.is_edf,
+    dicom.is_dicom,
+    aecg_muse_scp.parser_of,
+    numpy_arrays.is_npy,
+    apple_health.is_export,
+)
 
 
 def find_recordings(inputs: Iterable[str | Path]) -> tuple[list[Path], dict[Path, str]]:

@@ -5,15 +5,25 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from ecg.readers import aecg_muse_scp, csv_tables, dicom, edf, numpy_arrays, wfdb_records, zip_archive
+from ecg.readers import (
+    aecg_muse_scp,
+    apple_health,
+    csv_tables,
+    dicom,
+    edf,
+    numpy_arrays,
+    wfdb_records,
+    zip_archive,
+)
 from ecg.readers.channels import Channels, declared_or_given, lead_channels
 from ecg.recording import RecordingError, printable
 
-FORMATS = "WFDB, CSV or TSV, NPY or NPZ, EDF or EDF+, DICOM, HL7 aECG, GE MUSE XML and SCP-ECG"
+FORMATS = "WFDB, CSV or TSV, NPY or NPZ, EDF or EDF+, DICOM, HL7 aECG, GE MUSE XML, SCP-ECG and Apple Health's CSV"
 _SELF_DESCRIBING = (
     (edf.is_edf, edf.read),
     (dicom.is_dicom, dicom.read),
     (aecg_muse_scp.parser_of, aecg_muse_scp.read),
+    (apple_health.is_export, apple_health.read),
 )
 _LIKE_JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\{\s*"|\[\s*[\[{"\d-])')
 _BARE = ((numpy_arrays.is_npy, numpy_arrays.read_npy), (csv_tables.is_text, csv_tables.read_text))
