@@ -183,5 +183,7 @@ CHECKPOINT_NAMES = {
     "mi_vs_norm": "mi_best.pth",
     "norm_vs_abnormal": "abnormal_best.pth",
 }
+ANYLEAD = "anylead"  # the multi-label network that answers when leads are missing
+ANYLEAD_CHECKPOINT = "anylead_best.pth"
 TINY = "hmt_ecgnet_tiny"  # its checkpoints are called multilabel_tiny.pth and so on
 BASELINE_NAMES = {"resnet1d": "resnet_baseline.pth"}

@@ -3,6 +3,7 @@
     python threshold_search.py                                           # the shipped multi-label network
     python threshold_search.py --task mi_vs_norm                         # by the multi-label network or its own
     python threshold_search.py --task mi_vs_norm --criterion sensitivity --sensitivity-floor 0.95
+    python threshold_search.py --task anylead                            # of the any-leads network, a set of leads each
     python threshold_search.py --checkpoint artifacts/runs/NAME/best.pth --out artifacts/runs/NAME
 
 Writes <task>_thresholds.json, valid for that checkpoint alone. Every other fold is refused.
@@ -16,21 +17,28 @@ from pathlib import Path
 
 import numpy as np
 
-from config import TASK_CLASSES, VALIDATION_FOLD, script
+from config import ANYLEAD, ANYLEAD_CHECKPOINT, BINARY_TASKS, SYNTHETIC_NOTICE, TASK_CLASSES, VALIDATION_FOLD, script
 from evaluation.cli import MULTILABEL_HELP, add_shared_flags, exit_code
 from evaluation.comparison import choose_score
+from evaluation.lead_set_fits import describe, fit_lead_sets
 from evaluation.metrics import macro_auroc_and_auprc
-from evaluation.predictions import SplitPredictions, finding_arrays, predict_by_both, predict_task
+from evaluation.predictions import SplitPredictions, finding_arrays, load_network, predict_by_both, predict_task
 from evaluation.statements import FEWEST_POSITIVES, LEAST_AUROC, ranking_by_name, validated
+from files import sha256
 from inference.calibration import calibration_losses, fit_decisions, fit_findings, has_both_outcomes
 from inference.decisions import FINDING_NAMES, Decisions, ThresholdsError, save_decisions
+from inference.lead_sets import LeadSets, save_lead_sets
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_flags(parser)
     parser.add_argument(
-        "--task", default="multilabel", choices=tuple(TASK_CLASSES), help="whose thresholds (default: %(default)s)"
+        "--task",
+        default="multilabel",
+        choices=(*TASK_CLASSES, ANYLEAD),
+        help="whose thresholds; anylead: of the any-leads network, for each canonical set of leads (default: "
+        "%(default)s)",
     )
     parser.add_argument("--split", default="val", help="only val, fold 9, is allowed (default: %(default)s)")
     parser.add_argument(
@@ -57,12 +65,21 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def search(arguments) -> None:
-    """Fit on all of fold 9, write the file and print what was chosen and the next command."""
+    """Fit on all of fold 9, write a file and print what was chosen and the next command."""
     if arguments.split != "val":
         raise ThresholdsError(
             f"thresholds may only be fitted on fold {VALIDATION_FOLD} (--split val): "
             "fitted on training folds they are optimistic, on fold 10 they are leakage"
         )
+    if arguments.task == ANYLEAD:
+        search_lead_sets(arguments)
+    else:
+        search_task(arguments)
+    print(next_command(arguments))
+
+
+def search_task(arguments) -> None:
+    """Fit one task and write ``<task>_thresholds.json``."""
     if arguments.task == "multilabel":
         candidates = {"multilabel": predict_task(arguments, "multilabel", "val")}
     else:
@@ -98,7 +115,30 @@ def search(arguments) -> None:
     save_decisions(path, decisions, predictions.sha256, VALIDATION_FOLD, facts)
     print_fit(decisions, facts)
     print(f"written: {path}")
-    print(next_command(arguments))
+
+
+def search_lead_sets(arguments) -> None:
+    """Fit the any-leads network for every canonical set of leads and write ``anylead_thresholds.json``."""
+    path = Path(arguments.checkpoint or Path(arguments.out) / ANYLEAD_CHECKPOINT)
+    _, checkpoint, recordings = load_network(arguments, path, "multilabel", "multilabel", arguments.split)
+    fitted = fit_lead_sets(checkpoint.network(), recordings, arguments.criterion, arguments.sensitivity_floor)
+    facts = {
+        "n": len(recordings),
+        "rule": f"assessable: AUROC's interval on fold {VALIDATION_FOLD} not below {LEAST_AUROC}; statements also need "
+        f"{FEWEST_POSITIVES} positives and a superclass that is assessable",
+        "synthetic": checkpoint.synthetic or recordings.is_synthetic,
+        "data_sha256": recordings.fold_sha256,
+    }
+    written = Path(arguments.out) / f"{ANYLEAD}_thresholds.json"
+    lead_sets = LeadSets(by_name={name: one.decisions for name, one in fitted.items()})
+    save_lead_sets(
+        written, lead_sets, sha256(path), VALIDATION_FOLD, facts, {name: one.facts for name, one in fitted.items()}
+    )
+    if facts["synthetic"]:
+        print(SYNTHETIC_NOTICE)
+    for name, one in fitted.items():
+        print(describe(name, one))
+    print(f"written: {written}")
 
 
 def with_findings(decisions: Decisions, predictions: SplitPredictions) -> tuple[Decisions, dict]:
@@ -151,11 +191,13 @@ def print_fit(decisions: Decisions, facts: dict) -> None:
 
 def next_command(arguments) -> str:
     """The command that evaluates by these thresholds."""
-    if arguments.task == "multilabel":
+    if arguments.task == ANYLEAD:
+        words = ["python", script("tools/eval_leads.py")]
+    elif arguments.task == "multilabel":
         words = ["python", script("eval_multilabel.py")]
     else:
         words = ["python", script("eval_binary.py"), "--task", arguments.task]
-    for name in ("out", "checkpoint", "multilabel", "data"):
+    for name in ("out", "checkpoint", "data", *(["multilabel"] if arguments.task in BINARY_TASKS else [])):
         if value := getattr(arguments, name):
             words += [f"--{name}", value]
     return shlex.join(words)

@@ -102,6 +102,7 @@ def fit_decisions(
     sensitivity_floor: float = 0.95,
     score: str = "multilabel",
     losses: dict[str, float] | None = None,
+    not_assessable: tuple[str, ...] = (),
 ) -> Decisions:
     """Choose the calibrator by cross-validation inside the given recordings, then fit it and the thresholds.
 
@@ -109,7 +110,8 @@ def fit_decisions(
     sides of a split. One kind of calibrator serves all classes: the one of least held-out log loss.
     The margin leaves ``COVERAGE`` of these recordings certain. A class of which the recordings hold only positives or
     only negatives keeps its uncalibrated probability, with 0.5 for its threshold.
-    score: see `Decisions`. losses: `calibration_losses` of these same recordings, where the caller has them already.
+    score, not_assessable: see `Decisions`. losses: `calibration_losses` of these same recordings, where the caller has
+    them already.
     """
     columns = range(targets.shape[1])
     losses = losses or calibration_losses(probabilities, targets, patient_ids)
@@ -132,8 +134,11 @@ def fit_decisions(
         sensitivity_floor=sensitivity_floor,
         calibrators=calibrators,
         thresholds=thresholds,
-        margin=0.0,
+        margin=SMALLEST,
+        not_assessable=not_assessable,
     )
+    if not decisions.assessable.any():
+        return decisions
     margin = float(np.quantile(decisions.clearance(decisions.calibrate(probabilities)), 1 - COVERAGE))
     return replace(decisions, margin=max(margin, SMALLEST))
 

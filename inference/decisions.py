@@ -125,6 +125,7 @@ class Decisions:
     calibrators and thresholds hold one entry a class, in the order of ``classes``.
     margin: in log odds; a recording is uncertain if any class is nearer than this to its threshold.
     statements, subclasses: those of a multi-label network that has statements, else None.
+    not_assessable: classes that nothing is decided about, because the leads they are decided by do not show them.
     """
 
     task: str
@@ -137,6 +138,12 @@ class Decisions:
     margin: float
     statements: FindingDecisions | None = None
     subclasses: FindingDecisions | None = None
+    not_assessable: tuple[str, ...] = ()
+
+    @property
+    def assessable(self) -> np.ndarray:
+        """Which classes are decided about, bool ``(classes,)``."""
+        return ~np.isin(self.classes, self.not_assessable)
 
     def calibrate(self, probabilities: np.ndarray) -> np.ndarray:
         """Uncalibrated to calibrated probabilities, ``(n, classes)``."""
@@ -144,12 +151,13 @@ class Decisions:
         return np.stack(columns, axis=1)
 
     def decide(self, calibrated: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities to bool ``(n, classes)``."""
-        return calibrated >= np.array(self.thresholds)
+        """Calibrated probabilities to bool ``(n, classes)``; False of what is not assessable."""
+        return (calibrated >= np.array(self.thresholds)) & self.assessable
 
     def distances(self, calibrated: np.ndarray) -> np.ndarray:
-        """How far each class is from its threshold, in log odds, ``(n, classes)``."""
-        return np.abs(log_odds(calibrated) - log_odds(np.array(self.thresholds)))
+        """How far each class is from its threshold, in log odds, ``(n, classes)``; infinite if it is not assessable."""
+        distances = np.abs(log_odds(calibrated) - log_odds(np.array(self.thresholds)))
+        return np.where(self.assessable, distances, np.inf)
 
     def clearance(self, calibrated: np.ndarray) -> np.ndarray:
         """How far the class nearest to its threshold is from it, in log odds, ``(n,)``."""
@@ -167,14 +175,44 @@ def thresholds_path(directory: Path, task: str) -> Path:
 
 def save_decisions(path: Path | str, decisions: Decisions, checkpoint_sha256: str, fold: int, facts: dict) -> None:
     """Write ``<task>_thresholds.json``; facts are further entries, such as what the fit reached."""
-    plain = replace(decisions, statements=None, subclasses=None)
-    content = {**asdict(plain), "checkpoint_sha256": checkpoint_sha256, "fold": fold, **facts}
+    content = {**decisions_as_json(decisions), "checkpoint_sha256": checkpoint_sha256, "fold": fold, **facts}
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def decisions_as_json(decisions: Decisions) -> dict:
+    """Plain values, classes by name; `decisions_from_json` reads them."""
+    content = asdict(replace(decisions, statements=None, subclasses=None))
     content["thresholds"] = dict(zip(decisions.classes, decisions.thresholds, strict=True))
     content["calibrators"] = dict(zip(decisions.classes, decisions.calibrators, strict=True))
     for level in FINDING_NAMES:
         findings = getattr(decisions, level)
         content[level] = findings.as_json() if findings else None
-    write_text(path, json.dumps(content, indent=1) + "\n")
+    if not decisions.not_assessable:
+        del content["not_assessable"]
+    return content
+
+
+def decisions_from_json(content: dict) -> Decisions:
+    """What `decisions_as_json` wrote. Raises ValueError, KeyError, TypeError or IndexError for anything else."""
+    classes = tuple(content["classes"])
+    decisions = Decisions(
+        task=content["task"],
+        score=content["score"],
+        classes=classes,
+        criterion=content["criterion"],
+        sensitivity_floor=content["sensitivity_floor"],
+        calibrators=tuple(content["calibrators"][name] for name in classes),
+        thresholds=tuple(float(content["thresholds"][name]) for name in classes),
+        margin=float(content["margin"]),
+        not_assessable=tuple(content.get("not_assessable", ())),
+        **{
+            level: findings_from_json(content[level], names)
+            for level, names in FINDING_NAMES.items()
+            if content.get(level)
+        },
+    )
+    decisions.decide(decisions.calibrate(np.full((1, len(classes)), 0.5)))
+    return decisions
 
 
 def load_decisions(path: Path | str, task: str, checkpoints: dict[str, str]) -> Decisions:
@@ -189,29 +227,14 @@ def load_decisions(path: Path | str, task: str, checkpoints: dict[str, str]) -> 
         raise ThresholdsError(f"no thresholds at {path}: run python threshold_search.py --task {task}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        classes = tuple(content["classes"])
-        decisions = Decisions(
-            task=content["task"],
-            score=content["score"],
-            classes=classes,
-            criterion=content["criterion"],
-            sensitivity_floor=content["sensitivity_floor"],
-            calibrators=tuple(content["calibrators"][name] for name in classes),
-            thresholds=tuple(float(content["thresholds"][name]) for name in classes),
-            margin=float(content["margin"]),
-            **{
-                level: findings_from_json(content[level], names)
-                for level, names in FINDING_NAMES.items()
-                if content.get(level)
-            },
-        )
+        decisions = decisions_from_json(content)
         fold, tuned_for = content["fold"], content["checkpoint_sha256"]
-        decisions.decide(decisions.calibrate(np.full((1, len(classes)), 0.5)))
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise ThresholdsError(f"{path} is not a thresholds file: {type(error).__name__}: {error}") from error
     again = f"run python threshold_search.py --task {task} for this checkpoint"
-    if decisions.task != task or classes != TASK_CLASSES[task]:
-        raise ThresholdsError(f"{path} is for task {decisions.task} with classes {', '.join(classes)}, not for {task}")
+    if decisions.task != task or decisions.classes != TASK_CLASSES[task]:
+        classes = ", ".join(decisions.classes)
+        raise ThresholdsError(f"{path} is for task {decisions.task} with classes {classes}, not for {task}")
     if fold != VALIDATION_FOLD:
         raise ThresholdsError(f"{path} was tuned on fold {fold}; only fold {VALIDATION_FOLD} may be used: {again}")
     if decisions.score not in checkpoints:
