@@ -70,12 +70,18 @@ def script(name: str) -> str:
     return name if Path.cwd() == PROJECT else str(PROJECT / name)
 
 
+def described(text: str, **options):
+    """A field of a dataclass that the server sends; its document describes the field in these words."""
+    return field(metadata={"description": text}, **options)
+
+
 def option(default, help_text: str, **metadata):
     """A field of `TrainingConfig` that the train scripts offer as a flag with this help text."""
     return field(default=default, metadata={"help": help_text, **metadata})
 
 
-NOT_NEGATIVE = (  # settings of `TrainingConfig`
+POSITIVE = ("stride_s", "epochs", "batch_size", "learning_rate", "clip_norm", "patience")  # of `TrainingConfig`
+NOT_NEGATIVE = (
     "seed",
     "lead_gain",
     "noise",
@@ -148,19 +154,10 @@ class TrainingConfig:
     def __post_init__(self):
         if self.records is not None and not self.records > 0:
             raise ValueError(f"records is {self.records}, but must be more than 0")
-        for name in ("stride_s", "epochs", "batch_size", "learning_rate", "clip_norm", "patience"):
+        for name in POSITIVE:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, but must be more than 0")
-        for name in (
-            "seed",
-            "lead_gain",
-            "noise",
-            "wander",
-            "statement_weight",
-            "statement_balance",
-            "binary_weight",
-            "weight_decay",
-        ):
+        for name in NOT_NEGATIVE:
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, but must not be negative")
         if not 0 <= self.form_unlabelled <= 1:

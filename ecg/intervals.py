@@ -6,7 +6,7 @@ import numpy as np
 import scipy.fft
 from scipy.ndimage import uniform_filter1d
 
-from config import LEADS
+from config import LEADS, described
 from ecg.bands import BAND_RATE, Bands, split_bands
 from ecg.beats import AFTER, BEFORE, P_WAVE, QRS, cut_beats, find_beats, require_measurable
 from ecg.electrode_swaps import INDEPENDENT
@@ -30,24 +30,19 @@ VALUES = ("heart_rate", "pr", "qrs", "qt", "qtc_bazett", "qtc_fridericia", "p_ax
 
 @dataclass(frozen=True)
 class Intervals:
-    """Heart rate (mean, beats/min), intervals (ms) and frontal axes (degrees); None where unreliable.
+    """Measurements of the usual heartbeat; null where unreliable."""
 
-    qtc_bazett: QT / sqrt(RR). qtc_fridericia: QT / cbrt(RR), RR in s.
-    reasons: the name of each value that is None to why.
-    beats, early_beats: heartbeats found, and those that come early, see `ecg.rr_intervals`.
-    """
-
-    heart_rate: float | None
-    pr: float | None
-    qrs: float | None
-    qt: float | None
-    qtc_bazett: float | None
-    qtc_fridericia: float | None
-    p_axis: float | None
-    qrs_axis: float | None
-    reasons: dict[str, str]
-    beats: int | None = None
-    early_beats: int | None = None
+    heart_rate: float | None = described("mean, beats/min")
+    pr: float | None = described("PR interval, ms")
+    qrs: float | None = described("QRS duration, ms")
+    qt: float | None = described("QT interval, ms")
+    qtc_bazett: float | None = described("QT / √RR, ms")
+    qtc_fridericia: float | None = described("QT / ∛RR, ms")
+    p_axis: float | None = described("frontal axis of the P wave, degrees")
+    qrs_axis: float | None = described("frontal axis of the QRS, degrees")
+    reasons: dict[str, str] = described("why, for each value that is null")
+    beats: int | None = described("heartbeats found", default=None)
+    early_beats: int | None = described("of these, those after less than 0.85 of the usual RR interval", default=None)
 
 
 def measure_intervals(recording: Recording) -> Intervals:

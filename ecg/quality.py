@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from config import LEADS, LIMB_LEADS
+from config import LEADS, LIMB_LEADS, described
 from ecg.bands import Bands, split_bands
 from ecg.beats import QRS, cut_beats, find_beats, require_measurable
 from ecg.electrode_swaps import measure_right_leg, measure_wiring, normalised_waves
@@ -115,15 +115,15 @@ BY_SHAPE = (*ORIENTATION, "electrodes swapped", "right leg swapped", "paced?")  
 
 @dataclass(frozen=True)
 class Flag:
-    """Something wrong with the recording. lead: None if it concerns the whole. sentence: for the person beside it."""
+    """Something wrong with the recording."""
 
-    name: str
-    lead: str | None
-    value: float
-    unit: str
-    limit: float
-    severity: str
-    sentence: str
+    name: str = described("which check: flat, mains, muscle noise, electrodes swapped and so on")
+    lead: str | None = described("the lead concerned; null if it is the whole recording")
+    value: float = described("what was measured, in `unit`")
+    unit: str = described("of `value` and `limit`")
+    limit: float = described("the value is beyond this limit")
+    severity: str = described("note, caution or unusable")
+    sentence: str = described("what is wrong and what to do, for the person beside the patient")
 
 
 @dataclass(frozen=True, eq=False)

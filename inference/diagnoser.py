@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from config import BINARY_TASKS, DEFAULT_OUT, LEADS, SUPERCLASSES, TASK_CLASSES
+from config import BINARY_TASKS, DEFAULT_OUT, LEADS, SUPERCLASSES, TASK_CLASSES, described
 from ecg.preprocessing import FULL_DURATION_S, model_input
 from ecg.quality import Flag, Quality, assess
 from ecg.recording import Recording, RecordingError
@@ -48,18 +48,15 @@ RHYTHM_NOT_ASSESSED = (
 
 @dataclass(frozen=True)
 class BinaryResult:
-    """One recording's result in a binary task.
+    """The result of one of the two binary questions, each with a threshold of its own; see `inference.verdict`."""
 
-    probability: calibrated. uncertain: it is too near to the threshold.
-    positive: it is at or above the threshold; None where that is withheld.
-    withheld_because: why, in plain text; empty where nothing is withheld. See `inference.verdict`.
-    """
-
-    probability: float
-    threshold: float
-    positive: bool | None
-    uncertain: bool
-    withheld_because: str = ""
+    probability: float = described("calibrated, 0 to 1")
+    threshold: float = described("the decision threshold, chosen on the validation set")
+    positive: bool | None = described(
+        "whether the probability reaches the threshold; null where the result is withheld"
+    )
+    uncertain: bool = described("whether the probability is too close to the threshold to decide either way")
+    withheld_because: str = described("why `positive` is null, in plain text; empty if it is not", default="")
 
 
 @dataclass(frozen=True, eq=False)

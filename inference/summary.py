@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from config import SUPERCLASS_NAMES, SUPERCLASSES
+from config import SUPERCLASS_NAMES, SUPERCLASSES, described
 from ecg.statements import (
     BY_CODE,
     RHYTHMS,
@@ -22,49 +22,57 @@ SINUS = ("SR", "STACH", "SBRAD", "SARRH")  # rhythms beside which an ECG can be 
 
 
 @dataclass(frozen=True, kw_only=True)
-class StatementResult:
-    """One SCP statement of one recording.
+class AnsweredStatement:
+    """One of the SCP-ECG statements of PTB-XL, as a network answers it."""
 
-    name: plain words. groups: diagnostic, form, rhythm. subclass, superclass: empty unless diagnostic.
-    snomed_ct: empty if there is no code for it. probability: calibrated.
-    asserted: said of this recording. validated: whether fold 9 allows it to be asserted at all.
-    """
-
-    code: str
-    name: str
-    groups: tuple[str, ...]
-    subclass: str
-    superclass: str
-    snomed_ct: str
-    probability: float
-    threshold: float
-    asserted: bool
-    validated: bool
+    code: str = described("in PTB-XL, such as AFIB or IMI")
+    name: str = described("in plain words")
+    groups: tuple[str, ...] = described("diagnostic, form or rhythm, or two of them")
+    subclass: str = described("one of the 23 diagnostic subclasses; empty unless it is diagnostic")
+    superclass: str = described("NORM, MI, STTC, CD or HYP; empty unless it is diagnostic")
+    snomed_ct: str = described(
+        "SNOMED CT code of the PhysioNet/CinC Challenges, often a broader one; empty if they have none"
+    )
+    threshold: float = described("the decision threshold, chosen on the validation set")
+    validated: bool = described(
+        "whether the validation set has enough cases, told apart well enough; "
+        "a statement that is not validated is never asserted"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
-class SubclassResult:
-    """One of the 23 diagnostic subclasses of one recording; fields as in `StatementResult`."""
+class StatementResult(AnsweredStatement):
+    """One SCP-ECG statement of one recording."""
 
-    name: str
-    superclass: str
-    probability: float
-    threshold: float
-    asserted: bool
-    validated: bool
+    probability: float = described("calibrated, 0 to 1")
+    asserted: bool = described("whether it is said of this recording")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnsweredSubclass:
+    """One of the 23 diagnostic subclasses, as a network answers it."""
+
+    name: str = described("in PTB-XL, such as IMI or LAFB/LPFB")
+    superclass: str = described("the superclass it belongs to")
+    threshold: float = described("the decision threshold, chosen on the validation set")
+    validated: bool = described("as of a statement; one that is not may still follow from an asserted statement")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubclassResult(AnsweredSubclass):
+    """One diagnostic subclass of one recording."""
+
+    probability: float = described("calibrated, that any of its statements is there")
+    asserted: bool = described("whether it is said of this recording, or follows from an asserted statement")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RhythmResult:
-    """The rhythm of one recording: the most probable of nine above its threshold.
+    """The rhythm of one recording: the most probable of nine rhythm statements that reaches its threshold."""
 
-    code: its statement, empty if none reaches its threshold. certain: whether it is asserted.
-    sentence: in plain words, such as "Atrial fibrillation" or "Rhythm uncertain (possibly atrial flutter)".
-    """
-
-    code: str
-    certain: bool
-    sentence: str
+    code: str = described("its statement, such as SR or AFIB; empty if none reaches its threshold")
+    certain: bool = described("whether that rhythm is asserted; false for one that is not validated")
+    sentence: str = described("in plain words, also where it is uncertain")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -31,7 +31,6 @@ from serving.schemas import (
     FilePrediction,
     FileProblem,
     FilesOut,
-    Intervals,
     ModelOut,
     Prediction,
     ProblemOut,
@@ -56,7 +55,7 @@ def predict_one(
             diagnosis = with_asserted_only(diagnosis)
         prediction = Prediction.model_validate(diagnosis, from_attributes=True)
         if with_intervals:
-            prediction.intervals = Intervals.model_validate(measure_intervals(recording), from_attributes=True)
+            prediction.intervals = measure_intervals(recording)
     except (Problem, RecordingError):
         server.metrics.recordings.labels("refused").inc()
         raise

@@ -1,37 +1,17 @@
 """What the server sends: every field with its description, which /docs shows and docs/api.md repeats.
 
-Predictions are made from `inference.diagnoser.Diagnosis`, qualities and intervals from their namesakes in `ecg`.
+A prediction is made from `inference.diagnoser.Diagnosis` and sends the dataclasses in it as they are.
 """
 
 from pydantic import BaseModel, Field
 
 from config import RESEARCH_ONLY, SUPERCLASSES
+from ecg.intervals import Intervals
+from ecg.quality import Flag
+from inference.diagnoser import BinaryResult
+from inference.summary import AnsweredStatement, AnsweredSubclass, RhythmResult, StatementResult, SubclassResult
 
 # --------------------------------------------------------------------------- a prediction
-
-
-class BinaryResult(BaseModel):
-    """The result of one of the two binary questions, each with a threshold of its own."""
-
-    probability: float = Field(description="calibrated, 0 to 1")
-    threshold: float = Field(description="the decision threshold, chosen on the validation set")
-    positive: bool | None = Field(
-        description="whether the probability reaches the threshold; null where the result is withheld"
-    )
-    uncertain: bool = Field(description="whether the probability is too close to the threshold to decide either way")
-    withheld_because: str = Field(description="why `positive` is null, in plain text; empty if it is not")
-
-
-class Flag(BaseModel):
-    """Something wrong with the recording."""
-
-    name: str = Field(description="which check: flat, mains, muscle noise, electrodes swapped and so on")
-    lead: str | None = Field(description="the lead concerned; null if it is the whole recording")
-    value: float = Field(description="what was measured, in `unit`")
-    unit: str = Field(description="of `value` and `limit`")
-    limit: float = Field(description="the value is beyond this limit")
-    severity: str = Field(description="note, caution or unusable")
-    sentence: str = Field(description="what is wrong and what to do, for the person beside the patient")
 
 
 class QualityOut(BaseModel):
@@ -44,73 +24,6 @@ class QualityOut(BaseModel):
     heart_rate: float | None = Field(description="mean, beats/min; null without reliable heartbeats")
     flags: list[Flag] = Field(description="all that was found, the gravest first")
     not_judged: list[str] = Field(description="sentences on what could not be checked in this recording")
-
-
-class Intervals(BaseModel):
-    """Measurements of the usual heartbeat; null where unreliable."""
-
-    heart_rate: float | None = Field(description="mean, beats/min")
-    pr: float | None = Field(description="PR interval, ms")
-    qrs: float | None = Field(description="QRS duration, ms")
-    qt: float | None = Field(description="QT interval, ms")
-    qtc_bazett: float | None = Field(description="QT / √RR, ms")
-    qtc_fridericia: float | None = Field(description="QT / ∛RR, ms")
-    p_axis: float | None = Field(description="frontal axis of the P wave, degrees")
-    qrs_axis: float | None = Field(description="frontal axis of the QRS, degrees")
-    reasons: dict[str, str] = Field(description="why, for each value that is null")
-    beats: int | None = Field(description="heartbeats found")
-    early_beats: int | None = Field(description="of these, those after less than 0.85 of the usual RR interval")
-
-
-class Rhythm(BaseModel):
-    """The rhythm: the most probable of nine rhythm statements that reaches its threshold."""
-
-    code: str = Field(description="its statement, such as SR or AFIB; empty if none reaches its threshold")
-    certain: bool = Field(description="whether that rhythm is asserted; false for one that is not validated")
-    sentence: str = Field(description="in plain words, also where it is uncertain")
-
-
-class ServedStatement(BaseModel):
-    """One of the SCP-ECG statements of PTB-XL, as the networks being served answer it."""
-
-    code: str = Field(description="in PTB-XL, such as AFIB or IMI")
-    name: str = Field(description="in plain words")
-    groups: list[str] = Field(description="diagnostic, form or rhythm, or two of them")
-    subclass: str = Field(description="one of the 23 diagnostic subclasses; empty unless it is diagnostic")
-    superclass: str = Field(description="NORM, MI, STTC, CD or HYP; empty unless it is diagnostic")
-    snomed_ct: str = Field(
-        description="SNOMED CT code of the PhysioNet/CinC Challenges, often a broader one; empty if they have none"
-    )
-    threshold: float = Field(description="the decision threshold, chosen on the validation set")
-    validated: bool = Field(
-        description="whether the validation set has enough cases, told apart well enough; "
-        "a statement that is not validated is never asserted"
-    )
-
-
-class Statement(ServedStatement):
-    """One SCP-ECG statement of one recording."""
-
-    probability: float = Field(description="calibrated, 0 to 1")
-    asserted: bool = Field(description="whether it is said of this recording")
-
-
-class ServedSubclass(BaseModel):
-    """One of the 23 diagnostic subclasses, as the networks being served answer it."""
-
-    name: str = Field(description="in PTB-XL, such as IMI or LAFB/LPFB")
-    superclass: str = Field(description="the superclass it belongs to")
-    threshold: float = Field(description="the decision threshold, chosen on the validation set")
-    validated: bool = Field(
-        description="as of a statement; one that is not may still follow from an asserted statement"
-    )
-
-
-class Subclass(ServedSubclass):
-    """One diagnostic subclass of one recording."""
-
-    probability: float = Field(description="calibrated, that any of its statements is there")
-    asserted: bool = Field(description="whether it is said of this recording, or follows from an asserted statement")
 
 
 class Prediction(BaseModel):
@@ -131,12 +44,12 @@ class Prediction(BaseModel):
         description="is it MI rather than normal? Trained on these two alone, withheld where STTC, CD or HYP is found"
     )
     norm_vs_abnormal: BinaryResult = Field(description="is it abnormal? `positive` means abnormal")
-    rhythm: Rhythm | None = Field(description="null for networks that do not name it")
-    statements: list[Statement] = Field(
+    rhythm: RhythmResult | None = Field(description="null for networks that do not name it")
+    statements: list[StatementResult] = Field(
         description="all 71 in the order of PTB-XL, or with `?statements=asserted` those that are asserted; "
         "empty for networks without statements"
     )
-    subclasses: list[Subclass] = Field(
+    subclasses: list[SubclassResult] = Field(
         description="all 23 by name, or with `?statements=asserted` those that are asserted; "
         "empty for networks without statements"
     )
@@ -226,11 +139,11 @@ class ModelOut(BaseModel):
 
     classes: dict[str, str] = Field(description="class to its meaning")
     thresholds: dict[str, dict[str, float]] = Field(description="task to class to decision threshold")
-    statements: list[ServedStatement] = Field(
+    statements: list[AnsweredStatement] = Field(
         description="those that are answered, with thresholds and whether they are validated; "
         "empty for networks without statements"
     )
-    subclasses: list[ServedSubclass] = Field(description="the same of the diagnostic subclasses")
+    subclasses: list[AnsweredSubclass] = Field(description="the same of the diagnostic subclasses")
     input: InputOut = Field(description="what is accepted")
     networks: dict[str, NetworkOut] = Field(description="task to network")
     files: dict[str, str] = Field(description="name to SHA-256 of every file the predictions depend on")

@@ -17,7 +17,7 @@ from ecg.readers.channels import MAX_SAMPLING_RATE
 from inference import InferenceError
 from inference.diagnoser import Diagnoser, Diagnosis
 from inference.manifest import MANIFEST, self_test_recording
-from serving.schemas import ModelOut, ServedStatement, ServedSubclass
+from serving.schemas import ModelOut
 from serving.settings import Settings
 
 log = logging.getLogger("ecg_api")
@@ -88,8 +88,8 @@ def facts_of(diagnoser: Diagnoser, example: Diagnosis, settings: Settings) -> di
             task: dict(zip(decisions.classes, decisions.thresholds, strict=True))
             for task, decisions in diagnoser.decisions.items()
         },
-        statements=[ServedStatement.model_validate(one, from_attributes=True) for one in example.statements],
-        subclasses=[ServedSubclass.model_validate(one, from_attributes=True) for one in example.subclasses],
+        statements=list(example.statements),
+        subclasses=list(example.subclasses),
         input={
             "leads": list(LEADS),
             "units": ["uV", "mV", "V", "nV"],
