@@ -148,8 +148,9 @@ class ModelOut(BaseModel):
     networks: dict[str, NetworkOut] = Field(description="task to network")
     files: dict[str, str] = Field(description="name to SHA-256 of every file the predictions depend on")
     metrics: dict[str, dict[str, object]] = Field(
-        description="stored metrics of these very checkpoints, as in artifacts/*_metrics_*.json: `fold`, `n` and "
-        "`macro`, or `tasks` of the statements, each metric with `value` and `ci95`"
+        description="stored metrics of these very checkpoints, as in artifacts/*_metrics_*.json and "
+        "artifacts/test_results/: `fold`, `n` and `macro`, or `tasks` of the statements, each metric with `value` and "
+        "`ci95`"
     )
     disclaimer: str = Field(RESEARCH_ONLY, description="what this is for")
 

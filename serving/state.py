@@ -14,12 +14,25 @@ from ecg.beats import MINIMUM_RATE
 from ecg.intervals import measure_intervals
 from ecg.preprocessing import FULL_DURATION_S, MINIMUM_DURATION_S
 from ecg.readers.channels import MAX_SAMPLING_RATE
+from evaluation.releases import FOLDER as RELEASED
 from inference import InferenceError
 from inference.diagnoser import Diagnoser, Diagnosis
 from inference.manifest import MANIFEST, self_test_recording
 from serving.schemas import ModelOut
 from serving.settings import Settings
 
+SHOWN = (
+    "fold",
+    "n",
+    "source",
+    "synthetic",
+    "decisions",
+    "intervals",
+    "date",
+    "macro",
+    "macro_all",
+    "tasks",
+)  # in /model
 log = logging.getLogger("ecg_api")
 
 
@@ -117,15 +130,14 @@ def facts_of(diagnoser: Diagnoser, example: Diagnosis, settings: Settings) -> di
 
 
 def stored_metrics(diagnoser: Diagnoser, artifacts: Path) -> dict[str, dict]:
-    """The metrics of the very checkpoints being served, as ``{"multilabel_val": {...}}``."""
+    """The metrics of the very checkpoints being served, as ``{"multilabel_val": {...}}``, released ones included."""
     checkpoints = {network.checkpoint_sha256 for network in diagnoser.networks.values()}
     found = {}
-    for path in sorted(artifacts.glob("*_metrics_*.json")):
+    for path in sorted([*artifacts.glob(f"{RELEASED}/*/*_metrics_*.json"), *artifacts.glob("*_metrics_*.json")]):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             if content["checkpoint_sha256"] in checkpoints:
-                wanted = ("fold", "n", "synthetic", "decisions", "intervals", "date", "macro", "macro_all", "tasks")
-                found[path.stem.replace("_metrics", "")] = {name: content[name] for name in wanted if name in content}
+                found[path.stem.replace("_metrics", "")] = {name: content[name] for name in SHOWN if name in content}
         except (ValueError, KeyError, TypeError, OSError) as error:
             log.warning(f"{path.name} is left out of /model, it cannot be read: {type(error).__name__}")
     return found

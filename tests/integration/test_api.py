@@ -158,6 +158,17 @@ def test_the_model_tells_what_it_is(client, artifacts):
     assert list(facts["metrics"]) == ["multilabel_val"], "metrics of another checkpoint are not shown"
 
 
+def test_the_model_shows_released_test_results_of_the_checkpoint_being_served_only(own_artifacts):
+    metrics = json.loads((own_artifacts / "multilabel_metrics_val.json").read_text()) | {"fold": 10}
+    for number, checkpoint in ((1, "of earlier weights"), (2, metrics["checkpoint_sha256"])):
+        path = own_artifacts / "test_results" / f"release{number}" / "multilabel_metrics_test.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({**metrics, "checkpoint_sha256": checkpoint, "n": number}))
+    with client_with(own_artifacts) as client:
+        shown = client.get("/model").json()["metrics"]
+    assert (shown["multilabel_test"]["fold"], shown["multilabel_test"]["n"]) == (10, 2)
+
+
 # --------------------------------------------------------------------------- refusals
 
 
