@@ -157,7 +157,8 @@ async def predict_file(
 ) -> Response:
     """Diagnose one ECG given as a file, or as several that belong together (.hea and .dat).
 
-    WFDB, CSV or TSV, NPY or NPZ, EDF, DICOM, HL7 aECG, GE MUSE XML, SCP-ECG, or one zip of them.
+    WFDB, CSV or TSV, NPY or NPZ, EDF, DICOM, HL7 aECG, SCP-ECG, GE MUSE XML, Philips Sierra XML, Mortara ELI XML,
+    Kardia JSON, Apple Health's CSV, or one zip of them.
     """
     require_type(request, "multipart/form-data")
     limit = recording_limit(server.settings)

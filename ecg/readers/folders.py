@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from ecg.leads import lead_name
-from ecg.readers import aecg_muse_scp, apple_health, dicom, edf, numpy_arrays, wfdb_records
+from ecg.readers import apple_health, dicom, edf, numpy_arrays, vendor_formats, wfdb_records
 from ecg.readers.formats import companions
 from ecg.recording import RecordingError
 
@@ -23,13 +23,14 @@ SIGNAL_SUFFIXES = (".dat", ".mat", ".flac")  # belong to the header of the same 
 RECORDING_SUFFIXES = (".hea", *SIGNAL_SUFFIXES, ".edf", ".bdf", ".dcm", ".npy", ".npz", ".scp", ".zip")
 TEXT_SUFFIXES = (".csv", ".tsv", ".xml")  # formats of recordings and of much else
 HEAD_BYTES = 16_384
+MAX_JSON_BYTES = 10_000_000
 UNIT_BEHIND_NAME = re.compile(r"[\s_]*[(\[].*|[\s_/]+[numµμ]?v$", re.IGNORECASE)
 ARRAY_OF_MANY = re.compile(rb"'shape': \((\d+, *){2}\d+")
 RECOGNISERS = (
     wfdb_records.is_header,
     edf.is_edf,
     dicom.is_dicom,
-    aecg_muse_scp.parser_of,
+    vendor_formats.parser_of,
     numpy_arrays.is_npy,
     apple_health.is_export,
 )
@@ -61,6 +62,8 @@ def why_no_recording(path: Path) -> str | None:
     try:
         with open(path, "rb") as file:
             head = file.read(HEAD_BYTES)
+            if head.lstrip().startswith(b"{"):  # what tells a recording from other JSON may stand below its samples
+                head += file.read(MAX_JSON_BYTES)
     except OSError:
         return None  # reading the recording says why
     if numpy_arrays.is_npy(head) and ARRAY_OF_MANY.search(head):  # such as a cache of signals

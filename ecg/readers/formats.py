@@ -6,23 +6,26 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from ecg.readers import (
-    aecg_muse_scp,
     apple_health,
     csv_tables,
     dicom,
     edf,
     numpy_arrays,
+    vendor_formats,
     wfdb_records,
     zip_archive,
 )
 from ecg.readers.channels import Channels, declared_or_given, lead_channels
 from ecg.recording import RecordingError, printable
 
-FORMATS = "WFDB, CSV or TSV, NPY or NPZ, EDF or EDF+, DICOM, HL7 aECG, GE MUSE XML, SCP-ECG and Apple Health's CSV"
+FORMATS = (
+    "WFDB, CSV or TSV, NPY or NPZ, EDF or EDF+, DICOM, HL7 aECG, SCP-ECG, GE MUSE XML, Philips Sierra XML, "
+    "Mortara ELI XML, Kardia JSON and Apple Health's CSV"
+)
 _SELF_DESCRIBING = (
     (edf.is_edf, edf.read),
     (dicom.is_dicom, dicom.read),
-    (aecg_muse_scp.parser_of, aecg_muse_scp.read),
+    (vendor_formats.parser_of, vendor_formats.read),
     (apple_health.is_export, apple_health.read),
 )
 _LIKE_JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\{\s*"|\[\s*[\[{"\d-])')
@@ -78,7 +81,7 @@ def read_channels(files: Mapping[str, bytes], sampling_rate: float | None, units
         if recognises(content):
             return _agreeing(read(content), sampling_rate, units)
     if content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
-        raise RecordingError(f"{printable(name)} is XML, but neither an HL7 aECG nor a GE MUSE RestingECG")
+        raise RecordingError(f"{printable(name)} is XML, but neither HL7 aECG, GE MUSE, Philips Sierra nor Mortara ELI")
     if _LIKE_JSON.match(content):
         raise RecordingError(f"{printable(name)} is {_what_json(content)}")
     for recognises, read in _BARE:
@@ -95,7 +98,7 @@ def _what_json(content: bytes) -> str:
     try:
         json.loads(content)
     except (ValueError, RecursionError) as error:
-        return f"JSON that is cut short or damaged ({error}), and JSON is no format of files here ({FORMATS})"
+        return f"JSON that is cut short or damaged ({error}); of JSON, files of Kardia are read; others: {FORMATS}"
     return f"JSON, which the server reads as the body of a request; files are read in these formats: {FORMATS}"
 
 

@@ -1,7 +1,10 @@
 """Whatever a broken or hostile file holds: it is read or refused, and nothing else happens."""
 
+import base64
+import json
 import random
 import re
+import struct
 import tempfile
 from functools import cache
 
@@ -14,6 +17,8 @@ from ecg.readers import read_uploaded
 from ecg.readers.channels import from_leads
 from ecg.recording import Recording, RecordingError
 from tests.support.ecg_files import RATE, TRUTH, changed_dicom, committed, npy, table, wfdb_record, zipped
+from tests.support.vendor_files import kardia_recording, sierra_unpacked, sierra_with_samples
+from tests.support.watch_files import watch_ecg
 
 MUTANTS = 1000
 
@@ -45,6 +50,7 @@ def seeds() -> list[dict[str, bytes]]:
     """One upload of each format, short where the format is slow to read."""
     records = [wfdb_record(code, ("I", "II", "V1", "V5"), 600, 400) for code in ("16", "24", "212", "516")]
     whole = ("biosig.csv", "biosig.edf", "ecgdatakit_muse.xml", "ecgdatakit.scp", "truth.npz")
+    whole += ("ecgdatakit_eli.xml",)
     aecg = re.sub(
         rb"<digits>([^<]*)</digits>",
         lambda match: b"<digits>" + b" ".join(match[1].split()[:600]) + b"</digits>",
@@ -52,9 +58,12 @@ def seeds() -> list[dict[str, bytes]]:
     )
     short_table = table(rows=600, before="# fs: 500\n")
     single = [zipped(records[0]), npy(TRUTH[:, :600]), changed_dicom(shorten), aecg, short_table]
+    single += [json.dumps(kardia_recording(samples=600)).encode(), watch_ecg("German", 600, ",").encode()]
+    single += [sierra_unpacked(600)]
     return [*records, *({"x": content} for content in (*map(committed, whole), *single))]
 
 
+MAGICS = [b"<restingecgdata>", b"<ECG><CHANNEL ", b'{"recordedAt": 1, "patientID": ', b"A\nB,2 Hz\nC,mV\nD,I\n"]
 TOKENS = [b"", b"0", b"-1", b"1e9", b"999999999", b"nan", b"\0", b"\xff\xff\xff\xff", b"\0\0\0\x80"]
 TOKENS += [b"../", b"\n", b"<", b" "]
 
@@ -94,10 +103,16 @@ def test_mutated_files_are_read_or_refused():
 
 @given(
     st.binary(max_size=300),
-    st.sampled_from([b"", b"PK\3\4", b"\x93NUMPY\1\0", b"0       ", b"<AnnotatedECG>", b"I,II\n"]),
+    st.sampled_from([b"", b"PK\3\4", b"\x93NUMPY\1\0", b"0       ", b"<AnnotatedECG>", b"I,II\n", *MAGICS]),
 )
 def test_arbitrary_bytes_are_read_or_refused(content, magic):
     outcome({"x": magic + content}, sampling_rate=500, units="mV")
+
+
+@given(st.lists(st.tuples(st.integers(-2, 400), st.binary(max_size=300)), max_size=12))
+def test_arbitrary_packed_samples_are_read_or_refused(leads):
+    packed = b"".join(struct.pack("<ihh", size, 0, 0) + codes for size, codes in leads)
+    outcome({"x": sierra_with_samples(base64.b64encode(packed).decode())})
 
 
 @given(st.text(alphabet="0123456789 .x:+()/-~mVI\nrd", max_size=200))

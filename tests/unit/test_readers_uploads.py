@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ecg.readers import MAX_UPLOAD_BYTES, aecg_muse_scp, read_recording
+from ecg.readers import MAX_UPLOAD_BYTES, read_recording, vendor_formats
 from ecg.readers.formats import split_recordings
 from ecg.recording import RecordingError
 from ecg.warnings_lock import caught_warnings
@@ -25,6 +25,8 @@ from tests.support.ecg_files import DATA, assert_is_truth, changed, committed, r
         ("biosig_aecg.xml", 1.1e-3),  # whole µV; a derived lead adds two roundings
         ("ecgdatakit.scp", 1.1e-3),
         ("ecgdatakit_muse.xml", 7.4e-3),  # 4.88 µV a step
+        ("ecgdatakit_sierra.xml", 2.6e-3),  # 5 µV a step
+        ("ecgdatakit_eli.xml", 3.8e-3),  # 2.5 µV a step
         ("truth.npz", 1e-6),
     ],
 )
@@ -143,7 +145,7 @@ def test_errors_of_libraries_are_refused_and_logged_without_what_the_file_says(m
     def fail(*arguments):
         raise KeyError("Jane Doe")
 
-    monkeypatch.setattr(aecg_muse_scp.HL7aECGParser, "parse", fail)
+    monkeypatch.setattr(vendor_formats.HL7aECGParser, "parse", fail)
     with caplog.at_level(logging.INFO, logger="ecg"):
         refused(committed("biosig_aecg.xml"), "not a readable")
     assert "ecgdatakit" in caplog.text and "KeyError" in caplog.text and "test_readers_uploads.py" in caplog.text

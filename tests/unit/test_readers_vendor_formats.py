@@ -92,13 +92,13 @@ def test_what_would_cost_minutes_or_memory_is_refused_at_once():
     refused(content + bytes(2_000_000), "at most 5 MB")
 
 
-@pytest.mark.parametrize("root", ["AnnotatedECG", "RestingECG"])
+@pytest.mark.parametrize("root", ["AnnotatedECG", "RestingECG", "restingecgdata", "ECG"])
 def test_billion_laughs_and_outside_entities_are_refused(root, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("12 13 14")
     laughs = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10}">' for i in range(1, 10))
     for entities, use in ((f'<!ENTITY l0 "ha">{laughs}', "&l9;"), (f'<!ENTITY x SYSTEM "{secret.as_uri()}">', "&x;")):
-        content = f'<?xml version="1.0"?><!DOCTYPE {root} [{entities}]><{root}>{use}</{root}>'
+        content = f'<?xml version="1.0"?><!DOCTYPE {root} [{entities}]><{root}><CHANNEL/>{use}</{root}>'
         refused(content.encode(), "entity|entities")
 
 
