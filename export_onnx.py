@@ -1,137 +1,34 @@
 """Export the shipped networks to ONNX, for inference without PyTorch.
 
-    python export_onnx.py            # multilabel_best, mi_best and abnormal_best in artifacts/
+    python export_onnx.py            # multilabel_best, multilabel_tiny, mi_best and abnormal_best in artifacts/
 
     python export_onnx.py --out DIR  # your own, in DIR: a multi-label network and thresholds of all three tasks
 
-Each file takes any number of recordings of any length from 2 s and carries what inference needs to know
-(task, classes, input scale, windows, checkpoint). It is compared with PyTorch before it replaces an
-older one. manifest.json lists the SHA-256 of every file that inference reads and the probabilities of a
-stored generated ECG, so that a damaged or exchanged file is noticed when it is loaded.
+Each file takes mV at 100 Hz, any number of recordings of any length from 5 s, and gives probabilities and decisions;
+docs/onnx.md says what is in it. It is compared with PyTorch before it replaces an older one. manifest.json lists the
+SHA-256 of every file that inference reads and the probabilities of a stored generated ECG, so that a damaged or
+exchanged file is noticed when it is loaded.
 """
 
 import argparse
 import json
-import logging
 import shlex
 import shutil
 import sys
-import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-import onnx
-import onnxruntime
-import torch
-from torch.export import Dim
-
-from config import CHECKPOINT_NAMES, DEFAULT_OUT, LEADS, script
+from config import BINARY_TASKS, CHECKPOINT_NAMES, DEFAULT_OUT, script
 from files import replacing, sha256, write_text
 from inference import InferenceError
 from inference.backends import network_name
-from inference.decisions import ThresholdsError, load_decisions, thresholds_path
+from inference.decisions import Decisions, ThresholdsError, load_decisions, thresholds_path
 from inference.diagnoser import Diagnoser
+from inference.export import export_network, facts_of
 from inference.manifest import MANIFEST, SELF_TEST_ECG, self_test_recording
-from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from models.recording_network import RecordingNetwork
+from models.checkpoint import CheckpointError, load_checkpoint
 
-TOLERANCE = 1e-4  # of a probability
-OPSET = 20  # what onnxruntime-web runs
-SHAPES = ((1, 500), (7, 1000), (3, 777), (2, 1499), (16, 1000))  # recordings, samples
-
-
-class FromMillivolts(torch.nn.Module):
-    """A network that takes mV instead of units of its input scale."""
-
-    def __init__(self, network: RecordingNetwork, input_scale: float):
-        super().__init__()
-        self.network = network
-        self.input_scale = input_scale
-
-    def forward(self, signals: torch.Tensor) -> torch.Tensor:
-        return self.network(signals / self.input_scale)
-
-
-def export(path: Path, checkpoint: Checkpoint, checkpoint_sha256: str) -> float:
-    """Write one ONNX file; returns its largest difference to PyTorch. Raises InferenceError above `TOLERANCE`."""
-    network = FromMillivolts(checkpoint.network(), checkpoint.input_scale).eval()
-    model = to_onnx(network)
-    pad_instead_of_ceil(model)
-    onnx.helper.set_model_props(model, {"hmt_ecgnet": json.dumps(facts_of(checkpoint, checkpoint_sha256))})
-    for node in model.graph.node:  # the exporter notes where in our source each node came from
-        del node.metadata_props[:]
-        node.doc_string = ""
-    onnx.checker.check_model(model, full_check=True)
-    with replacing(path) as unfinished:
-        onnx.save_model(model, unfinished)
-        difference = largest_difference(unfinished, network)
-        if difference > TOLERANCE:
-            raise InferenceError(f"{path.name} differs from PyTorch by {difference:.2g}; it was not written")
-    return difference
-
-
-def to_onnx(network: torch.nn.Module) -> onnx.ModelProto:
-    """The network as ONNX: ``signals (recordings, 12, samples)`` in mV to ``probabilities (recordings, outputs)``."""
-    shape = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC}
-    # the exporter warns of its own future changes and that torchvision, which no network here uses, is not installed
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            network,
-            (torch.randn(2, len(LEADS), 1003),),
-            input_names=["signals"],
-            output_names=["probabilities"],
-            opset_version=OPSET,
-            dynamic_shapes=(shape,),
-            dynamo=True,
-            verbose=False,
-        )
-    return program.model_proto
-
-
-def facts_of(checkpoint: Checkpoint, checkpoint_sha256: str) -> dict:
-    """What the file says of itself, for `inference.backends`."""
-    names = (
-        "task",
-        "classes",
-        "statements",
-        "binary_tasks",
-        "leads",
-        "sampling_rate",
-        "input_scale",
-        "window_s",
-        "stride_s",
-        "model",
-    )
-    facts = {name: getattr(checkpoint, name) for name in names}
-    return {**facts, "checkpoint_sha256": checkpoint_sha256, "synthetic": checkpoint.synthetic}
-
-
-def pad_instead_of_ceil(model: onnx.ModelProto) -> None:
-    """Rewrite the shortcuts' averages of pairs so that ONNX Runtime need not reorder their channels: 20 % faster.
-
-    A last sample without a partner stays as it is either way: rounded up, or padded by one that does not count.
-    """
-    for node in model.graph.node:
-        if node.op_type == "AveragePool":
-            given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-            if given["ceil_mode"] and given["kernel_shape"] == given["strides"] == [1, 2] and not any(given["pads"]):
-                given |= {"ceil_mode": 0, "pads": [0, 0, 0, 1], "count_include_pad": 0}
-                del node.attribute[:]
-                node.attribute.extend(onnx.helper.make_attribute(name, value) for name, value in given.items())
-
-
-def largest_difference(path: Path, network: torch.nn.Module) -> float:
-    """Largest difference of a probability between ONNX Runtime and PyTorch, over several batch sizes and lengths."""
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    rng, worst = np.random.default_rng(0), 0.0
-    for recordings, samples in SHAPES:
-        signals = rng.normal(size=(recordings, len(LEADS), samples)).astype(np.float32)
-        with torch.inference_mode():
-            expected = network(torch.from_numpy(signals)).numpy()
-        worst = max(worst, float(np.abs(session.run(None, {"signals": signals})[0] - expected).max()))
-    return worst
+TINY_CHECKPOINT = "multilabel_tiny.pth"
 
 
 def export_all(directory: Path) -> None:
@@ -141,23 +38,55 @@ def export_all(directory: Path) -> None:
     if they are of other networks; nothing is replaced then.
     """
     load_checkpoint(directory / CHECKPOINT_NAMES["multilabel"])
-    verify_thresholds(directory)
+    decisions = verified_decisions(directory)
+    other_files = {task: network_name(task, "onnx") for task in BINARY_TASKS if decisions[task].score == "binary"}
     names = []
     for task, name in CHECKPOINT_NAMES.items():
-        source = directory / name
-        if task != "multilabel" and not source.is_file():
-            print(f"no {source}: {task} is left to the multi-label network")
+        if task != "multilabel" and not (directory / name).is_file():
+            print(f"no {directory / name}: {task} is left to the multi-label network")
             continue
-        target = directory / network_name(task, "onnx")
-        difference = export(target, load_checkpoint(source), sha256(source))
-        names.append(target.name)
-        print(f"{target}: largest difference of a probability to PyTorch {difference:.1e}")
+        score = "multilabel" if task == "multilabel" else "binary"
+        answered = {
+            one: found for one, found in decisions.items() if found.score == score and task in ("multilabel", one)
+        }
+        paths = {one: thresholds_path(directory, one) for one in answered}
+        names.append(export_one(directory / name, answered, paths, other_files if task == "multilabel" else {}))
+    names += export_tiny(directory)
     provide_examples(directory)
     write_manifest(directory, [*names, *(thresholds_path(directory, task).name for task in CHECKPOINT_NAMES)])
 
 
-def verify_thresholds(directory: Path) -> None:
-    """Raise InferenceError if a task has no thresholds, ThresholdsError if they are of other networks than these."""
+def export_tiny(directory: Path) -> list[str]:
+    """Export the tiny network if it has thresholds; returns the file's name, if any.
+
+    It answers those binary tasks that have a file of thresholds for it.
+    """
+    checkpoint = directory / TINY_CHECKPOINT
+    paths = {task: thresholds_path(directory, f"{task}_tiny") for task in CHECKPOINT_NAMES}
+    paths = {task: path for task, path in paths.items() if path.is_file()}
+    if not checkpoint.is_file() or "multilabel" not in paths:
+        return []
+    own = {"multilabel": sha256(checkpoint)}
+    return [export_one(checkpoint, {task: load_decisions(path, task, own) for task, path in paths.items()}, paths, {})]
+
+
+def export_one(
+    source: Path, decisions: Mapping[str, Decisions], paths: Mapping[str, Path], other_files: Mapping[str, str]
+) -> str:
+    """Export one checkpoint with the decisions it makes, read from ``paths``; returns the file's name."""
+    checkpoint, target = load_checkpoint(source), source.with_suffix(".onnx")
+    digests = {task: sha256(path) for task, path in paths.items()}
+    facts = facts_of(checkpoint, sha256(source), decisions, digests, other_files)
+    difference = export_network(target, checkpoint, decisions, facts)
+    print(f"{target}: largest difference of a probability to PyTorch {difference:.1e}")
+    return target.name
+
+
+def verified_decisions(directory: Path) -> dict[str, Decisions]:
+    """The decisions of all tasks.
+
+    Raises InferenceError if a task has no thresholds, ThresholdsError if they are of other networks than these.
+    """
     missing = [task for task in CHECKPOINT_NAMES if not thresholds_path(directory, task).is_file()]
     if missing:
         search = ["python", script("threshold_search.py"), "--out", str(directory), "--task"]
@@ -169,9 +98,12 @@ def verify_thresholds(directory: Path) -> None:
     digests = {
         task: sha256(directory / name) for task, name in CHECKPOINT_NAMES.items() if (directory / name).is_file()
     }
+    decisions = {}
     for task in CHECKPOINT_NAMES:
         own = {"binary": digests[task]} if task != "multilabel" and task in digests else {}
-        load_decisions(thresholds_path(directory, task), task, {"multilabel": digests["multilabel"], **own})
+        checkpoints = {"multilabel": digests["multilabel"], **own}
+        decisions[task] = load_decisions(thresholds_path(directory, task), task, checkpoints)
+    return decisions
 
 
 def provide_examples(directory: Path) -> None:

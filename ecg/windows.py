@@ -6,8 +6,8 @@ import numpy as np
 
 from config import SAMPLING_RATE
 
-STRETCH_S = 10.0
-LONGEST_WHOLE_S = 15.0
+STRETCH = 10 * SAMPLING_RATE  # samples, about as many as a stretch has
+LONGEST_WHOLE = 15 * SAMPLING_RATE
 
 
 def stretch_starts(samples: int) -> tuple[list[int], int]:
@@ -19,11 +19,11 @@ def stretch_starts(samples: int) -> tuple[list[int], int]:
     >>> stretch_starts(1000), stretch_starts(3000)
     (([0], 1000), ([0, 1000, 2000], 1000))
     """
-    if samples <= LONGEST_WHOLE_S * SAMPLING_RATE:
-        return [0], samples
-    count = round(samples / (STRETCH_S * SAMPLING_RATE))
-    length = -(-samples // count)
-    return [round(start) for start in np.linspace(0, samples - length, count)], length
+    # whole numbers only, as `inference.decision_network.cut_stretches` repeats it
+    count = max(1, (samples + LONGEST_WHOLE - STRETCH - 1) // STRETCH)
+    length = (samples + count - 1) // count
+    gaps = max(1, count - 1)
+    return [(2 * number * (samples - length) + gaps) // (2 * gaps) for number in range(count)], length
 
 
 def predict_probabilities(

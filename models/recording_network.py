@@ -91,4 +91,5 @@ def cut_windows(signals: torch.Tensor, window: int, stride: int) -> torch.Tensor
     window = min(window, samples)
     count = (samples - window + stride - 1) // stride + 1
     starts = (torch.arange(count, device=signals.device) * stride).clamp_max(samples - window)
-    return signals[:, :, starts[:, None] + torch.arange(window, device=signals.device)].transpose(1, 2)
+    places = (starts[:, None] + torch.arange(window, device=signals.device)).flatten()
+    return signals.index_select(2, places).unflatten(2, (count, window)).transpose(1, 2)
