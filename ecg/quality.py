@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from config import LEADS, LIMB_LEADS, described
-from ecg.bands import Bands, split_bands
-from ecg.beats import QRS, cut_beats, find_beats, require_measurable
+from ecg.bands import Bands
+from ecg.beats import QRS
 from ecg.electrode_swaps import measure_right_leg, measure_wiring, normalised_waves
-from ecg.heart_rate import MINIMUM_CONTRAST, are_reliable, mean_heart_rate
+from ecg.heart_rate import MINIMUM_CONTRAST, mean_heart_rate
+from ecg.heartbeats import Heartbeats, find_heartbeats
 from ecg.lead_order import measure_limb_order, measure_orientation
 from ecg.recording import Recording
 from ecg.time_scale import measure_time_scale
@@ -155,20 +156,18 @@ class Quality:
         return self.severity != "unusable"
 
 
-def assess(recording: Recording) -> Quality:
+def assess(recording: Recording, heartbeats: Heartbeats | None = None) -> Quality:
     """Measure the quality of one recording and flag what is beyond its limit.
 
+    heartbeats: where the caller has found them already.
     Raises RecordingError if the recording is shorter than 5 s, sampled below 100 Hz or has samples that are not
     numbers.
     """
-    require_measurable(recording)
+    found = heartbeats or find_heartbeats(recording)
+    bands, beats, peaks, contrast = found.bands, found.beats, found.peaks, found.contrast
     signal = np.asarray(recording.signal, np.float32)
-    bands = split_bands(signal, recording.sampling_rate)
-    peaks, contrast = find_beats(bands.qrs)
-    beats = cut_beats(bands.heart, peaks)
-    reliable = are_reliable(beats, contrast)
-    average = np.median(beats, axis=1) if reliable else None
-    heart_rate = mean_heart_rate(peaks) if reliable else None
+    average = np.median(beats, axis=1) if found.reliable else None
+    heart_rate = mean_heart_rate(peaks) if found.reliable else None
     measured = measure_leads(signal, recording.sampling_rate, bands, beats, average)
     measured = {name: np.where(recording.present, values, np.nan) for name, values in measured.items()}
     flags = _lead_flags(measured)

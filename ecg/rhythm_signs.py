@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecg.bands import split_bands
-from ecg.beats import P_WAVE, cut_beats, find_beats, require_measurable
-from ecg.heart_rate import are_reliable
+from ecg.beats import P_WAVE
+from ecg.heartbeats import Heartbeats, find_heartbeats
 from ecg.recording import Recording
 
 RR_TOLERANCE = 0.1  # of the median RR interval, by which neighbouring intervals may differ in a regular rhythm
@@ -41,15 +40,15 @@ class RhythmSigns:
         return tuple(doubts)
 
 
-def measure_rhythm(recording: Recording) -> RhythmSigns | None:
-    """The signs of one recording in a few ms; None without reliable heartbeats. Raises RecordingError as `assess`."""
-    require_measurable(recording)
-    bands = split_bands(np.asarray(recording.signal, np.float32), recording.sampling_rate)
-    peaks, contrast = find_beats(bands.qrs)
-    beats = cut_beats(bands.heart, peaks)
-    if not are_reliable(beats, contrast):
+def measure_rhythm(recording: Recording, heartbeats: Heartbeats | None = None) -> RhythmSigns | None:
+    """The signs of one recording; None without reliable heartbeats. Raises RecordingError as `find_heartbeats`.
+
+    heartbeats: where the caller has found them already.
+    """
+    found = heartbeats or find_heartbeats(recording)
+    if not found.reliable:
         return None
-    return RhythmSigns(irregularity=irregularity(peaks), p_consistency=p_consistency(beats))
+    return RhythmSigns(irregularity=irregularity(found.peaks), p_consistency=p_consistency(found.beats))
 
 
 def irregularity(peaks: np.ndarray) -> float:

@@ -6,6 +6,7 @@ subclasses and one of the five superclasses (Wagner et al. 2020).
 
 import csv
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -65,11 +66,13 @@ def columns_of_group(group: str) -> list[int]:
     return [number for number, statement in enumerate(STATEMENTS) if group in statement.groups]
 
 
+@cache
 def subclass_columns() -> list[list[int]]:
     """For each of ``SUBCLASSES``, the numbers of its statements."""
     return [[n for n, one in enumerate(STATEMENTS) if one.subclass == name] for name in SUBCLASSES]
 
 
+@cache
 def superclass_columns() -> list[list[int]]:
     """For each of ``config.SUPERCLASSES``, the numbers of its statements."""
     return [[n for n, one in enumerate(STATEMENTS) if one.superclass == name] for name in SUPERCLASSES]

@@ -1,6 +1,7 @@
 """How long recordings are read: in stretches of about 10 s, what the networks were trained and evaluated on."""
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -43,3 +44,17 @@ def predict_probabilities(
         batch = np.stack([signals[n, :, start : start + length] for n, start in places[first : first + batch_size]])
         rows.append(probabilities_of(batch).astype(np.float64))
     return np.concatenate(rows).reshape(len(signals), len(starts), -1).mean(1)
+
+
+def predict_all(
+    probabilities_of: Callable[[np.ndarray], np.ndarray], signals: Sequence[np.ndarray], batch_size: int = 16
+) -> np.ndarray:
+    """`predict_probabilities` of recordings of any lengths, ``(n, outputs)``; those of equal length go together."""
+    of_length = defaultdict(list)
+    for number, signal in enumerate(signals):
+        of_length[signal.shape[1]].append(number)
+    rows = {}
+    for numbers in of_length.values():
+        together = np.stack([signals[number] for number in numbers])
+        rows |= zip(numbers, predict_probabilities(probabilities_of, together, batch_size), strict=True)
+    return np.stack([rows[number] for number in range(len(signals))])

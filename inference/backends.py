@@ -23,6 +23,8 @@ class Network:
 
     input_scale: mV. window_s, stride_s: s. synthetic: trained on generated data.
     probabilities_of: float32 ``(n, 12, samples)`` in mV at 100 Hz to uncalibrated probabilities ``(n, outputs)``.
+    batch_size: how many recordings it gets at a time, so that each has the same result to the last bit whatever others
+        are read with it.
     """
 
     task: str
@@ -34,6 +36,7 @@ class Network:
     checkpoint_sha256: str
     synthetic: bool
     probabilities_of: Callable[[np.ndarray], np.ndarray]
+    batch_size: int
 
 
 def network_name(task: str, backend: str) -> str:
@@ -82,6 +85,7 @@ def _load_onnx(path: Path, threads: int) -> Network:
             checkpoint_sha256=facts["checkpoint_sha256"],
             synthetic=facts["synthetic"],
             probabilities_of=lambda signals: session.run(["probabilities"], {"signals": signals}, run_options)[0],
+            batch_size=1,
         )
     except Exception as error:  # onnxruntime raises types of its own for whatever a damaged file provokes
         raise InferenceError(f"{path} cannot be read as a network: {error}; run python export_onnx.py") from error
@@ -106,6 +110,7 @@ def _load_pytorch(path: Path, threads: int) -> Network:
         checkpoint_sha256=sha256(path),
         synthetic=checkpoint.synthetic,
         probabilities_of=lambda signals: probabilities_of(scale_signal(signals, checkpoint.input_scale)),
+        batch_size=1,  # PyTorch's sums depend on the size of a batch
     )
 
 

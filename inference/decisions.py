@@ -4,6 +4,7 @@ Calibrators are monotone per class; `inference.calibration` fits them. `inferenc
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -55,6 +56,22 @@ def apply_calibrator(calibrator: dict, probabilities: np.ndarray) -> np.ndarray:
     return sigmoid(calibrator["a"] * positive + calibrator["b"] * negative + calibrator["c"])
 
 
+def apply_calibrators(calibrators: Sequence[dict], probabilities: np.ndarray) -> np.ndarray:
+    """`apply_calibrator` of each column's own calibrator, ``(n, len(calibrators))``.
+
+    All columns at once: one at a time, 71 statements took longer than the rest of a diagnosis beside the networks.
+    """
+    smooth = [k for k, one in enumerate(calibrators) if one["kind"] != "isotonic"]
+    calibrated = np.empty((len(probabilities), len(calibrators)))
+    if smooth:
+        a, b, c = np.array([[calibrators[k][name] for name in "abc"] for k in smooth]).T
+        positive, negative = log_odds_parts(probabilities[:, smooth])
+        calibrated[:, smooth] = sigmoid(a * positive + b * negative + c)
+    for k in set(range(len(calibrators))) - set(smooth):
+        calibrated[:, k] = apply_calibrator(calibrators[k], probabilities[:, k])
+    return calibrated
+
+
 def log_odds_parts(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """log p and -log(1 - p), whose sum is the logit."""
     clipped = np.clip(np.asarray(probabilities, np.float64), SMALLEST, 1 - SMALLEST)
@@ -87,8 +104,7 @@ class FindingDecisions:
 
     def calibrate(self, probabilities: np.ndarray) -> np.ndarray:
         """Uncalibrated to calibrated probabilities, ``(n, len(names))``."""
-        columns = [apply_calibrator(one, probabilities[:, k]) for k, one in enumerate(self.calibrators)]
-        return np.stack(columns, axis=1)
+        return apply_calibrators(self.calibrators, probabilities)
 
     def above(self, calibrated: np.ndarray) -> np.ndarray:
         """Which are at or above their threshold, validated or not: bool ``(n, len(names))``."""
@@ -147,8 +163,7 @@ class Decisions:
 
     def calibrate(self, probabilities: np.ndarray) -> np.ndarray:
         """Uncalibrated to calibrated probabilities, ``(n, classes)``."""
-        columns = [apply_calibrator(self.calibrators[k], probabilities[:, k]) for k in range(len(self.classes))]
-        return np.stack(columns, axis=1)
+        return apply_calibrators(self.calibrators, probabilities)
 
     def decide(self, calibrated: np.ndarray) -> np.ndarray:
         """Calibrated probabilities to bool ``(n, classes)``; False of what is not assessable."""

@@ -1,6 +1,7 @@
-"""What is found in one recording, statement by statement, and in one line as a cardiologist would put it."""
+"""What is found in recordings, statement by statement, and in one line as a cardiologist would put it."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from ecg.statements import (
     any_probability,
     subclass_columns,
 )
-from inference.decisions import Decisions
+from inference.decisions import Decisions, FindingDecisions
 from inference.findings import assert_statements, assert_subclasses, keep_consistent, name_rhythm
 
 HEADLINE_ORDER = ("MI", "CD", "HYP", "STTC")  # of diagnoses, after the rhythm and before forms
@@ -77,7 +78,7 @@ class RhythmResult:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ThresholdedStatements:
-    """Statements of one recording before the verdict, arrays ``(1, 71)`` and ``(1, 23)``."""
+    """Statements of n recordings before the verdict, arrays ``(n, 71)`` and ``(n, 23)``."""
 
     calibrated: np.ndarray
     above: np.ndarray
@@ -87,10 +88,10 @@ class ThresholdedStatements:
 
 
 def threshold_statements(decisions: Decisions, probabilities: np.ndarray) -> ThresholdedStatements:
-    """Calibrate the statements of one recording ``(71,)`` and hold them against their thresholds."""
-    calibrated = decisions.statements.calibrate(probabilities[None])
+    """Calibrate the statements of n recordings ``(n, 71)`` and hold them against their thresholds."""
+    calibrated = decisions.statements.calibrate(probabilities)
     above = decisions.statements.above(calibrated)
-    subclasses = decisions.subclasses.calibrate(any_probability(probabilities[None], subclass_columns()))
+    subclasses = decisions.subclasses.calibrate(any_probability(probabilities, subclass_columns()))
     return ThresholdedStatements(
         calibrated=calibrated,
         above=above,
@@ -101,38 +102,67 @@ def threshold_statements(decisions: Decisions, probabilities: np.ndarray) -> Thr
 
 
 def statement_results(
-    decisions: Decisions, found: ThresholdedStatements, classes: np.ndarray, unusable: bool
-) -> tuple[tuple[StatementResult, ...], tuple[SubclassResult, ...], RhythmResult]:
-    """All statements, all subclasses and the rhythm of one recording; classes: the verdict's, bool ``(1, 5)``."""
-    kept = keep_consistent(found.asserted, classes, np.array([unusable]))
+    decisions: Decisions, found: ThresholdedStatements, classes: np.ndarray, unusable: np.ndarray
+) -> list[tuple[tuple[StatementResult, ...], tuple[SubclassResult, ...], RhythmResult]]:
+    """All statements, all subclasses and the rhythm of each of n recordings.
+
+    classes: the verdicts', bool ``(n, 5)``. unusable: bool ``(n,)``.
+    """
+    kept = keep_consistent(found.asserted, classes, unusable)
     asserted = assert_subclasses(found.subclasses_above, decisions.subclasses.validated, classes, kept)
-    statements = tuple(
+    named = name_rhythm(found.calibrated, found.above, decisions.statements.validated)
+    statements = _filled(_blank_statements(decisions.statements), found.calibrated, kept)
+    subclasses = _filled(_blank_subclasses(decisions.subclasses), found.subclasses, asserted)
+    rhythms = map(rhythm_result, named.code.tolist(), named.certain.tolist(), unusable.tolist())
+    return list(zip(statements, subclasses, rhythms, strict=True))
+
+
+@lru_cache(maxsize=64)
+def _blank_statements(decisions: FindingDecisions) -> tuple[StatementResult, ...]:
+    """The 71 statements of no recording."""
+    return tuple(
         StatementResult(
-            **vars(statement),
-            probability=float(found.calibrated[0, k]),
-            threshold=float(decisions.statements.thresholds[k]),
-            asserted=bool(kept[0, k]),
-            validated=bool(decisions.statements.validated[k]),
+            **vars(statement), probability=0.0, threshold=float(threshold), asserted=False, validated=bool(validated)
         )
-        for k, statement in enumerate(STATEMENTS)
+        for statement, threshold, validated in zip(STATEMENTS, decisions.thresholds, decisions.validated, strict=True)
     )
-    subclasses = tuple(
+
+
+@lru_cache(maxsize=64)
+def _blank_subclasses(decisions: FindingDecisions) -> tuple[SubclassResult, ...]:
+    """The 23 subclasses of no recording."""
+    return tuple(
         SubclassResult(
             name=name,
-            superclass=SUBCLASS_OWNERS[k],
-            probability=float(found.subclasses[0, k]),
-            threshold=float(decisions.subclasses.thresholds[k]),
-            asserted=bool(asserted[0, k]),
-            validated=bool(decisions.subclasses.validated[k]),
+            superclass=owner,
+            probability=0.0,
+            threshold=float(threshold),
+            asserted=False,
+            validated=bool(validated),
         )
-        for k, name in enumerate(SUBCLASSES)
+        for name, owner, threshold, validated in zip(
+            SUBCLASSES, SUBCLASS_OWNERS, decisions.thresholds, decisions.validated, strict=True
+        )
     )
-    return statements, subclasses, rhythm_result(decisions, found, unusable)
 
 
-def rhythm_result(decisions: Decisions, found: ThresholdedStatements, unusable: bool) -> RhythmResult:
-    named = name_rhythm(found.calibrated, found.above, decisions.statements.validated)
-    code, certain = str(named.code[0]), bool(named.certain[0])
+def _filled(blanks: tuple, probabilities: np.ndarray, asserted: np.ndarray) -> list[tuple]:
+    """For each of n recordings its results: the blanks with its probability and assertion, ``(n, len(blanks))``."""
+    return [
+        tuple(map(_with_values, blanks, *values))
+        for values in zip(probabilities.tolist(), asserted.tolist(), strict=True)
+    ]
+
+
+def _with_values(blank, probability: float, asserted: bool):
+    """`dataclasses.replace` at a tenth of its time, which for 94 results a recording counts."""
+    result = object.__new__(type(blank))
+    vars(result).update(vars(blank), probability=probability, asserted=asserted)
+    return result
+
+
+def rhythm_result(code: str, certain: bool, unusable: bool) -> RhythmResult:
+    """The rhythm of one recording from its `inference.findings.NamedRhythms`."""
     if unusable:
         return RhythmResult(code="", certain=False, sentence="Rhythm not assessed")
     if certain:

@@ -124,34 +124,34 @@ def _withheld(task: str, disagrees: np.ndarray, classes: np.ndarray, unusable: n
 
 
 def doubt_sentences(
-    verdicts: Verdicts, near: str, binary: Mapping[str, bool], rhythm_signs: Sequence[str]
+    verdicts: Verdicts, near: str, binary: Mapping[str, bool], rhythm_signs: Sequence[str], number: int = 0
 ) -> tuple[str, ...]:
     """The doubts of one recording in plain text.
 
-    verdicts: of one recording. near: the class nearest to its threshold. binary: the answers to binary tasks.
-    rhythm_signs: `ecg.rhythm_signs.RhythmSigns.doubts`.
+    near: the class nearest to its threshold. binary: its answers to binary tasks.
+    rhythm_signs: `ecg.rhythm_signs.RhythmSigns.doubts`. number: which of the recordings it is.
     """
-    classes = verdicts.classes[0]
+    classes = verdicts.classes[number]
     words = {
         "near": near,
         "others": _named(classes, ABNORMAL),
-        "implied": _named(verdicts.implied[0]),
+        "implied": _named(verdicts.implied[number]),
         "classes": _named(classes),
         "signs": " and ".join(rhythm_signs),
     }
     answers = {"normal or abnormal": "norm_vs_abnormal", "MI or normal": "mi_vs_norm"}
     sentences = []
-    for name in (name for name, there in verdicts.doubts.items() if there[0]):
+    for name in (name for name, there in verdicts.doubts.items() if there[number]):
         task = answers.get(name)
         answer = ANSWERS[task][int(binary[task])] if task else ""
         sentences.append(DOUBTS[name].format(**words, answer=answer))
     return tuple(sentences)
 
 
-def withheld_sentence(verdicts: Verdicts, task: str) -> str:
-    """Why one recording's binary result is withheld; empty if it is not."""
-    others = _named(verdicts.classes[0], OUTSIDE_MI_VS_NORM)
-    return WITHHELD[str(verdicts.withheld[task][0])].format(others=others)
+def withheld_sentence(verdicts: Verdicts, task: str, number: int = 0) -> str:
+    """Why the binary result of recording ``number`` is withheld; empty if it is not."""
+    others = _named(verdicts.classes[number], OUTSIDE_MI_VS_NORM)
+    return WITHHELD[str(verdicts.withheld[task][number])].format(others=others)
 
 
 def _named(classes: np.ndarray, among: list[int] | None = None) -> str:

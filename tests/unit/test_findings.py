@@ -182,8 +182,8 @@ def decisions_of(not_validated: tuple[str, ...] = ()) -> Decisions:
 def results(given: dict, present: tuple[str, ...], not_validated=(), unusable=False):
     """Statements, subclasses and rhythm of one recording, and its headline."""
     decisions = decisions_of(not_validated)
-    found = threshold_statements(decisions, probabilities(**given)[0])
-    statements, subclasses, rhythm = statement_results(decisions, found, classes(*present), unusable)
+    found = threshold_statements(decisions, probabilities(**given))
+    ((statements, subclasses, rhythm),) = statement_results(decisions, found, classes(*present), np.array([unusable]))
     return statements, subclasses, rhythm, headline(rhythm, statements, present)
 
 
