@@ -98,8 +98,8 @@ def _lines(text: str) -> list[str]:
 
 
 def _header(lines: list[str]) -> Header | None:
-    """What stands above the first line without a letter; None if that is no header of keys and values."""
-    short = [line[:MAX_LINE_CHARACTERS].strip() for line in lines]
+    """What stands above the first line of digits without a letter; None if that is no header of keys and values."""
+    short = [line[:MAX_LINE_CHARACTERS].strip(" \t;,") for line in lines]
     above = next((i for i, line in enumerate(short) if line and not _LETTER.search(line)), len(lines))
     values = [_value(line) for line in short[: min(above, MAX_HEADER_LINES)] if line]
     if len(values) < MIN_HEADER_LINES or short[0].startswith("#"):

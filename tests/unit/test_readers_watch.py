@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import LEADS
+from ecg.preprocessing import model_input
 from ecg.readers import read_recording, read_uploaded
 from ecg.readers.folders import why_no_recording
 from ecg.recording import RecordingError
+from ecg.windows import stretch_starts
 from tests.support.ecg_files import TRUTH, read, refused, zipped
 from tests.support.watch_files import BIRTH_DATE, HEADERS, NAME, PRIVATE, assert_is_lead_one, watch_ecg
 
@@ -35,6 +37,7 @@ def test_every_language_gives_lead_one_and_the_day(language, decimal):
         lambda text: text + "\n\n",
         lambda text: text.replace(f"Name,{NAME}", "Name"),
         lambda text: text.replace(",", "\t").replace("\t7", ",7"),
+        lambda text: text.replace(",", ";").replace("\n", ";\n"),
         lambda text: text.replace("Lead,Lead I\nUnit,µV", "Unit,µV\nLead,Lead I"),
         lambda text: text.replace("Symptoms,\n", "Average Heart Rate,120 bpm\n"),
         lambda text: text.replace("µV\n\n", "µV\nAverage Heart Rate,120 BPM\n\n"),
@@ -59,6 +62,15 @@ def test_millivolts_a_fraction_of_hertz_and_another_lead():
     assert recording.sampling_rate == 511.562
     assert recording.present.tolist() == [lead == "II" for lead in LEADS]
     np.testing.assert_allclose(recording.signal[1], TRUTH[0, :1000], atol=1e-3)
+
+
+def test_half_a_minute_is_cut_into_three_stretches():
+    above, mark, below = watch_ecg().replace("500 hertz", "512.844 hertz").partition("Unit,µV\n")
+    samples = (below.split() * 4)[:15_360]
+    recording = read("\n".join([above + mark, *samples]).encode())
+    signal = model_input(recording, input_scale=1.0)
+    assert signal.shape == (12, 2996) and not signal[1:].any()
+    assert len(stretch_starts(signal.shape[1])[0]) == 3
 
 
 def test_an_empty_line_is_a_missing_sample():
