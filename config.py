@@ -138,6 +138,14 @@ class TrainingConfig:
         0.3, "0 to 1: how much a recording without any statement of form says of those statements; 1: as much as others"
     )
     branch: bool = True  # evidence from RR intervals and voltages of the whole recording
+    leads: str = "all"  # "any": trained on subsets of the leads, see training/lead_subsets.py
+    subsets: int = option(
+        4, "with --leads any: subsets of leads that each crop is shown with; more learns few leads sooner"
+    )
+    teacher_sha256: str = ""  # of the checkpoint whose probabilities are learnt beside the labels; empty: none
+    teacher_weight: float = option(
+        0.0, "0 to 1: share that a teacher's probabilities have in the targets; more imitates it, 0 does without"
+    )
     # optimisation, see training/schedule.py
     epochs: int = option(20, "passes over the training set, which the learning-rate schedule spans; more takes longer")
     batch_size: int = option(64, "recordings a step; more gives fewer and smoother steps and takes more memory")
@@ -160,8 +168,9 @@ class TrainingConfig:
         for name in NOT_NEGATIVE:
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, but must not be negative")
-        if not 0 <= self.form_unlabelled <= 1:
-            raise ValueError(f"form_unlabelled is {self.form_unlabelled}, but must be between 0 and 1")
+        for name in ("form_unlabelled", "teacher_weight"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, but must be between 0 and 1")
         for name in ("warm_up", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, but must be at least 0 and less than 1")
@@ -170,6 +179,7 @@ class TrainingConfig:
 
 
 MULTILABEL_RECIPE = TrainingConfig()
+ANYLEAD_RECIPE = TrainingConfig(model="hmt_ecgnet_anylead", leads="any", epochs=40, patience=10)
 # a few epochs from the multi-label network's weights; from random weights it takes 20 epochs at 3e-3
 BINARY_RECIPES = {
     task: TrainingConfig(task=task, unlabelled=False, epochs=4, learning_rate=2e-3, statement_weight=3.0)

@@ -3,22 +3,19 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from torch import nn
 from tqdm import tqdm
 
 from config import BINARY_TASKS, SUPERCLASSES, TASK_CLASSES
 from dataset import PTBXLDataset
 from ecg.lead_sets import FITTED_SETS, presence
 from ecg.statements import BY_CODE, CODES, SUBCLASS_OWNERS, SUBCLASSES, any_present, any_probability, subclass_columns
-from ecg.windows import predict_probabilities
 from evaluation.bootstrap import point_and_interval, value_and_replicate_weights
 from evaluation.metrics import all_metrics, auroc_and_auprc
+from evaluation.predictions import predict_split
 from evaluation.statements import LEAST_AUROC, ranking_by_name, validated
 from inference.calibration import cross_fit, fit_decisions, fit_findings, has_both_outcomes
 from inference.decisions import task_probabilities
 from inference.lead_sets import LeadSetDecisions
-from models.checkpoint import probabilities_function
 from models.recording_network import RecordingNetwork
 from ptbxl.index import task_targets
 
@@ -36,29 +33,13 @@ class FittedLeadSet:
     facts: dict
 
 
-def predict_with_leads(
-    network: RecordingNetwork | nn.Module, split: PTBXLDataset, present: np.ndarray, chunk: int = 256
-) -> np.ndarray:
-    """Probabilities ``(n, outputs)`` of whole recordings of which only some leads are shown, zeros for the others.
-
-    present: bool ``(n, 12)``, which leads of each.
-    """
-    probabilities_of = probabilities_function(network)
-    numbers = np.arange(len(split))
-    parts = [numbers[first : first + chunk] for first in range(0, len(numbers), chunk)]
-    with torch.inference_mode():
-        return np.concatenate(
-            [predict_probabilities(probabilities_of, split.signals(part) * present[part, :, None]) for part in parts]
-        )
-
-
 def fit_lead_sets(
     network: RecordingNetwork, split: PTBXLDataset, criterion: str, sensitivity_floor: float
 ) -> dict[str, FittedLeadSet]:
     """Fit every canonical set. split: fold 9, of task "multilabel". criterion: as of `fit_decisions`."""
     fitted = {}
     for name in tqdm(FITTED_SETS, desc="lead sets", unit="set", leave=False):
-        outputs = predict_with_leads(network, split, presence(name, split.ecg_ids))
+        outputs = predict_split(network, split, np.arange(len(split)), presence(name, split.ecg_ids))
         fitted[name] = fit_lead_set(name, network, split, outputs, criterion, sensitivity_floor)
     return fitted
 

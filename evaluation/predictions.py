@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from config import CHECKPOINT_NAMES, SUPERCLASSES, SYNTHETIC_NOTICE, data_directory
+from config import CHECKPOINT_NAMES, LEADS, SUPERCLASSES, SYNTHETIC_NOTICE, data_directory
 from dataset import PTBXLDataset
 from ecg.statements import CODES, any_present, any_probability, subclass_columns
 from ecg.windows import predict_probabilities
@@ -116,13 +116,26 @@ def predict_by_both(arguments, task: str, split: str) -> dict[str, SplitPredicti
     return {one.score: one for one in predictions}
 
 
-def predict_split(network: RecordingNetwork, split: PTBXLDataset, numbers: np.ndarray, chunk: int = 256) -> np.ndarray:
-    """Probabilities ``(len(numbers), outputs)`` of whole recordings, a chunk in memory at a time."""
+def predict_split(
+    network: RecordingNetwork,
+    split: PTBXLDataset,
+    numbers: np.ndarray,
+    present: np.ndarray | None = None,
+    chunk: int = 256,
+) -> np.ndarray:
+    """Probabilities ``(len(numbers), outputs)`` of whole recordings, a chunk in memory at a time.
+
+    present: bool ``(len(numbers), 12)``, the leads the network is shown, the others being zero; None: all of them.
+    """
     probabilities_of = probabilities_function(network)
-    chunks = [numbers[first : first + chunk] for first in range(0, len(numbers), chunk)]
+    shown = np.ones((len(numbers), len(LEADS)), np.float32) if present is None else present.astype(np.float32)
+    chunks = [slice(first, first + chunk) for first in range(0, len(numbers), chunk)]
     return np.concatenate(
         [np.zeros((0, len(network.outputs)))]
-        + [predict_probabilities(probabilities_of, split.signals(part)) for part in chunks]
+        + [
+            predict_probabilities(probabilities_of, split.signals(numbers[part]) * shown[part, :, None])
+            for part in chunks
+        ]
     )
 
 

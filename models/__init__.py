@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from config import LEADS, SAMPLING_RATE
-from models.hmt_ecgnet import HMTECGNet, hmt_ecgnet_tiny
+from models.hmt_ecgnet import HMTECGNet, hmt_ecgnet_anylead, hmt_ecgnet_tiny
 from models.plain_cnn import PlainCNN
 from models.resnet1d import ResNet1D
 from models.resnet1d_wang import ResNet1DWang
@@ -12,6 +12,7 @@ from models.resnet1d_wang import ResNet1DWang
 ARCHITECTURES = {
     "hmt_ecgnet": HMTECGNet,
     "hmt_ecgnet_tiny": hmt_ecgnet_tiny,
+    "hmt_ecgnet_anylead": hmt_ecgnet_anylead,
     "resnet1d": ResNet1D,
     "resnet1d_wang": ResNet1DWang,
     "plain_cnn": PlainCNN,

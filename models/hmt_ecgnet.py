@@ -7,6 +7,10 @@
     heart   the two planes are mixed into one description of the heart, refined over time
     head    mean and maximum over time, dropout, one linear layer
 
+The any-leads sibling also reads recordings of which leads are missing. A lead that is zero throughout is missing: what
+the encoder makes of it is left out of its group, and each group is scaled and shifted by which leads there are
+(feature-wise linear modulation, Perez et al. 2018), since a sum over two leads is not a sum over six.
+
 Shapes are written (batch, channels, leads, time). The encoder is a 2-D network whose kernels
 are one lead high, which is the same as running it on each lead and much faster.
 """
@@ -69,9 +73,10 @@ class HMTECGNet(nn.Module):
     heart_channels: width of the heart description.
     heart_kernels: one residual block of this kernel size each.
     dropout: before the linear layer.
+    any_leads: whether leads may be missing.
 
     Input: float ``(batch, 12, samples)``, at least 2 s at 100 Hz, leads in the order of
-    ``config.LEADS``. Output: logits ``(batch, classes)``.
+    ``config.LEADS``, missing ones zero. Output: logits ``(batch, classes)``.
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class HMTECGNet(nn.Module):
         heart_channels: int = 120,
         heart_kernels: tuple[int, ...] = (5, 3),
         dropout: float = 0.3,
+        any_leads: bool = False,
     ):
         super().__init__()
         self.stem = convolution(1, lead_channels[0], (1, 15), stride=2)
@@ -90,6 +96,7 @@ class HMTECGNet(nn.Module):
         )
         self.limb_group = convolution(lead_channels[-1], group_channels, (GROUP_LEADS, 1))
         self.chest_group = convolution(lead_channels[-1], group_channels, (GROUP_LEADS, 1))
+        self.modulation = nn.Linear(2 * GROUP_LEADS, 4 * group_channels) if any_leads else None
         self.heart = convolution(2 * group_channels, heart_channels, (1, 1))
         self.heart_encoder = nn.Sequential(
             *(ResidualBlock(heart_channels, heart_channels, kernel, excite=True) for kernel in heart_kernels)
@@ -98,18 +105,42 @@ class HMTECGNet(nn.Module):
         self.head = nn.Linear(2 * heart_channels, classes)
         self.to(memory_format=torch.channels_last)
 
-    def features(self, x: torch.Tensor) -> torch.Tensor:
-        """What the head sees: ``(batch, 2 * heart_channels)``, mean and maximum over time."""
-        leads = self.lead_encoder(torch.relu_(self.stem(x[:, None])))
+    def merge_leads(self, leads: torch.Tensor) -> torch.Tensor:
+        """Encoded leads ``(batch, channels, 12, time)`` to groups ``(batch, 2 * group_channels, 1, time)``."""
         limb, chest = leads.split(GROUP_LEADS, dim=2)
-        groups = torch.cat([self.limb_group(limb), self.chest_group(chest)], dim=1)
+        return torch.cat([self.limb_group(limb), self.chest_group(chest)], dim=1)
+
+    def merge_present(self, leads: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        """`merge_leads` of the leads that are present, 1 or 0 each ``(subsets * batch, 12)``."""
+        leads = leads.repeat(len(present) // len(leads), 1, 1, 1) * present[:, None, :, None]
+        scale, shift = self.modulation(present)[:, :, None, None].chunk(2, dim=1)
+        return self.merge_leads(leads) * (1 + scale) + shift
+
+    def features(self, x: torch.Tensor, present: torch.Tensor | None = None) -> torch.Tensor:
+        """What the head sees: ``(batch, 2 * heart_channels)``, mean and maximum over time; present: see `forward`."""
+        leads = self.lead_encoder(torch.relu_(self.stem(x[:, None])))
+        if self.modulation is None:
+            groups = self.merge_leads(leads)
+        else:
+            present = x.abs().amax(2) > 0 if present is None else present
+            groups = self.merge_present(leads, present.to(leads.dtype))
         heart = self.heart_encoder(torch.relu_(self.heart(torch.relu_(groups))))
         return torch.cat([heart.mean((2, 3)), heart.amax((2, 3))], dim=1)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(self.dropout(self.features(x)))
+    def forward(self, x: torch.Tensor, present: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits of recordings, or with ``present`` of several subsets of the leads of each.
+
+        present: of an any-leads network, 1 or 0 each, ``(subsets * batch, 12)``, all recordings with their first subset
+        first; the leads are encoded once for all subsets. None: the leads that are not zero.
+        """
+        return self.head(self.dropout(self.features(x, present)))
 
 
 def hmt_ecgnet_tiny(classes: int = 5, dropout: float = 0.3) -> HMTECGNet:
     """The same hierarchy with a quarter of the parameters, for devices that are worn."""
     return HMTECGNet(classes, lead_channels=(8, 16, 24), group_channels=40, heart_channels=56, dropout=dropout)
+
+
+def hmt_ecgnet_anylead(classes: int = 5, dropout: float = 0.3) -> HMTECGNet:
+    """The same network for recordings of which leads are missing."""
+    return HMTECGNet(classes, dropout=dropout, any_leads=True)

@@ -55,7 +55,10 @@ class BeatDetector(nn.Module):
         self.register_buffer("taps", torch.tensor(taps, dtype=torch.float32)[None, None], persistent=False)
 
     def forward(self, signals: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        activity = self.activity(signals)
+        return self.find(self.merge_leads(*self.of_each_lead(signals)))
+
+    def find(self, activity: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Beats where the QRS activity ``(batch, samples)`` peaks; what `forward` returns."""
         samples = activity.shape[1]
         peaks = activity >= maximum(activity[:, None], 2 * REFRACTORY + 1, 1, REFRACTORY)[:, 0]
         each_second = maximum(activity[:, None], SAMPLING_RATE, SAMPLING_RATE)[:, 0].sort(1).values
@@ -66,15 +69,18 @@ class BeatDetector(nn.Module):
         beats = peaks & (activity > 0.45 * usual) & (activity > floor)
         return activity, beats, usual[:, 0] / activity.mean(1).clamp_min(1e-6)
 
-    def activity(self, signals: torch.Tensor) -> torch.Tensor:
-        """Rectified QRS band, each lead relative to its own peaks, averaged over leads and 0.11 s."""
+    def of_each_lead(self, signals: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rectified QRS band of each lead relative to its usual peak ``(batch, 12, samples)``, and that peak."""
         batch, leads, samples = signals.shape
         band = F.conv1d(signals.reshape(batch * leads, 1, samples), self.taps, padding=FILTER_TAPS // 2)
         band = band.reshape(batch, leads, samples).abs()
         each_second = maximum(band, SAMPLING_RATE, SAMPLING_RATE).sort(2).values
         usual_peak = each_second.narrow(2, each_second.shape[2] // 2, 1)
-        alive = (usual_peak > 0.05 * usual_peak.amax(1, keepdim=True)).to(band.dtype)
-        relative = (band / usual_peak.clamp_min(1e-6)).clamp_max(LARGEST_RATIO)
+        return (band / usual_peak.clamp_min(1e-6)).clamp_max(LARGEST_RATIO), usual_peak
+
+    def merge_leads(self, relative: torch.Tensor, usual_peak: torch.Tensor) -> torch.Tensor:
+        """QRS activity ``(batch, samples)``: the mean over leads that show any, over 0.11 s."""
+        alive = (usual_peak > 0.05 * usual_peak.amax(1, keepdim=True)).to(relative.dtype)
         mean = (relative * alive).sum(1) / alive.sum(1).clamp_min(1.0)
         return F.avg_pool1d(mean[:, None], SMOOTHING, 1, SMOOTHING // 2)[:, 0]
 

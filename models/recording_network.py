@@ -44,9 +44,15 @@ class RecordingNetwork(nn.Module):
         """What the branch sees of recordings: ``(batch, 41)``, or no columns without a branch."""
         return signals.new_zeros(len(signals), 0) if self.branch is None else self.branch.statistics(signals)
 
-    def window_logits(self, windows: torch.Tensor, statistics: torch.Tensor) -> torch.Tensor:
-        """Logits ``(batch, len(outputs))`` of one window of each recording, given its recording's `statistics`."""
-        logits = self.trunk(windows)
+    def window_logits(
+        self, windows: torch.Tensor, statistics: torch.Tensor, present: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Logits ``(batch, len(outputs))`` of one window of each recording, given its recording's `statistics`.
+
+        present: of an any-leads network, several subsets of leads of each window, see `HMTECGNet.forward`; then there
+        are as many logits and statistics.
+        """
+        logits = self.trunk(windows) if present is None else self.trunk(windows, present)
         return logits if self.branch is None else logits + self.branch.evidence(statistics)
 
     def read(self, signals: torch.Tensor, statistics: torch.Tensor) -> torch.Tensor:

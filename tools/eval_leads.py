@@ -1,10 +1,11 @@
-"""How good the same weights are when leads are missing.
+"""How good the any-leads network is with each set of leads, and the twelve-lead network with zeros for the others.
 
-    python tools/eval_leads.py                                  # fold 9, the shipped network
-    python tools/eval_leads.py --split test --checkpoint other.pth
+    python tools/eval_leads.py                                  # fold 9, the shipped networks
+    python tools/eval_leads.py --split test --checkpoint other.pth --thresholds other_thresholds.json
 
-Missing leads are zeros, as every reader leaves them. Two of I, II and III give all six limb leads exactly, so "I, II"
-is evaluated with six and "I, II, V2" with seven. Writes lead_sets_SPLIT.json.
+Missing leads are zeros, as every reader leaves them. Two of I, II and III give all six limb leads exactly, so "limb" is
+evaluated with six and "I,II,V2" with seven, and "8" (I, II, V1 to V6) is answered by the twelve-lead network. Writes
+lead_sets_SPLIT.json. F1 is cross-fitted by patient inside fold 9; on fold 10 the thresholds of fold 9 apply.
 """
 
 import argparse
@@ -15,82 +16,75 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs as a file too, not only as ``-m tools.eval_leads``
 
-import numpy as np
-import torch
-from torch import nn
+from tqdm import tqdm
 
-from config import LEADS, LIMB_LEADS, SPLIT_FOLDS, SYNTHETIC_NOTICE
-from dataset import PTBXLDataset
-from evaluation.bootstrap import BOOTSTRAP_DRAWS, point_and_interval, value_and_replicate_weights
-from evaluation.cli import add_shared_flags
-from evaluation.metrics import auroc_and_auprc
-from evaluation.predictions import load_task, predict_split
+from config import ANYLEAD, ANYLEAD_CHECKPOINT, CHECKPOINT_NAMES, SPLIT_FOLDS, SYNTHETIC_NOTICE
+from ecg.lead_sets import CANONICAL_SETS
+from evaluation.bootstrap import BOOTSTRAP_DRAWS
+from evaluation.cli import add_shared_flags, add_split_flag, exit_code
+from evaluation.lead_set_metrics import lead_set_metrics
+from evaluation.predictions import load_network
 from files import sha256, write_text
-from inference.decisions import task_probabilities
-from models.checkpoint import Checkpoint, CheckpointError
-from models.recording_network import RecordingNetwork
-from ptbxl.index import DatasetError
+from inference.lead_sets import load_lead_sets
 
-LEAD_SETS = {"twelve leads": LEADS, "I, II, V2": (*LIMB_LEADS, "V2"), "I, II": LIMB_LEADS, "I": ("I",)}
+TASK = "multilabel"
 
 
-class OnlyLeads(nn.Module):
-    """A network that is shown some leads, and zeros for the others."""
-
-    def __init__(self, network: RecordingNetwork, leads: tuple[str, ...]):
-        super().__init__()
-        self.network, self.outputs = network, network.outputs
-        self.register_buffer("present", torch.tensor([float(lead in leads) for lead in LEADS])[:, None])
-
-    def forward(self, signals: torch.Tensor) -> torch.Tensor:
-        return self.network(signals * self.present)
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_shared_flags(parser)
+    add_split_flag(parser)
+    parser.add_argument("--thresholds", help=f"of the any-leads network (default: {ANYLEAD}_thresholds.json in --out)")
+    parser.add_argument("--multilabel", help="the twelve-lead network (default: multilabel_best.pth in --out)")
+    return parser
 
 
-def macro_areas(checkpoint: Checkpoint, split: PTBXLDataset, leads: tuple[str, ...]) -> dict:
-    """Macro AUROC and AUPRC on labelled recordings, each with its interval."""
-    labelled = np.flatnonzero(split.labelled)
-    outputs = predict_split(OnlyLeads(checkpoint.network(), leads), split, labelled)
-    probabilities = task_probabilities(checkpoint.outputs, outputs, split.task)
-    weights = value_and_replicate_weights(split.patient_ids[labelled])
-    columns = zip(probabilities.T, split.targets[labelled].T, strict=True)
-    areas = [auroc_and_auprc(scores, targets, weights) for scores, targets in columns]
-    auroc, auprc = np.mean(areas, axis=0)
-    return {"auroc": point_and_interval(auroc), "auprc": point_and_interval(auprc)}
+def measure(arguments) -> None:
+    """Evaluate both networks on every set, write the file and print a line a set."""
+    out, split_name = Path(arguments.out), arguments.split
+    path = Path(arguments.checkpoint or out / ANYLEAD_CHECKPOINT)
+    main_path = Path(arguments.multilabel or out / CHECKPOINT_NAMES[TASK])
+    thresholds = Path(arguments.thresholds or out / f"{ANYLEAD}_thresholds.json")
+    _, checkpoint, split = load_network(arguments, path, TASK, TASK, split_name)
+    _, main_checkpoint, main_split = load_network(arguments, main_path, TASK, TASK, split_name)
+    by_name = load_lead_sets(thresholds, sha256(path)).by_name if split_name != "val" else {}
+    network, main_network = checkpoint.network(), main_checkpoint.network()
+    zeroed = {name: lead_set_metrics(name, main_network, main_split) for name in tqdm(CANONICAL_SETS, desc="zeroed")}
+    sets = {"8": zeroed["8"]}
+    for name in tqdm([name for name in CANONICAL_SETS if name != "8"], desc="any leads"):
+        decisions = by_name[name].decisions[TASK] if by_name else None
+        sets[name] = lead_set_metrics(name, network, split, decisions)
+    content = {
+        "split": split_name,
+        "fold": SPLIT_FOLDS[split_name][0],
+        "n": int(split.labelled.sum()),
+        "model": checkpoint.model,
+        "checkpoint_sha256": sha256(path),
+        "multilabel_sha256": sha256(main_path),
+        "data_sha256": split.fold_sha256,
+        "synthetic": checkpoint.synthetic or split.is_synthetic,
+        "intervals": f"95 %, {BOOTSTRAP_DRAWS} bootstrap resamples by patient",
+        "date": date.today().isoformat(),
+        "lead_sets": {name: sets[name] for name in CANONICAL_SETS},
+        "zeroed": zeroed,
+    }
+    write_text(out / f"lead_sets_{split_name}.json", json.dumps(content, indent=1) + "\n")
+    print_table(content)
+
+
+def print_table(content: dict) -> None:
+    """One line a set on the screen."""
+    for name, row in content["lead_sets"].items():
+        auroc, auprc, f1 = (row[key]["value"] for key in ("auroc", "auprc", "f1"))
+        afib = f"  AFIB {row['afib_auroc']['value']:.4f}" if "afib_auroc" in row else ""
+        zeroed = content["zeroed"][name]["auroc"]["value"]
+        print(f"{name:8} AUROC {auroc:.4f}  AUPRC {auprc:.4f}  F1 {f1:.4f}{afib}  zeroed {zeroed:.4f}")
+    if content["synthetic"]:
+        print(SYNTHETIC_NOTICE)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_shared_flags(parser)
-    parser.add_argument(
-        "--split", default="val", choices=("val", "test"), help="val: fold 9; test: fold 10 (default: %(default)s)"
-    )
-    arguments = parser.parse_args(argv)
-    try:
-        path, checkpoint, split = load_task(arguments, "multilabel", arguments.split)
-        sets = {}
-        for name, leads in LEAD_SETS.items():
-            sets[name] = {"leads": list(leads), **macro_areas(checkpoint, split, leads)}
-            auroc, auprc = sets[name]["auroc"]["value"], sets[name]["auprc"]["value"]
-            print(f"{name:14} AUROC {auroc:.4f}  AUPRC {auprc:.4f}", flush=True)
-        content = {
-            "split": arguments.split,
-            "fold": SPLIT_FOLDS[arguments.split][0],
-            "n": int(split.labelled.sum()),
-            "model": checkpoint.model,
-            "checkpoint_sha256": sha256(path),
-            "data_sha256": split.fold_sha256,
-            "synthetic": checkpoint.synthetic or split.is_synthetic,
-            "intervals": f"95 %, {BOOTSTRAP_DRAWS} bootstrap resamples by patient",
-            "date": date.today().isoformat(),
-            "lead_sets": sets,
-        }
-        write_text(Path(arguments.out) / f"lead_sets_{arguments.split}.json", json.dumps(content, indent=1) + "\n")
-    except (DatasetError, CheckpointError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    if content["synthetic"]:
-        print(SYNTHETIC_NOTICE)
-    return 0
+    return exit_code(measure, make_parser().parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from config import CHECKPOINT_NAMES, DEFAULT_OUT, SYNTHETIC_NOTICE, TrainingConfig, data_directory
+from config import ANYLEAD_RECIPE, CHECKPOINT_NAMES, DEFAULT_OUT, SYNTHETIC_NOTICE, TrainingConfig, data_directory
 from dataset import PTBXLDataset
-from files import replacing
+from files import replacing, sha256
 from models import ARCHITECTURES, ArchitectureError, count_parameters, create_untrained
 from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from models.recording_network import RecordingNetwork, branch_hidden
@@ -22,6 +22,8 @@ from training.objective import outputs_of
 from training.promotion import next_command, promote
 from training.transfer import start_from
 
+LEADS_SEEN = ("all", "any")  # --leads
+
 
 def train_command(recipes: dict[str, TrainingConfig], description: str, argv: list[str] | None = None) -> int:
     """Parse flags, train, and leave the best checkpoint where the command-line contract says; the exit status.
@@ -30,7 +32,11 @@ def train_command(recipes: dict[str, TrainingConfig], description: str, argv: li
     """
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--task", choices=tuple(recipes), default=next(iter(recipes)))
-    recipe = recipes[first.parse_known_args(argv)[0].task if len(recipes) > 1 else next(iter(recipes))]
+    first.add_argument("--leads", choices=LEADS_SEEN, default="all")
+    known = first.parse_known_args(argv)[0]
+    recipe = recipes[known.task if len(recipes) > 1 else next(iter(recipes))]
+    if recipe.task == "multilabel" and known.leads == "any":
+        recipe = ANYLEAD_RECIPE
     parser = train_parser(recipe, tuple(recipes), description)
     arguments = parser.parse_args(argv)
     try:
@@ -82,6 +88,18 @@ def add_multilabel_flags(parser: argparse.ArgumentParser, recipe: TrainingConfig
         default=recipe.model,
         choices=sorted(ARCHITECTURES),
         help="architecture, see models/ (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--leads",
+        choices=LEADS_SEEN,
+        default=recipe.leads,
+        help="any: for recordings of which leads are missing, by a recipe of its own (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--teacher",
+        metavar="CHECKPOINT",
+        help="multi-label network that sees all leads and whose probabilities have --teacher-weight of the targets "
+        "(default: multilabel_best.pth in --out)",
     )
     parser.add_argument(
         "--unlabelled",
@@ -182,6 +200,7 @@ def train(config: TrainingConfig, arguments) -> int:
     torch.manual_seed(config.seed)
     config, network, input_scale = untrained(config, arguments, out)
     network = network.to(device)
+    config, teacher = with_teacher(config, network, arguments, out)
     train_set, valid_set = open_sets(config, arguments.data, input_scale)
     print(
         f"{config.model}, {count_parameters(network):,} parameters; {len(train_set):,} recordings to train on, "
@@ -191,7 +210,9 @@ def train(config: TrainingConfig, arguments) -> int:
     print_limits(valid_set)
     run.mkdir(parents=True, exist_ok=True)
     try:
-        history = fit(network, train_set, valid_set, config, run, arguments.resume, bfloat16, not arguments.quiet)
+        history = fit(
+            network, train_set, valid_set, config, run, arguments.resume, bfloat16, not arguments.quiet, teacher
+        )
     except KeyboardInterrupt:
         if (run / LAST).is_file():
             print(f"\nstopped. What was completed is in {run}; go on with --resume and the same flags.")
@@ -216,14 +237,29 @@ def untrained(config: TrainingConfig, arguments, out: Path) -> tuple[TrainingCon
     if config.task != "multilabel" and arguments.init != "none":
         return start_from(Path(arguments.init or out / CHECKPOINT_NAMES["multilabel"]), config)
     outputs = outputs_of(config)
-    config = replace(
-        config,
-        model_arguments={**config.model_arguments, "classes": len(outputs)},
-        branch=config.branch,
-    )
+    config = replace(config, model_arguments={**config.model_arguments, "classes": len(outputs)})
     trunk = create_untrained(config.model, config.window_s, **config.model_arguments)
+    if config.leads == "any" and getattr(trunk, "modulation", None) is None:
+        raise ArchitectureError(f"the network {config.model!r} reads twelve leads only: --leads any needs another")
     hidden = branch_hidden(config.model) if config.branch else 0
     return config, RecordingNetwork(trunk, outputs, config.window_s, config.stride_s, hidden), None
+
+
+def with_teacher(
+    config: TrainingConfig, network: RecordingNetwork, arguments, out: Path
+) -> tuple[TrainingConfig, RecordingNetwork | None]:
+    """The network to learn from beside the labels, if any has a weight, and the config that records it.
+
+    Raises CheckpointError if it is not there or has other outputs.
+    """
+    if not config.teacher_weight:
+        return config, None
+    path = Path(arguments.teacher or out / CHECKPOINT_NAMES["multilabel"])
+    checkpoint = load_checkpoint(path)
+    if checkpoint.outputs != network.outputs:
+        raise CheckpointError(f"{path} cannot teach this network: it has other outputs")
+    teacher = checkpoint.network().to(next(network.parameters()).device)
+    return replace(config, teacher_sha256=sha256(path)), teacher
 
 
 def open_sets(config: TrainingConfig, data: str | None, input_scale: float | None) -> tuple[PTBXLDataset, PTBXLDataset]:

@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from config import SAMPLING_RATE, TrainingConfig
 from dataset import PTBXLDataset
+from ecg.lead_sets import presence
 from evaluation.metrics import macro_auroc_and_auprc
-from evaluation.predictions import predict_split
 from files import write_text
 from models.checkpoint import Checkpoint, CheckpointError, load_plain, save_atomically, save_checkpoint
 from models.provenance import git_revision, machine_facts
@@ -32,6 +32,12 @@ from training.objective import Objective, make_objective
 from training.schedule import make_average, make_optimizer, make_schedule
 
 FEWEST_POSITIVES = 5  # recordings of fold 9 with a statement, for it to count in the log
+VALIDATED_SETS = (
+    "11",
+    "I,II,V2",
+    "I",
+)  # of `ecg.lead_sets`, that an any-leads network is validated on after each epoch
+VALIDATION_CHUNK = 16  # recordings at a time; more leave the processor's cache
 LAST, BEST, LOG = "last.pth", "best.pth", "log.csv"  # in a run's folder
 
 
@@ -60,10 +66,16 @@ class TrainingState:
         }
 
 
-def start_state(network: RecordingNetwork, train: PTBXLDataset, config: TrainingConfig) -> TrainingState:
+def start_state(
+    network: RecordingNetwork,
+    train: PTBXLDataset,
+    config: TrainingConfig,
+    teacher: RecordingNetwork | None = None,
+    progress: bool = False,
+) -> TrainingState:
     """The state before the first step."""
     average = make_average(network, config.ema_decay)
-    objective = make_objective(network, train, config)
+    objective = make_objective(network, train, config, teacher, progress)
     optimizer = make_optimizer(network, config)
     steps = config.epochs * steps_per_epoch(len(used_recordings(train, config)), config)
     schedule = make_schedule(optimizer, config, steps)
@@ -79,6 +91,7 @@ def fit(
     resume: bool = False,
     bfloat16: bool = False,
     progress: bool = True,
+    teacher: RecordingNetwork | None = None,
 ) -> list[dict]:
     """Train to the end, to early stopping, or on from where a killed run was; returns the log, a row an epoch.
 
@@ -88,7 +101,8 @@ def fit(
     Raises CheckpointError if the run to resume was made with other settings or data, and FloatingPointError
     if the loss is no longer a number.
     """
-    state = start_state(network, train, config)
+    state = start_state(network, train, config, teacher, progress)
+    views = validation_views(network, valid, config.leads)
     origin = {"config": asdict(config), **data_origin(train, valid)}
     history = resume_from(run / LAST, state, origin) if resume and (run / LAST).is_file() else []
     revision = git_revision()  # of the code in memory, whatever happens to the files meanwhile
@@ -96,7 +110,7 @@ def fit(
         if stopped_improving(history, config.patience):
             break
         row = train_epoch(state, train, config, epoch, bfloat16, progress)
-        metrics = validate(state.average.module, valid)
+        metrics = validate(state.average.module, valid, views)
         history.append({**row, **metrics, "peak_memory_mb": peak_memory_mb()})
         if best_epoch(history) == epoch:
             save_checkpoint(run / BEST, describe(state.average.module, train, valid, config, history[-1], revision))
@@ -162,7 +176,7 @@ def train_epoch(
         data_seconds += time.perf_counter() - fetching
         signals = augment(signals, generator, lead_gain=config.lead_gain, noise=config.noise, wander=config.wander)
         learning_rate = state.schedule.get_last_lr()[0]
-        losses.append(train_step(state, signals.to(device), targets.to(device), batch, config, bfloat16))
+        losses.append(train_step(state, signals.to(device), targets.to(device), batch, config, bfloat16, generator))
         if not math.isfinite(losses[-1]):
             raise FloatingPointError(f"the loss became {losses[-1]} in epoch {epoch + 1}: lower --learning-rate")
         if step % 20 == 0:
@@ -195,9 +209,10 @@ def train_step(
     batch: np.ndarray,
     config: TrainingConfig,
     bfloat16: bool,
+    generator: torch.Generator,
 ) -> float:
     """One step of optimiser, schedule and moving average; returns the loss."""
-    loss = state.objective.loss(signals, targets, batch, bfloat16)
+    loss = state.objective.loss(signals, targets, batch, bfloat16, generator)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(state.objective.network.parameters(), config.clip_norm)
@@ -214,13 +229,43 @@ def epoch_generator(seed: int, epoch: int) -> torch.Generator:
     return torch.Generator().manual_seed(value)
 
 
-def validate(network: RecordingNetwork, valid: PTBXLDataset) -> dict[str, float]:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class View:
+    """Leads of fold 9 that a network is validated with, bool ``(n, 12)``, and the branch's statistics of them."""
+
+    present: np.ndarray
+    statistics: torch.Tensor
+
+
+@torch.inference_mode()
+def validation_views(network: RecordingNetwork, valid: PTBXLDataset, leads: str) -> dict[str, View]:
+    """One view of all leads, or for an any-leads network one for each of `VALIDATED_SETS`; nothing in it is trained."""
+    device, views = next(network.parameters()).device, {}
+    for name in ("12",) if leads == "all" else VALIDATED_SETS:
+        present = presence(name, valid.ecg_ids)
+        statistics = [
+            network.statistics(torch.from_numpy(valid.signals(part) * present[part, :, None]).to(device))
+            for part in np.array_split(np.arange(len(valid)), -(-len(valid) // VALIDATION_CHUNK))
+        ]
+        views[name] = View(present=present, statistics=torch.cat(statistics).clone())
+    return views
+
+
+def validate(network: RecordingNetwork, valid: PTBXLDataset, views: dict[str, View]) -> dict[str, float]:
     """Macro AUROC and AUPRC of the task on a split's labelled recordings, and the AUROC of its statements on all.
 
     The score that chooses the epoch is the mean of both AUROCs, but for a binary task or without statements the task's.
-    Statements of fewer than five recordings are left out. NaN where nothing has both outcomes.
+    Statements of fewer than five recordings are left out. NaN where nothing has both outcomes. Of several views each is
+    the mean, and the AUROC of each stands beside it.
     """
-    probabilities = predict_split(network, valid, np.arange(len(valid)))
+    rows = {name: validate_view(network, valid, view) for name, view in views.items()}
+    means = {name: float(np.mean([row[name] for row in rows.values()])) for name in next(iter(rows.values()))}
+    return means | ({f"val_auroc_{name}": row["val_auroc"] for name, row in rows.items()} if len(rows) > 1 else {})
+
+
+def validate_view(network: RecordingNetwork, valid: PTBXLDataset, view: View) -> dict[str, float]:
+    """What `validate` returns, of one view."""
+    probabilities = read_view(network, valid, view)
     classes, statements, _ = np.split(probabilities, np.cumsum(network.outputs.lengths)[:2], axis=1)
     auroc, auprc = macro_auroc_and_auprc(classes[valid.labelled], valid.targets[valid.labelled])
     single = len(network.outputs.classes) == 1
@@ -233,6 +278,20 @@ def validate(network: RecordingNetwork, valid: PTBXLDataset) -> dict[str, float]
         "val_statements_auroc": statements_auroc,
         "val_score": auroc if single or math.isnan(statements_auroc) else (auroc + statements_auroc) / 2,
     }
+
+
+@torch.inference_mode()
+def read_view(network: RecordingNetwork, valid: PTBXLDataset, view: View) -> np.ndarray:
+    """Probabilities ``(n, outputs)``: those of `evaluation.predictions.predict_split`, without looking for beats."""
+    parts = np.array_split(np.arange(len(valid)), -(-len(valid) // VALIDATION_CHUNK))
+    probabilities = [
+        network.read(
+            torch.from_numpy(valid.signals(part) * view.present[part, :, None]).to(view.statistics.device),
+            view.statistics[part],
+        )
+        for part in parts
+    ]
+    return torch.cat(probabilities).double().cpu().numpy()
 
 
 def best_epoch(history: list[dict]) -> int:

@@ -17,6 +17,7 @@ from dataset import PTBXLDataset
 from ecg.statements import BY_CODE, CODES
 from models.recording_network import RecordingNetwork
 from ptbxl.index import task_targets
+from training.lead_subsets import LeadSubsets, make_lead_subsets
 from training.losses import LOSSES
 
 STATISTICS_CHUNK = 256  # recordings in memory at a time
@@ -29,6 +30,8 @@ class Objective:
     statement_weights: ``(statements,)``. form_unlabelled: see `trust`.
     statements: float32 ``(n, statements)``. binary: float32 ``(n, binary tasks)``; binary_mask: the same shape, 1
     where a recording belongs to the task. statistics: ``(n, 41)``, for the branch on whole recordings.
+    lead_subsets: what an any-leads network is shown, ``subsets`` of them a crop; None for one that sees all leads.
+    teacher: a network whose probabilities, with all leads, take ``teacher_weight`` of the place of the labels; or None.
     """
 
     network: RecordingNetwork
@@ -40,22 +43,49 @@ class Objective:
     binary: torch.Tensor
     binary_mask: torch.Tensor
     statistics: torch.Tensor
+    lead_subsets: LeadSubsets | None = None
+    subsets: int = 1
+    teacher: RecordingNetwork | None = None
+    teacher_weight: float = 0.0
 
-    def loss(self, signals: torch.Tensor, targets: torch.Tensor, batch: np.ndarray, bfloat16: bool) -> torch.Tensor:
-        """Loss of one batch of crops; batch: the recordings' numbers."""
+    def loss(
+        self,
+        signals: torch.Tensor,
+        targets: torch.Tensor,
+        batch: np.ndarray,
+        bfloat16: bool,
+        generator: torch.Generator,
+    ) -> torch.Tensor:
+        """Loss of one batch of crops with all leads; batch: the recordings' numbers. generator: draws subsets."""
         device, rows = signals.device, torch.from_numpy(batch)
+        labels = torch.cat([targets, self.statements[rows].to(device), self.binary[rows].to(device)], 1)
+        statistics = self.statistics[rows].to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-            logits = self.network.window_logits(signals, self.statistics[rows].to(device))
+            learnt = self.taught(labels, signals, statistics)
+            present = None
+            if self.lead_subsets is not None:
+                drawn = self.lead_subsets.draw(rows, self.subsets, generator)
+                present, statistics = (part.to(device) for part in drawn)
+                learnt, rows = learnt.repeat(self.subsets, 1), rows.repeat(self.subsets)
+            logits = self.network.window_logits(signals, statistics, present)
         task, statements, binary = logits.float().split(self.network.outputs.lengths, 1)
+        targets, made, answers = learnt.split(self.network.outputs.lengths, 1)
         loss = self.loss_function(task, targets)
         if statements.shape[1]:
-            made = self.statements[rows].to(device)
             weights = (self.statement_weights * self.trust(rows)).to(device)
             loss = loss + F.binary_cross_entropy_with_logits(statements, made, weight=weights)
         if binary.shape[1]:
-            of_each = F.binary_cross_entropy_with_logits(binary, self.binary[rows].to(device), reduction="none")
+            of_each = F.binary_cross_entropy_with_logits(binary, answers, reduction="none")
             loss = loss + self.binary_weight * (of_each * self.binary_mask[rows].to(device)).mean()
         return loss
+
+    @torch.no_grad()
+    def taught(self, labels: torch.Tensor, signals: torch.Tensor, statistics: torch.Tensor) -> torch.Tensor:
+        """What is to be learnt of crops: labels ``(batch, outputs)``, or their mixture with the teacher's answers."""
+        if self.teacher is None:
+            return labels
+        answers = self.teacher.window_logits(signals, statistics).float().sigmoid()
+        return (1 - self.teacher_weight) * labels + self.teacher_weight * answers
 
     def trust(self, rows: torch.Tensor) -> torch.Tensor:
         """How much the absence of each statement says in each recording, ``(len(rows), statements)``.
@@ -78,8 +108,14 @@ def outputs_of(config: TrainingConfig) -> Outputs:
     )
 
 
-def make_objective(network: RecordingNetwork, train: PTBXLDataset, config: TrainingConfig) -> Objective:
-    """The configured losses around a network."""
+def make_objective(
+    network: RecordingNetwork,
+    train: PTBXLDataset,
+    config: TrainingConfig,
+    teacher: RecordingNetwork | None = None,
+    progress: bool = False,
+) -> Objective:
+    """The configured losses around a network; teacher: in evaluation mode, with the same outputs."""
     tasks = [task_targets(train.superclasses, task) for task in network.outputs.binary_tasks]
     nothing = np.zeros((len(train), 0), np.float32)
     made = torch.from_numpy(train.made(network.outputs.statements).astype(np.float32))
@@ -95,6 +131,10 @@ def make_objective(network: RecordingNetwork, train: PTBXLDataset, config: Train
             np.concatenate([nothing, *(member[:, None].astype(np.float32) for _, member in tasks)], axis=1)
         ),
         statistics=training_statistics(network, train),
+        lead_subsets=make_lead_subsets(network, train, config.seed, progress) if config.leads == "any" else None,
+        subsets=config.subsets,
+        teacher=teacher,
+        teacher_weight=config.teacher_weight,
     )
 
 

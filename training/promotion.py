@@ -5,7 +5,18 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from config import BASELINE_NAMES, CHECKPOINT_NAMES, DEFAULT_OUT, MULTILABEL_RECIPE, TINY, TrainingConfig, script
+from config import (
+    ANYLEAD,
+    ANYLEAD_CHECKPOINT,
+    ANYLEAD_RECIPE,
+    BASELINE_NAMES,
+    CHECKPOINT_NAMES,
+    DEFAULT_OUT,
+    MULTILABEL_RECIPE,
+    TINY,
+    TrainingConfig,
+    script,
+)
 from files import replacing
 from models.checkpoint import load_checkpoint, save_checkpoint
 from training.loop import BEST
@@ -13,6 +24,8 @@ from training.loop import BEST
 
 def checkpoint_name(config: TrainingConfig) -> str:
     """File name of a task's network: ``multilabel_best.pth``, ``multilabel_tiny.pth``, ``resnet_baseline.pth``, ..."""
+    if config.leads == "any":
+        return ANYLEAD_CHECKPOINT
     if config.model == MULTILABEL_RECIPE.model:
         return CHECKPOINT_NAMES[config.task]
     if config.model == TINY:
@@ -34,7 +47,7 @@ def promote(config: TrainingConfig, run: Path, out: Path, replace_shipped: bool)
     if is_shipped(target) and not replace_shipped:
         print(f"{target} is kept as it is; --promote replaces it by this run's")
         return None
-    if config.model in (MULTILABEL_RECIPE.model, TINY):
+    if config.model in (MULTILABEL_RECIPE.model, ANYLEAD_RECIPE.model, TINY):
         with replacing(target) as unfinished:
             shutil.copyfile(run / BEST, unfinished)
     else:
@@ -46,8 +59,8 @@ def promote(config: TrainingConfig, run: Path, out: Path, replace_shipped: bool)
 
 def next_command(config: TrainingConfig, run: Path, out: Path, promoted: Path | None, data: str | None) -> str:
     """The command that continues with this very run; only the main network's thresholds go beside its checkpoint."""
-    beside = promoted is not None and config.model == MULTILABEL_RECIPE.model
-    words = ["python", script("threshold_search.py"), "--task", config.task]
+    beside = promoted is not None and config.model in (MULTILABEL_RECIPE.model, ANYLEAD_RECIPE.model)
+    words = ["python", script("threshold_search.py"), "--task", ANYLEAD if config.leads == "any" else config.task]
     words += ["--checkpoint", str(promoted or run / BEST)]
     words += ["--out", str(out if beside else run)]
     multilabel = out / CHECKPOINT_NAMES["multilabel"]

@@ -1,19 +1,21 @@
 """The tools that measure and write documents, on generated data."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-import torch
 
+import eval_multilabel
+import threshold_search
 from config import LEADS, PROJECT
+from ecg.lead_sets import CANONICAL_SETS
 from files import sha256
 from models.checkpoint import save_checkpoint
 from tests.support.networks import ALL, checkpoint_of, narrow_network
 from tools import eval_leads, measure_explanations, measure_quality, measure_verdict
-from tools.eval_leads import LEAD_SETS, OnlyLeads
 from tools.explanations import curves, elevations
 from tools.update_docs import filled_in, update_documents, update_drawing
 
@@ -40,19 +42,32 @@ def test_explanations_are_measured_and_written(demo_data, tmp_path, monkeypatch)
         assert (tmp_path / "figures" / f"explain_{name}.png").stat().st_size > 10_000
 
 
-def test_lead_sets_are_written_with_what_they_were_measured_on(trained, demo_data):
-    out, _ = trained
-    assert eval_leads.main(["--data", str(demo_data), "--out", str(out)]) == 0
-    content = json.loads((out / "lead_sets_val.json").read_text())
-    metrics = json.loads((out / "multilabel_metrics_val.json").read_text())
-    assert content["checkpoint_sha256"] == sha256(out / "multilabel_best.pth")
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_lead_sets_are_written_with_what_they_were_measured_on(trained, demo_data, tmp_path, split):
+    """The network of the demo takes the any-leads one's place, so both have the same figures."""
+    for name in ("multilabel_best.pth", "anylead_best.pth"):
+        shutil.copy(trained[0] / "multilabel_best.pth", tmp_path / name)
+    shared = ["--data", str(demo_data), "--out", str(tmp_path)]
+    assert threshold_search.main([*shared, "--task", "anylead"]) == 0
+    assert threshold_search.main([*shared, "--task", "multilabel"]) == 0
+    assert eval_multilabel.main([*shared, "--split", split]) == 0
+    assert eval_leads.main([*shared, "--split", split]) == 0
+    content = json.loads((tmp_path / f"lead_sets_{split}.json").read_text())
+    metrics = json.loads((tmp_path / f"multilabel_metrics_{split}.json").read_text())
+    tasks = json.loads((tmp_path / f"statements_metrics_{split}.json").read_text())["tasks"]
+    assert content["checkpoint_sha256"] == sha256(tmp_path / "anylead_best.pth")
     assert content["data_sha256"] == metrics["data_sha256"] and content["synthetic"]
-    assert list(content["lead_sets"]) == list(LEAD_SETS)
-    assert content["lead_sets"]["I, II"]["leads"] == list(LEADS[:6])  # the six that two limb leads determine
-    for metric in ("auroc", "auprc"):
-        twelve = content["lead_sets"]["twelve leads"][metric]
-        np.testing.assert_allclose(twelve["value"], metrics["macro"][metric]["value"], atol=1e-4)
-        assert twelve["ci95"][0] <= twelve["value"] <= twelve["ci95"][1]
+    assert list(content["lead_sets"]) == list(content["zeroed"]) == list(CANONICAL_SETS)
+    assert content["lead_sets"]["limb"]["leads"] == list(LEADS[:6])  # the six that two limb leads determine
+    for of_network in (content["lead_sets"], content["zeroed"]):
+        for name in ("12", "8"):
+            for metric in ("auroc", "auprc"):
+                np.testing.assert_allclose(
+                    of_network[name][metric]["value"], metrics["macro"][metric]["value"], atol=1e-4
+                )
+            assert of_network[name]["tasks"] == tasks
+            assert of_network[name]["afib_auroc"]["ci95"][0] <= of_network[name]["afib_auroc"]["value"]
+    np.testing.assert_allclose(content["lead_sets"]["12"]["f1"]["value"], metrics["macro"]["f1"]["value"], atol=1e-4)
 
 
 def test_metrics_hold_what_the_rule_of_the_verdict_makes_of_the_thresholded_classes(trained):
@@ -65,14 +80,6 @@ def test_metrics_hold_what_the_rule_of_the_verdict_makes_of_the_thresholded_clas
     exact = (positive == targets)[labelled].all(axis=1).mean()
     assert metrics["verdict"]["exact_match"]["value"] == pytest.approx(exact, abs=1e-4)
     assert set(metrics["verdict"]) == {"f1", "sensitivity", "specificity", "exact_match"}
-
-
-def test_missing_leads_are_zeros_and_the_others_unchanged():
-    network = torch.nn.Identity()
-    network.outputs = ()
-    x = torch.ones(2, 12, 250)
-    expected = [[float(lead in ("I", "II", "V2"))] for lead in LEADS]
-    assert torch.equal(OnlyLeads(network, ("I", "II", "V2"))(x), x * torch.tensor(expected))
 
 
 def test_lead_sets_run_as_a_file_too():

@@ -16,7 +16,11 @@ import torch
 
 from config import BINARY_RECIPES, BINARY_TASKS, MULTILABEL_RECIPE, PROJECT, SUPERCLASSES, TINY
 from dataset import PTBXLDataset
+from ecg.lead_sets import presence
 from ecg.statements import CODES, columns_of_group
+from evaluation.metrics import macro_auroc_and_auprc
+from evaluation.predictions import predict_split
+from files import sha256
 from models import ARCHITECTURES, create_model
 from models.checkpoint import CheckpointError, load_checkpoint, load_plain, save_atomically, save_checkpoint
 from models.plain_cnn import PlainCNN
@@ -24,7 +28,7 @@ from ptbxl.index import read_index
 from tests.support.networks import ALL, checkpoint_of, narrow_network
 from training import loop
 from training.cli import train_command
-from training.loop import best_epoch, stopped_improving, validate
+from training.loop import VALIDATED_SETS, best_epoch, stopped_improving, validate
 from training.objective import make_objective, statement_weights
 from training.promotion import checkpoint_name, next_command, promote
 from training.schedule import make_average, make_optimizer, make_schedule
@@ -525,7 +529,7 @@ def test_a_binary_output_learns_nothing_from_recordings_outside_its_task(objecti
 def head_gradient(made, split, batch):
     made.network.zero_grad()
     signals = torch.from_numpy(split.signals(batch)[:, :, :250])
-    made.loss(signals, torch.from_numpy(split.targets[batch]), batch, bfloat16=False).backward()
+    made.loss(signals, torch.from_numpy(split.targets[batch]), batch, False, torch.Generator()).backward()
     return made.network.trunk.head.weight.grad.numpy().copy()
 
 
@@ -566,3 +570,69 @@ def test_the_weights_of_statements_keep_the_weight_of_the_whole(balance):
     assert (weights * entropy).sum() / entropy.sum() == pytest.approx(7, rel=1e-4)
     ratio = (share[2] * (1 - share[2]) / (share[0] * (1 - share[0]))) ** -balance
     assert weights[2] / weights[0] == pytest.approx(ratio.item(), rel=1e-4)
+
+
+# -- Any leads --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def any_leads(uninterrupted, demo_data, tmp_path_factory):
+    """--out of an any-leads run of two epochs with the network of the uninterrupted run for its teacher."""
+    out = tmp_path_factory.mktemp("any_leads")
+    teacher = ["--teacher", uninterrupted / "multilabel_best.pth", "--teacher-weight", "0.5"]
+    assert train("--leads", "any", "--data", demo_data, "--out", out, *teacher, *FAST, "--epochs", "2") == 0
+    return out
+
+
+def test_any_leads_are_trained_by_a_recipe_of_their_own(any_leads, uninterrupted, demo_data):
+    checkpoint = load_checkpoint(any_leads / "anylead_best.pth")
+    assert checkpoint.model == "hmt_ecgnet_anylead" and checkpoint.training["leads"] == "any"
+    assert checkpoint.training["teacher_sha256"] == sha256(uninterrupted / "multilabel_best.pth")
+    log = pd.read_csv(any_leads / "runs" / "multilabel_hmt_ecgnet_anylead_seed0" / "log.csv")
+    sets = [f"val_auroc_{name}" for name in VALIDATED_SETS]
+    np.testing.assert_allclose(log["val_auroc"], log[sets].mean(axis=1))
+    network, split = checkpoint.network(), PTBXLDataset(demo_data, "val", "multilabel", checkpoint.input_scale)
+    predicted = predict_split(network, split, np.arange(len(split)), presence("I", split.ecg_ids))
+    seen = macro_auroc_and_auprc(predicted[split.labelled, :5], split.targets[split.labelled])[0]
+    assert seen == pytest.approx(log["val_auroc_I"][checkpoint.epoch - 1], abs=1e-6)
+
+
+def test_a_killed_any_leads_run_goes_on_as_if_it_had_not_been(
+    any_leads, uninterrupted, demo_data, tmp_path, monkeypatch
+):
+    def stop_after_the_first(*arguments):
+        raise KeyboardInterrupt
+
+    arguments = ["--leads", "any", "--data", demo_data, "--out", tmp_path, *FAST, "--epochs", "2"]
+    arguments += ["--teacher", uninterrupted / "multilabel_best.pth", "--teacher-weight", "0.5"]
+    monkeypatch.setattr(loop, "print_epoch", stop_after_the_first)
+    assert train(*[argument for argument in arguments if argument != "--quiet"]) == 130
+    monkeypatch.undo()
+    assert train(*arguments, "--resume") == 0
+    networks = [
+        load_plain(out / "runs" / "multilabel_hmt_ecgnet_anylead_seed0" / "last.pth")["network"]
+        for out in (any_leads, tmp_path)
+    ]
+    assert same(*networks)
+
+
+def test_the_teacher_takes_the_place_of_labels_as_far_as_its_weight_says(demo_data):
+    split = PTBXLDataset(demo_data, "train").first(8)
+    teacher = narrow_network(ALL, branch=True)
+    objective = make_objective(narrow_network(ALL), split, replace(MULTILABEL_RECIPE, teacher_weight=0.25), teacher)
+    signals, labels = torch.from_numpy(split.signals(np.arange(8))[:, :, :250]), torch.zeros(8, len(ALL))
+    statistics = objective.statistics.new_zeros(8, 41)
+    with torch.no_grad():
+        answers = teacher.window_logits(signals, statistics).sigmoid()
+    torch.testing.assert_close(objective.taught(labels, signals, statistics), 0.25 * answers)
+    assert torch.equal(replace(objective, teacher=None).taught(labels, signals, statistics), labels)
+
+
+def test_a_teacher_that_cannot_teach_is_refused(uninterrupted, demo_data, tmp_path, capsys):
+    common = ["--leads", "any", "--data", demo_data, "--out", tmp_path, *FAST, "--teacher-weight", "0.5"]
+    assert train(*common) == 1
+    assert "no checkpoint at" in capsys.readouterr().err
+    teacher = ["--teacher", uninterrupted / "multilabel_best.pth"]
+    assert train(*common, *teacher, "--statement-weight", "0") == 1
+    assert "other outputs" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

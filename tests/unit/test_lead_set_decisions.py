@@ -9,7 +9,8 @@ import pytest
 from config import BINARY_TASKS, LEADS, SUPERCLASSES, TASK_CLASSES
 from ecg.lead_sets import FITTED_SETS
 from ecg.statements import BY_CODE, CODES, SUBCLASSES
-from evaluation.lead_set_fits import fit_lead_set, is_assessable, predict_with_leads
+from evaluation.lead_set_fits import fit_lead_set, is_assessable
+from evaluation.predictions import predict_split
 from inference.calibration import fit_decisions
 from inference.decisions import ThresholdsError
 from inference.lead_sets import (
@@ -205,9 +206,9 @@ def test_statements_of_such_a_class_are_not_validated(fitted):
 
 def test_the_network_sees_only_the_leads_given():
     split, network = Split(n=20), narrow_network(FIVE)
-    masks = np.tile(present("I"), (20, 1))
-    outputs = predict_with_leads(network, split, masks)
+    every, masks = np.arange(20), np.tile(present("I"), (20, 1))
+    outputs = predict_split(network, split, every, masks)
     assert outputs.shape == (20, 5)
     split._signals[:, 1:] = 7
-    assert np.array_equal(predict_with_leads(network, split, masks), outputs)
-    assert not np.allclose(predict_with_leads(network, split, np.ones((20, 12), bool)), outputs)
+    assert np.array_equal(predict_split(network, split, every, masks), outputs)
+    assert not np.allclose(predict_split(network, split, every), outputs)

@@ -14,6 +14,7 @@ def test_the_networks_have_their_size():
     assert {name: count_parameters(create_model(name)) for name in ARCHITECTURES} == {
         "hmt_ecgnet": 305_891,
         "hmt_ecgnet_tiny": 79_451,
+        "hmt_ecgnet_anylead": 310_051,
         "plain_cnn": 338_725,
         "resnet1d": 8_739_973,
         "resnet1d_wang": 473_349,
