@@ -16,7 +16,13 @@ from ecg.statements import (
     subclass_columns,
 )
 from inference.decisions import Decisions, FindingDecisions
-from inference.findings import assert_statements, assert_subclasses, keep_consistent, name_rhythm
+from inference.findings import (
+    RHYTHM_COLUMNS,
+    assert_statements,
+    assert_subclasses,
+    keep_consistent,
+    name_rhythm,
+)
 
 HEADLINE_ORDER = ("MI", "CD", "HYP", "STTC")  # of diagnoses, after the rhythm and before forms
 SINUS = ("SR", "STACH", "SBRAD", "SARRH")  # rhythms beside which an ECG can be called normal
@@ -106,14 +112,16 @@ def statement_results(
 ) -> list[tuple[tuple[StatementResult, ...], tuple[SubclassResult, ...], RhythmResult]]:
     """All statements, all subclasses and the rhythm of each of n recordings.
 
-    classes: the verdicts', bool ``(n, 5)``. unusable: bool ``(n,)``.
+    classes: the verdicts', bool ``(n, 5)``. unusable: bool ``(n,)``. The rhythm is assessed unless a recording is
+    unusable or the network has no validated rhythm.
     """
     kept = keep_consistent(found.asserted, classes, unusable)
     asserted = assert_subclasses(found.subclasses_above, decisions.subclasses.validated, classes, kept)
     named = name_rhythm(found.calibrated, found.above, decisions.statements.validated)
+    assessed = ~unusable & decisions.statements.validated[RHYTHM_COLUMNS].any()
     statements = _filled(_blank_statements(decisions.statements), found.calibrated, kept)
     subclasses = _filled(_blank_subclasses(decisions.subclasses), found.subclasses, asserted)
-    rhythms = map(rhythm_result, named.code.tolist(), named.certain.tolist(), unusable.tolist())
+    rhythms = map(rhythm_result, named.code.tolist(), named.certain.tolist(), assessed.tolist())
     return list(zip(statements, subclasses, rhythms, strict=True))
 
 
@@ -161,9 +169,9 @@ def _with_values(blank, probability: float, asserted: bool):
     return result
 
 
-def rhythm_result(code: str, certain: bool, unusable: bool) -> RhythmResult:
+def rhythm_result(code: str, certain: bool, assessed: bool) -> RhythmResult:
     """The rhythm of one recording from its `inference.findings.NamedRhythms`."""
-    if unusable:
+    if not assessed:
         return RhythmResult(code="", certain=False, sentence="Rhythm not assessed")
     if certain:
         return RhythmResult(code=code, certain=True, sentence=capitalised(BY_CODE[code].name))

@@ -16,7 +16,7 @@ from files import replacing, sha256
 from models import ARCHITECTURES, ArchitectureError, count_parameters, create_untrained
 from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from models.recording_network import RecordingNetwork, branch_hidden
-from ptbxl.index import DatasetError, read_index
+from ptbxl.index import DatasetError, Index, read_index
 from training.loop import BEST, LAST, fit
 from training.objective import outputs_of
 from training.promotion import next_command, promote
@@ -197,11 +197,14 @@ def train(config: TrainingConfig, arguments) -> int:
     bfloat16 = computes_bfloat16(device) if arguments.precision == "auto" else arguments.precision == "bfloat16"
     out = Path(arguments.out)
     run = run_folder(config, arguments, out)
+    index = read_index(data_directory(arguments.data))
+    if not index.statements.shape[1]:  # superclasses alone: nothing could be learnt of statements
+        config = replace(config, statement_weight=0.0)
     torch.manual_seed(config.seed)
     config, network, input_scale = untrained(config, arguments, out)
     network = network.to(device)
     config, teacher = with_teacher(config, network, arguments, out)
-    train_set, valid_set = open_sets(config, arguments.data, input_scale)
+    train_set, valid_set = open_sets(config, index, input_scale)
     print(
         f"{config.model}, {count_parameters(network):,} parameters; {len(train_set):,} recordings to train on, "
         f"{len(valid_set):,} to validate; {device.type}, {'bfloat16' if bfloat16 else 'float32'}, "
@@ -262,9 +265,8 @@ def with_teacher(
     return replace(config, teacher_sha256=sha256(path)), teacher
 
 
-def open_sets(config: TrainingConfig, data: str | None, input_scale: float | None) -> tuple[PTBXLDataset, PTBXLDataset]:
+def open_sets(config: TrainingConfig, index: Index, input_scale: float | None) -> tuple[PTBXLDataset, PTBXLDataset]:
     """Training and validation set; without an input scale, that of all training recordings. Raises DatasetError."""
-    index = read_index(data_directory(data))
     train_set = PTBXLDataset(index, "train", config.task, input_scale)
     valid_set = PTBXLDataset(index, "val", config.task, train_set.input_scale)
     if config.records is not None:

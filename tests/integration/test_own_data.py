@@ -63,6 +63,7 @@ def train(data, out, *arguments):
 
 @pytest.mark.parametrize("data", ["bare", "labelled"])
 def test_a_set_with_few_columns_is_checked_trained_on_evaluated_and_served(request, tmp_path, capsys, data):
+    with_statements = data == "bare"
     data, out = request.getfixturevalue(data), tmp_path / "out"
     assert dataset_command(["check", "--data", str(data)]) == 0
     assert "recordings also at 500 Hz: 0" in (printed := capsys.readouterr().out) and "release" not in printed
@@ -74,7 +75,9 @@ def test_a_set_with_few_columns_is_checked_trained_on_evaluated_and_served(reque
         assert threshold_search.main([*shared, "--task", task]) == 0
         assert eval_binary.main([*shared, "--task", task]) == 0
     export_all(out)
-    assert set(Diagnoser.load(out).diagnose(generated()[0]).probabilities) == set(SUPERCLASSES)
+    diagnosis = Diagnoser.load(out).diagnose(generated()[0])
+    assert set(diagnosis.probabilities) == set(SUPERCLASSES)
+    assert bool(diagnosis.statements) == with_statements == (diagnosis.rhythm is not None)
 
 
 def test_own_columns_say_the_same_as_the_statements_they_were_made_from(own_data, labelled, demo_data):

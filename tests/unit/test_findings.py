@@ -227,6 +227,12 @@ def test_of_an_unusable_recording_no_statement_and_no_rhythm_is_named():
     assert (rhythm.code, rhythm.certain) == ("", False)
 
 
+def test_a_network_of_which_no_rhythm_is_validated_does_not_assess_it():
+    _, _, rhythm, phrases = results({"STACH": 0.9, "NORM": 0.9}, ("NORM",), not_validated=RHYTHMS)
+    assert (rhythm.code, rhythm.certain) == ("", False)
+    assert phrases == ("Rhythm not assessed", "Otherwise normal ECG")
+
+
 def test_an_earlier_network_has_its_superclasses_for_a_headline():
     assert headline(None, (), ("MI", "CD")) == ("Myocardial infarction", "Conduction disturbance")
     assert headline(None, (), ("NORM",)) == ("Normal ECG",)
