@@ -1,6 +1,6 @@
 """Signs that the rhythm may not be sinus rhythm: irregular RR intervals, no P wave. No diagnosis of the rhythm.
 
-The networks do not assess the rhythm, so that a class such as NORM must not stand alone beside one of these signs.
+They stand beside the rhythm that the network names: NORM or a sinus rhythm must not stand alone beside one of them.
 `tools/measure_verdict.py` chose the limit of irregularity on folds 1-8 and counts both signs on fold 9 in
 docs/verdict.md.
 """

@@ -99,7 +99,7 @@ class Diagnosis:
     @property
     def headline(self) -> tuple[str, ...]:
         """What is said of the recording, a phrase each, rhythm first; see `inference.summary.headline`."""
-        return headline(self.rhythm, self.statements, self.predicted_classes)
+        return headline(self.rhythm, self.statements, self.predicted_classes, self.probabilities)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -8,6 +8,7 @@ import numpy as np
 from config import SUPERCLASS_NAMES, SUPERCLASSES, described
 from ecg.statements import (
     BY_CODE,
+    CODES,
     RHYTHMS,
     STATEMENTS,
     SUBCLASS_OWNERS,
@@ -25,6 +26,8 @@ from inference.findings import (
 )
 
 HEADLINE_ORDER = ("MI", "CD", "HYP", "STTC")  # of diagnoses, after the rhythm and before forms
+POSSIBLE = ("Possible", "Possibly")  # how phrases on what is less likely than not begin
+LIKELY = 0.5  # below this probability what is asserted is called possible
 SINUS = ("SR", "STACH", "SBRAD", "SARRH")  # rhythms beside which an ECG can be called normal
 
 
@@ -79,7 +82,7 @@ class RhythmResult:
 
     code: str = described("its statement, such as SR or AFIB; empty if none reaches its threshold")
     certain: bool = described("whether that rhythm is asserted; false for one that is not validated")
-    sentence: str = described("in plain words, also where it is uncertain")
+    sentence: str = described("in plain words, also where it is uncertain, or asserted but only possible")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -121,7 +124,9 @@ def statement_results(
     assessed = ~unusable & decisions.statements.validated[RHYTHM_COLUMNS].any()
     statements = _filled(_blank_statements(decisions.statements), found.calibrated, kept)
     subclasses = _filled(_blank_subclasses(decisions.subclasses), found.subclasses, asserted)
-    rhythms = map(rhythm_result, named.code.tolist(), named.certain.tolist(), assessed.tolist())
+    probabilities = found.calibrated.max(axis=1, where=named.code[:, None] == np.array(CODES), initial=0.0)
+    of_rhythms = (named.code, named.certain, probabilities, assessed)
+    rhythms = map(rhythm_result, *(values.tolist() for values in of_rhythms))
     return list(zip(statements, subclasses, rhythms, strict=True))
 
 
@@ -169,37 +174,67 @@ def _with_values(blank, probability: float, asserted: bool):
     return result
 
 
-def rhythm_result(code: str, certain: bool, assessed: bool) -> RhythmResult:
-    """The rhythm of one recording from its `inference.findings.NamedRhythms`."""
+def rhythm_result(code: str, certain: bool, probability: float, assessed: bool) -> RhythmResult:
+    """The rhythm of one recording from its `inference.findings.NamedRhythms`; probability: of its code."""
     if not assessed:
         return RhythmResult(code="", certain=False, sentence="Rhythm not assessed")
     if certain:
-        return RhythmResult(code=code, certain=True, sentence=capitalised(BY_CODE[code].name))
+        return RhythmResult(code=code, certain=True, sentence=phrase(BY_CODE[code].name, probability))
     possibly = f" (possibly {BY_CODE[code].name})" if code else ""
     return RhythmResult(code=code, certain=False, sentence=f"Rhythm uncertain{possibly}")
 
 
 def headline(
-    rhythm: RhythmResult | None, statements: tuple[StatementResult, ...], classes: tuple[str, ...]
+    rhythm: RhythmResult | None,
+    statements: tuple[StatementResult, ...],
+    classes: tuple[str, ...],
+    probabilities: dict[str, float],
 ) -> tuple[str, ...]:
-    """What is said of one recording, a phrase each, rhythm first; classes: the verdict's superclasses.
+    """What is said of one recording, a phrase each: rhythm, likely findings, possible ones, whether it is normal.
 
-    A superclass without an asserted statement of its own is named itself. Without statements (an earlier network)
-    the superclasses are all there is.
+    classes: the verdict's superclasses. probabilities: of all superclasses, calibrated. A finding is possible if its
+    probability is below `LIKELY`: rare findings have thresholds far below. Without statements (an earlier network) the
+    superclasses are all there is.
     """
-    said = sorted((one for one in statements if one.asserted), key=lambda one: -one.probability)
+    found = findings(statements, classes, probabilities)
     phrases = [rhythm.sentence] if rhythm else []
-    for superclass in HEADLINE_ORDER:
-        own = [capitalised(one.name) for one in said if one.superclass == superclass]
-        phrases += own or [capitalised(SUPERCLASS_NAMES[superclass])] * (superclass in classes)
-    phrases += [capitalised(one.name) for one in said if one.groups == ("form",)]
-    phrases += [capitalised(one.name) for one in said if "rhythm" in one.groups and one.code not in RHYTHMS]
+    phrases += [phrase(*one) for one in found if one[1] >= LIKELY]
+    phrases += [phrase(*one) for one in found if one[1] < LIKELY]
     if "NORM" in classes:
-        alone = len(phrases) <= 1 and (rhythm is None or rhythm.code in SINUS and rhythm.certain)
-        phrases.append("Normal ECG" if alone else "Otherwise normal ECG")
+        alone = not found and (rhythm is None or rhythm.code in SINUS and rhythm.certain)
+        normal = "normal ECG" if alone else "otherwise normal ECG"
+        phrases.append(capitalised(normal if probabilities["NORM"] >= LIKELY else f"possibly {normal}"))
     if not set(classes) & set(SUPERCLASSES):
         phrases.append("No diagnostic class asserted")
     return tuple(phrases)
+
+
+def findings(
+    statements: tuple[StatementResult, ...], classes: tuple[str, ...], probabilities: dict[str, float]
+) -> list[tuple[str, float]]:
+    """What is asserted beside the rhythm and NORM, as names and probabilities: diagnoses, forms, other rhythms.
+
+    A superclass is named itself where it has no asserted statement, or is likely and none of its statements is.
+    """
+    said = sorted((one for one in statements if one.asserted), key=lambda one: -one.probability)
+    found = []
+    for superclass in HEADLINE_ORDER:
+        own = [(one.name, one.probability) for one in said if one.superclass == superclass]
+        likeliest = own[0][1] if own else 0.0
+        if superclass in classes and (not own or likeliest < LIKELY <= probabilities[superclass]):
+            found.append((SUPERCLASS_NAMES[superclass], probabilities[superclass]))
+        found += own
+    found += [(one.name, one.probability) for one in said if one.groups == ("form",)]
+    return found + [(one.name, one.probability) for one in said if "rhythm" in one.groups and one.code not in RHYTHMS]
+
+
+def phrase(name: str, probability: float) -> str:
+    """A finding as a phrase of the headline.
+
+    >>> phrase("atrial fibrillation", 0.9), phrase("lateral myocardial infarction", 0.05)
+    ('Atrial fibrillation', 'Possible lateral myocardial infarction')
+    """
+    return capitalised(name) if probability >= LIKELY else f"Possible {name}"
 
 
 def capitalised(phrase: str) -> str:

@@ -11,7 +11,7 @@ from ecg.intervals import Intervals
 from ecg.rr_intervals import RRIntervals
 from ecg.statements import BY_CODE, STATEMENTS
 from inference.diagnoser import BinaryResult, Diagnosis
-from inference.summary import StatementResult
+from inference.summary import POSSIBLE, StatementResult
 from ui.sources import DisplayedECG
 
 MEANINGS = {
@@ -65,9 +65,20 @@ def headline(diagnosis: Diagnosis) -> str:
     if unusable_because(diagnosis):
         return "No diagnosis: recording unusable"
     if diagnosis.statements:
-        return " ".join(f"{phrase}." for phrase in diagnosis.headline)
+        return " ".join(map(sentence, diagnosis.headline))
     names = " + ".join(SUPERCLASS_NAMES[name] for name in diagnosis.predicted_classes)
     return (names[0].upper() + names[1:]) if names else "None of the five classes"
+
+
+def headline_html(diagnosis: Diagnosis) -> str:
+    """The headline as a heading; what is only possible is set apart."""
+    text = headline(diagnosis)
+    size = ' class="long"' if len(text) > LONG_HEADLINE else ""
+    if unusable_because(diagnosis) or not diagnosis.statements:
+        return f"<h2{size}>{escape(text)}</h2>"
+    phrases = [(phrase.startswith(POSSIBLE), escape(sentence(phrase))) for phrase in diagnosis.headline]
+    said = " ".join(f'<span class="possible">{one}</span>' if possible else one for possible, one in phrases)
+    return f"<h2{size}>{said}</h2>"
 
 
 def likeliest_first(statements: Iterable[StatementResult]) -> list[StatementResult]:
@@ -86,7 +97,7 @@ def not_assessed(diagnosis: Diagnosis) -> tuple[str, tuple[str, ...]]:
         return "Not assessed", diagnosis.not_assessed
     notes = tuple(note for note in diagnosis.not_assessed if note.rstrip(".") != rhythm.sentence)
     if rhythm.certain:
-        return "Rhythm not certain", notes
+        return "Rhythm", notes
     possible = f"{BY_CODE[rhythm.code].name} is likeliest, but not validated" if rhythm.code else ""
     return "Rhythm not asserted", (possible or "No rhythm reaches its threshold", *notes)
 
@@ -115,9 +126,7 @@ def sentence(text: str) -> str:
 
 def prediction_html(diagnosis: Diagnosis) -> str:
     """The headline, what it leaves out, both screening results, and why the prediction is uncertain if it is."""
-    text = headline(diagnosis)
-    size = ' class="long"' if len(text) > LONG_HEADLINE else ""
-    parts = ['<p class="kicker">Prediction</p>', f"<h2{size}>{escape(text)}</h2>"]
+    parts = ['<p class="kicker">Prediction</p>', headline_html(diagnosis)]
     if unusable_because(diagnosis):
         reasons = " ".join(escape(sentence(reason)) for reason in unusable_because(diagnosis))
         parts.append(f'<p class="unusable"><b>Unusable because:</b> {reasons} No class is asserted.</p>')

@@ -40,7 +40,7 @@ LEFT_MM = 8.5
 PROBABILITIES, STATEMENTS, EVIDENCE, MEASUREMENTS, WARNINGS = range(5)
 COLUMNS_MM = (8.5, 93.0, 164.0, 200.0, 233.0)
 LINE_MM = 4.1
-MOST_STATEMENTS, STATEMENT_WIDTH = 11, 44  # lines and characters that fit
+MOST_STATEMENTS, STATEMENT_WIDTH, STATEMENT_MM = 13, 44, 3.45  # lines and characters that fit; a line's height
 MOST_WARNINGS, WARNING_WIDTH = 10, 39
 TITLE_MM = 202.0  # first line of the headline
 TITLE_SIZES = ((11.5, 104), (9, 134))  # points and characters of a line; the first size that takes two lines at most
@@ -143,7 +143,7 @@ def _draw_head(sheet: Axes, diagnosis: Diagnosis) -> None:
     unusable = unusable_because(diagnosis)
     text = headline(diagnosis)
     if not unusable:
-        text = f"Prediction: {text}" + ("  –  UNCERTAIN" if diagnosis.uncertain else "")
+        text = f"Prediction{', UNCERTAIN' if diagnosis.uncertain else ''}: {text}"
     size, width = next((fit for fit in TITLE_SIZES if len(textwrap.wrap(text, fit[1])) <= 2), TITLE_SIZES[-1])
     titles = textwrap.wrap(text, width, max_lines=2, placeholder=MORE)
     for number, line in enumerate(titles):
@@ -189,7 +189,7 @@ def _draw_statements(sheet: Axes, diagnosis: Diagnosis, top_mm: float) -> None:
     if len(lines) > MOST_STATEMENTS:
         lines = [*lines[: MOST_STATEMENTS - 1], "… and more on the page"]
     for number, line in enumerate(lines or ["None."]):
-        _text(sheet, COLUMNS_MM[STATEMENTS], y_mm - number * LINE_MM, line, size=7.2)
+        _text(sheet, COLUMNS_MM[STATEMENTS], y_mm - number * STATEMENT_MM, line, size=7.2)
 
 
 def _draw_evidence(sheet: Axes, explanation: ClassExplanation | None, top_mm: float) -> None:

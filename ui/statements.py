@@ -7,7 +7,7 @@ import streamlit as st
 
 from ecg.statements import GROUPS, RHYTHMS
 from inference.diagnoser import Diagnosis
-from inference.summary import StatementResult, capitalised
+from inference.summary import LIKELY, StatementResult, capitalised
 from ui.html import likeliest_first, percent, probability_row_html
 
 ORDERS = {
@@ -17,7 +17,7 @@ ORDERS = {
     "Name": lambda one: one.name.lower(),
     "Validated first": lambda one: (not one.validated, -one.probability),
 }
-COLUMNS = ("Code", "Statement", "Group", "Probability", "Threshold", "Asserted", "Validated", "SNOMED CT")
+COLUMNS = ("Code", "Statement", "Probability", "Threshold", "Asserted", "Validated", "Group", "SNOMED CT")
 LIKELIEST_RHYTHMS = 4  # shown as reasons
 
 
@@ -41,9 +41,10 @@ def show_statements(statements: Sequence[StatementResult]) -> None:
     st.html(statements_html(found))
     asserted = sum(one.asserted for one in statements)
     st.caption(
-        f"{len(found)} of {len(statements)} statements shown; {asserted} asserted. A statement that is not validated "
-        "has too few examples in the validation set, or is told apart too poorly there, to be asserted. One that "
-        "reaches its threshold is still not asserted if its class is not, or if another rhythm is likelier."
+        f"{len(found)} of {len(statements)} statements shown; {asserted} asserted. Asserted is what reaches its "
+        f"threshold; below {percent(LIKELY)} it is called possible. A statement that is not validated has too few "
+        "examples in the validation set, or is told apart too poorly there, to be asserted. One that reaches its "
+        "threshold is still not asserted if its class is not, or if another rhythm is likelier."
     )
 
 
@@ -81,11 +82,11 @@ def _row_html(one: StatementResult) -> str:
     )
     cells = (
         escape(capitalised(one.name)),
-        group,
         f'<div class="probability">{track}{percent(one.probability)}</div>',
         percent(one.threshold),
-        "✓ yes" if one.asserted else "no",
+        ("✓ yes" if one.probability >= LIKELY else "✓ possible") if one.asserted else "no",
         "yes" if one.validated else "not validated",
+        group,
         one.snomed_ct or "–",
     )
     row = "".join(f"<td>{cell}</td>" for cell in cells)

@@ -35,7 +35,7 @@ LIMITS = """
 - **Not a medical device.** It has not been tested in care.
 - **One data set, one era, one manufacturer.** Performance elsewhere is unknown.
 - **Only labelled statements.** “STTC” is not every change of the ST segment or T wave: PTB-XL counts ST depression,
-  ST elevation and inverted T waves that are only described to no class.
+  ST elevation and inverted T waves that are only described, without a diagnosis, to no class.
 - **Labels are opinions.** Disagreeing with one is not always an error.
 - **Hypertrophy is the weakest class**, as in the published work.
 """
@@ -89,12 +89,14 @@ def limits_of_statements(content: dict) -> str:
     unvalidated = [
         f"{BY_CODE[code].name} ({code})" for code, one in content["statements"].items() if not one["validated"]
     ]
-    rhythms = [BY_CODE[code].name for code in RHYTHMS if content["statements"].get(code, {}).get("validated")]
-    found = {code: content["rhythm"]["sensitivity"].get(code) or 0 for code in RHYTHMS}
-    missed = [f"{BY_CODE[code].name} ({found[code]:.0%} found)" for code in RHYTHMS if found[code] < OFTEN_MISSED]
+    named = {code: content["statements"].get(code, {}).get("validated") for code in RHYTHMS}
+    rhythms = [BY_CODE[code].name for code in RHYTHMS if named[code]]
+    never = [BY_CODE[code].name for code in RHYTHMS if not named[code]]
+    found = {code: content["rhythm"]["sensitivity"].get(code) or 0 for code in RHYTHMS if named[code]}
+    missed = [f"{BY_CODE[code].name} ({part:.0%} found)" for code, part in found.items() if part < OFTEN_MISSED]
     return f"""
-- **Rhythms:** it names {", ".join(rhythms)}. Any other rhythm, such as atrial flutter, is called uncertain at best.
-  Often missed: {", ".join(missed) or "none"}.
+- **Rhythms:** it names {"; ".join(rhythms)}. It never names {"; ".join(never) or "others"}:
+  at best the rhythm is then called uncertain. Often missed: {"; ".join(missed) or "none"}.
 - **Ten seconds.** A rhythm that comes and goes is missed between attacks.
 - **Infarction:** its wall is named, its age is not.
 - **Not validated:** {len(unvalidated)} of {len(content["statements"])} statements are never asserted, because the
@@ -198,9 +200,11 @@ def read_metrics(directory: Path, task: str) -> list[dict]:
 
 
 def read_comparisons(directory: Path) -> list[dict]:
-    """As `read_metrics`, of the network in use beside the baselines."""
-    released = comparison_of_checkpoint(read_releases(directory), checkpoint_in_use(directory, "multilabel"))
-    return [released] * bool(released) + read_splits(directory, "comparison")
+    """As `read_metrics`, of the network in use beside the baselines; none that was made with earlier weights."""
+    in_use = checkpoint_in_use(directory, "multilabel")
+    released = comparison_of_checkpoint(read_releases(directory), in_use)
+    here = [c for c in read_splits(directory, "comparison") if c["networks"][0]["checkpoint_sha256"] == in_use]
+    return [released] * bool(released) + here
 
 
 def read_splits(directory: Path, stem: str) -> list[dict]:

@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -56,12 +57,47 @@ def test_it_opens_on_an_ecg_with_its_prediction_and_the_disclaimer_and_explains_
     page.run()
     text = shown(page)
     assert not page.exception and not page.error
-    assert "<h2>Myocardial infarction</h2>" in text
+    assert ">Sinus rhythm. Anteroseptal myocardial infarction." in text
     assert 'alt="12-lead ECG, Example: anterior infarction, 3x4, 25 mm/s, 10 mm/mV, 500 Hz"' in text
     assert f">{RESEARCH_ONLY}</div>" in text
     choose(page, "shaded", "MI")
     assert "evidence for MI shaded" in shown(page) and "of the evidence" in shown(page)
     assert not page.exception
+
+
+def test_an_asserted_statement_is_explained_by_leads_and_the_rhythm_by_its_rr_intervals(page):
+    page.run()
+    choose(page, "shaded", "ASMI")
+    assert "evidence for ASMI shaded" in shown(page)
+    assert [title.value for title in page.subheader if "ASMI" in title.value] == [
+        "Evidence for anteroseptal myocardial infarction (ASMI) by lead"
+    ]
+    choose(page, "shaded", "Rhythm")
+    text = shown(page)
+    assert (
+        "shaded" not in text and "RR intervals: RR intervals from 750 to 790 ms; none of 13 beats comes early" in text
+    )
+    assert "<b>SR</b> sinus rhythm" in text and not page.exception
+    choose(page, "example", "left_bundle_branch_block")
+    assert not page.exception and page.session_state["shaded"] == "Rhythm"
+    choose(page, "shaded", "CLBBB")
+    choose(page, "example", "normal")  # of which CLBBB is not asserted
+    assert not page.exception and page.session_state["shaded"] is None and "shaded" not in shown(page)
+
+
+def test_all_statements_can_be_searched_by_group_and_word(page):
+    page.run()
+
+    def rows() -> list[str]:
+        return re.findall(r'<th scope="row">([^<]+)</th>', shown(page))
+
+    assert len(rows()) == 71 and rows()[:2] == ["SR", "ASMI"]
+    choose(page, "statement group", "rhythm")
+    assert len(rows()) == 12 and {"AFIB", "SR"} < set(rows())
+    choose(page, "statement search", "FIBRILLATION")
+    assert rows() == ["AFIB"]
+    choose(page, "statement search", "nothing of that name")
+    assert "No statement matches" in shown(page) and not page.exception
 
 
 def test_without_networks_the_ecg_is_drawn_and_the_page_says_what_is_missing(page, monkeypatch, tmp_path):
@@ -123,6 +159,7 @@ def test_an_unusable_recording_gets_no_diagnosis(page, monkeypatch):
     page.run()
     text = shown(page)
     assert "<h2>No diagnosis: recording unusable</h2>" in text and 'class="bar-row' not in text
+    assert 'class="statements"' not in text
     assert not page.exception and not page.error
     assert "shaded" not in [group.key for group in page.get("button_group")]
 
@@ -155,7 +192,7 @@ def test_the_page_goes_on_when_a_module_was_edited(page, monkeypatch):
     try:
         choose(page, "example", "normal")
         assert not page.exception and not page.error
-        assert "<h2>Normal ECG</h2>" in shown(page) and "evidence for MI shaded" in shown(page)
+        assert "<h2>Sinus rhythm. Normal ECG.</h2>" in shown(page) and "evidence for MI shaded" in shown(page)
     finally:
         streamlit.cache_resource.clear()
 
@@ -251,6 +288,10 @@ def test_test_results_are_shown_for_the_checkpoint_in_use_only(tmp_path):
     titles = [split_title(content) for content in read_metrics(tmp_path, "multilabel")]
     assert titles == ["Test set (fold 10), release 1", "Validation set (fold 9)"]
     assert [content["release"] for content in read_comparisons(tmp_path)] == [1]
+    for release in (2, 1):
+        compared = facts | {"split": "val", "networks": [{"checkpoint_sha256": f"of release {release}"}]}
+        (tmp_path / "comparison_val.json").write_text(json.dumps(compared))
+        assert len(read_comparisons(tmp_path)) == (2 if release == 1 else 1)
 
 
 def test_a_table_shows_every_class_with_its_interval():

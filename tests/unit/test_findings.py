@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import SUPERCLASSES
+from config import SUPERCLASS_NAMES, SUPERCLASSES
 from ecg.statements import BY_CODE, CODES, RHYTHMS, STATEMENTS, SUBCLASSES
 from inference.decisions import Decisions, FindingDecisions
 from inference.findings import (
@@ -153,15 +153,15 @@ def test_subclasses_follow_statements_and_superclasses(above, not_validated, pre
 # -- One recording ----------------------------------------------------------------------------------------------------
 
 
-def decisions_of(not_validated: tuple[str, ...] = ()) -> Decisions:
-    """Thresholds of 0.5 and probabilities that stay as they are."""
+def decisions_of(not_validated: tuple[str, ...] = (), threshold: float | None = None) -> Decisions:
+    """Thresholds of 0.5 unless said otherwise, and probabilities that stay as they are."""
     identity = {"kind": "identity", "a": 1.0, "b": 1.0, "c": 0.0}
 
     def findings(names):
         return FindingDecisions(
             names=names,
             calibrators=(identity,) * len(names),
-            thresholds=np.full(len(names), THRESHOLD),
+            thresholds=np.full(len(names), THRESHOLD if threshold is None else threshold),
             validated=np.array([name not in not_validated for name in names]),
         )
 
@@ -179,12 +179,15 @@ def decisions_of(not_validated: tuple[str, ...] = ()) -> Decisions:
     )
 
 
-def results(given: dict, present: tuple[str, ...], not_validated=(), unusable=False):
+LIKELY_CLASSES = dict.fromkeys(SUPERCLASSES, 0.9)
+
+
+def results(given: dict, present: tuple[str, ...], not_validated=(), unusable=False, superclasses=None, threshold=None):
     """Statements, subclasses and rhythm of one recording, and its headline."""
-    decisions = decisions_of(not_validated)
+    decisions = decisions_of(not_validated, threshold)
     found = threshold_statements(decisions, probabilities(**given))
     ((statements, subclasses, rhythm),) = statement_results(decisions, found, classes(*present), np.array([unusable]))
-    return statements, subclasses, rhythm, headline(rhythm, statements, present)
+    return statements, subclasses, rhythm, headline(rhythm, statements, present, superclasses or LIKELY_CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -212,6 +215,30 @@ def test_the_headline_reads_rhythm_then_diagnoses_then_form(given, present, phra
     assert results(given, present)[3] == tuple(expected)
 
 
+@pytest.mark.parametrize(
+    ("given", "superclasses", "phrases"),
+    [
+        # likely findings first, each superclass's and form's possible ones after them
+        (
+            {"SR": 0.9, "IMI": 0.3, "ASMI": 0.8, "PVC": 0.2, "LAFB": 0.7},
+            {"MI": 0.9, "CD": 0.9},
+            ("Sinus rhythm", "{ASMI}", "{LAFB}", "Possible {IMI}", "Possible {PVC}"),
+        ),
+        # a likely superclass is named where none of its statements is likely
+        ({"SR": 0.9, "IMI": 0.3}, {"MI": 0.8}, ("Sinus rhythm", "{MI}", "Possible {IMI}")),
+        ({"SR": 0.9, "IMI": 0.3}, {"MI": 0.4}, ("Sinus rhythm", "Possible {IMI}")),
+        ({"SR": 0.9}, {"HYP": 0.3}, ("Sinus rhythm", "Possible {HYP}")),
+        ({"SARRH": 0.3, "SR": 0.25}, {"NORM": 0.45}, ("Possible {SARRH}", "Possibly normal ECG")),
+        ({"SR": 0.9, "PAC": 0.3}, {"NORM": 0.45}, ("Sinus rhythm", "Possible {PAC}", "Possibly otherwise normal ECG")),
+    ],
+)
+def test_what_is_asserted_but_less_likely_than_not_is_called_possible(given, superclasses, phrases):
+    said = results(given, tuple(superclasses), superclasses=LIKELY_CLASSES | superclasses, threshold=0.2)[3]
+    names = {statement.code: statement.name for statement in STATEMENTS} | SUPERCLASS_NAMES
+    expected = [phrase.format(**names) for phrase in phrases]
+    assert said == tuple(phrase[0].upper() + phrase[1:] for phrase in expected)
+
+
 def test_a_rhythm_that_is_not_validated_is_a_possibility():
     found, _, rhythm, phrases = results({"AFLT": 0.9, "SR": 0.6}, ("CD",), not_validated=("AFLT",))
     assert (rhythm.code, rhythm.certain) == ("AFLT", False)
@@ -234,9 +261,9 @@ def test_a_network_of_which_no_rhythm_is_validated_does_not_assess_it():
 
 
 def test_an_earlier_network_has_its_superclasses_for_a_headline():
-    assert headline(None, (), ("MI", "CD")) == ("Myocardial infarction", "Conduction disturbance")
-    assert headline(None, (), ("NORM",)) == ("Normal ECG",)
-    assert headline(None, (), ()) == ("No diagnostic class asserted",)
+    assert headline(None, (), ("MI", "CD"), LIKELY_CLASSES) == ("Myocardial infarction", "Conduction disturbance")
+    assert headline(None, (), ("NORM",), LIKELY_CLASSES) == ("Normal ECG",)
+    assert headline(None, (), (), LIKELY_CLASSES) == ("No diagnostic class asserted",)
 
 
 def test_all_statements_and_subclasses_are_listed_with_what_they_belong_to():

@@ -227,7 +227,12 @@ def test_the_report_is_one_a4_sheet_with_everything_as_searchable_text():
     spans = [Span("V2", 5.0, 5.2, 1.0)]
     explanation = ClassExplanation(class_name="MI", lead_shares=[("V2", 0.4), ("V3", 0.3)], spans=spans)
     (text,) = sheets(ecg, diagnosis, intervals=replace(NOTHING_MEASURED, pr=167.0), explanation=explanation)
-    for part in ("Myocardial infarction – UNCERTAIN", ecg.title, "man, 61 years", "25 mm/s · 10 mm/mV · 500 Hz"):
+    for part in (
+        "Prediction, UNCERTAIN: Myocardial infarction",
+        ecg.title,
+        "man, 61 years",
+        "25 mm/s · 10 mm/mV · 500 Hz",
+    ):
         assert part in text
     for part in ("Evidence for MI", "V2 40 %", "PR 167 ms", "Lead V1 hums.", "something is near", "0123456789ab"):
         assert part in text
