@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from config import SUPERCLASSES
+from config import SUPERCLASSES, described
 
 GROUPS = ("diagnostic", "form", "rhythm")
 # The statements that name the rhythm of a whole recording; the other three rhythm statements come beside one of them.
@@ -20,18 +20,16 @@ RHYTHMS = ("SR", "AFIB", "AFLT", "STACH", "SBRAD", "SARRH", "PACE", "SVTAC", "PS
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """One SCP-ECG statement.
+    """One of the SCP-ECG statements of PTB-XL."""
 
-    name: plain words. groups: of ``GROUPS``, one or two. subclass, superclass: empty unless it is diagnostic.
-    snomed_ct: the SNOMED CT code the PhysioNet/CinC Challenges use for it; empty if they have none.
-    """
-
-    code: str
-    name: str
-    groups: tuple[str, ...]
-    subclass: str
-    superclass: str
-    snomed_ct: str
+    code: str = described("in PTB-XL, such as AFIB or IMI")
+    name: str = described("in plain words")
+    groups: tuple[str, ...] = described("diagnostic, form or rhythm, or two of them")
+    subclass: str = described("one of the 23 diagnostic subclasses; empty unless it is diagnostic")
+    superclass: str = described("NORM, MI, STTC, CD or HYP; empty unless it is diagnostic")
+    snomed_ct: str = described(
+        "SNOMED CT code of the PhysioNet/CinC Challenges, often a broader one; empty if they have none"
+    )
 
 
 def _read_statements() -> tuple[Statement, ...]:

@@ -1,6 +1,6 @@
 """Metrics of a network on a labelled collection: ``external_metrics_NAME.json``.
 
-Each class is judged on the recordings whose codes tell it (see `ecg.snomed.has_class`), and only if some of them have
+A class is evaluated on the recordings whose codes tell it (see `ecg.snomed.has_class`), and only if some of them have
 it and some do not. AUROC and AUPRC are of uncalibrated scores; sensitivity, specificity and calibration as the network
 ships, and beside them after calibration and threshold were fitted on the collection itself by 5-fold cross-fitting.
 """
@@ -32,7 +32,7 @@ VALUES_AT_A_TIME = 4_000_000  # weights of the bootstrap in memory
 
 
 @dataclass(frozen=True, eq=False)
-class JudgedClass:
+class EvaluatedClass:
     """One class on the recordings that tell it; arrays ``(n,)`` but for ``told``.
 
     told: bool, of all recordings. probabilities: uncalibrated. calibrated, positive: as the network ships.
@@ -54,7 +54,7 @@ class JudgedClass:
 
 def evaluate_collection(
     network: EvaluatedNetwork, name: str, records: list[LabelledRecord], rows: list[dict]
-) -> tuple[dict, list[JudgedClass]]:
+) -> tuple[dict, list[EvaluatedClass]]:
     """Content of the metrics file, and the classes behind it; rows are those of `predict_records`, one a record.
 
     Raises CollectionError if no recording is left.
@@ -65,7 +65,7 @@ def evaluate_collection(
         raise CollectionError(f"no recording of {name} can be evaluated; the first reason: {reason}")
     chosen, predicted = [record for record, _ in used], [row for _, row in used]
     patients = patient_numbers(chosen)
-    classes, not_judged = judge_classes(network, chosen, predicted)
+    classes, not_evaluated = evaluable_classes(network, chosen, predicted)
     classes = [refit(one, patients, network) for one in classes]
     by_level = measure_classes(classes, patients)
     entries = {
@@ -78,7 +78,7 @@ def evaluate_collection(
         "macro": by_level["macro"],
         "classes": {key: entry for (level, key), entry in entries.items() if level != "subclass"},
         "subclasses": {key: entry for (level, key), entry in entries.items() if level == "subclass"},
-        "not_judged": not_judged,
+        "not_evaluated": not_evaluated,
         **_code_counts(records),
         **_what_was_read(chosen, predicted, rows),
     }
@@ -91,19 +91,19 @@ def patient_numbers(records: list[LabelledRecord]) -> np.ndarray:
     return np.unique(names, return_inverse=True)[1]
 
 
-def judge_classes(
+def evaluable_classes(
     network: EvaluatedNetwork, records: list[LabelledRecord], rows: list[dict]
-) -> tuple[list[JudgedClass], dict[str, str]]:
-    """The classes that network and labels both tell, and why the others are not judged."""
+) -> tuple[list[EvaluatedClass], dict[str, str]]:
+    """The classes that network and labels both tell, and why the others are not evaluated."""
     scores = {level: probabilities_of(network, level, rows) for level in network.classes}
     calibrated = {level: network.calibrate(level, scores[level]) for level in network.classes}
     label_sets = {record.codes for record in records}  # far fewer than recordings
-    classes, not_judged = [], {}
+    classes, not_evaluated = [], {}
     for label_class in label_classes():
         level = "statement" if label_class.level == "group" else label_class.level
         label = f"{label_class.level} {label_class.name}"
         if level not in network.classes:
-            not_judged[f"every {label_class.level}"] = "the network does not answer it"
+            not_evaluated[f"every {label_class.level}"] = "the network does not answer it"
             continue
         answers = {codes: has_class(codes, label_class) for codes in label_sets}
         present = [answers[record.codes] for record in records]
@@ -111,14 +111,14 @@ def judge_classes(
         targets = np.array([there for there in present if there is not None], bool)
         if not targets.any() or targets.all():
             missing = "no recording" if not targets.any() else "every recording that tells it"
-            not_judged[label] = f"{missing} is labelled with it"
+            not_evaluated[label] = f"{missing} is labelled with it"
             continue
         members = [label_class.name] if label_class.level != "group" else sorted(label_class.statements)
         columns = [network.classes[level].index(member) for member in members]
         thresholds = np.array(network.thresholds[level])[columns]
         of_members = calibrated[level][told][:, columns]
         classes.append(
-            JudgedClass(
+            EvaluatedClass(
                 label_class=label_class,
                 told=told,
                 targets=targets,
@@ -129,7 +129,7 @@ def judge_classes(
                 validated=any(network.validated[level][column] for column in columns),
             )
         )
-    return classes, not_judged
+    return classes, not_evaluated
 
 
 def _any(probabilities: np.ndarray) -> np.ndarray:
@@ -137,7 +137,7 @@ def _any(probabilities: np.ndarray) -> np.ndarray:
     return probabilities[:, 0] if probabilities.shape[1] == 1 else 1 - np.prod(1 - probabilities, axis=1)
 
 
-def refit(one: JudgedClass, patients: np.ndarray, network: EvaluatedNetwork) -> JudgedClass:
+def refit(one: EvaluatedClass, patients: np.ndarray, network: EvaluatedNetwork) -> EvaluatedClass:
     """The class with calibration and threshold cross-fitted by patient on the collection; unchanged with too few.
 
     Platt's calibration, and the criterion by which the network's own threshold was chosen.
@@ -158,7 +158,7 @@ def refit(one: JudgedClass, patients: np.ndarray, network: EvaluatedNetwork) -> 
     return replace(one, refitted=(calibrated, positive))
 
 
-def measure_classes(classes: list[JudgedClass], patients: np.ndarray) -> dict:
+def measure_classes(classes: list[EvaluatedClass], patients: np.ndarray) -> dict:
     """Metrics of every class with intervals, and means over the classes of each level.
 
     Returns ``{"classes": [...], "macro": {level: ...}}``; the weights of the bootstrap are the same for all classes.
@@ -193,7 +193,7 @@ def _weights_in_parts(patients: np.ndarray) -> Iterator[np.ndarray]:
         yield patient_weights(patients, min(at_a_time, BOOTSTRAP_DRAWS - first), seed=first)
 
 
-def _metrics(one: JudgedClass, weights: np.ndarray) -> dict[str, np.ndarray]:
+def _metrics(one: EvaluatedClass, weights: np.ndarray) -> dict[str, np.ndarray]:
     """Metrics ``(draws,)`` of one class; those after fitting anew begin with `REFITTED`."""
     with np.errstate(divide="ignore", invalid="ignore"):  # no recording of the class may be drawn
         auroc, auprc = auroc_and_auprc(one.probabilities, one.targets, weights)
@@ -220,7 +220,7 @@ def _decided(
     }
 
 
-def class_entry(one: JudgedClass, metrics: dict[str, dict], records: list[LabelledRecord]) -> dict:
+def class_entry(one: EvaluatedClass, metrics: dict[str, dict], records: list[LabelledRecord]) -> dict:
     """What the metrics file says of one class."""
     label_class = one.label_class
     found = {code for record in records for code in record.codes if is_mapped(code)}

@@ -4,13 +4,12 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from config import RESEARCH_ONLY, SYNTHETIC_NOTICE
-from evaluation.external import FEWEST_FOR_MACRO, JudgedClass
-from evaluation.figures import COLOURS
-from evaluation.metrics import CALIBRATION_BINS
+from evaluation.external import FEWEST_FOR_MACRO, EvaluatedClass
+from evaluation.figures import COLOURS, reliability_curve
+from evaluation.tables import markdown_table
 from files import replacing, write_text
 
 LEVEL_TITLES = {
@@ -20,11 +19,10 @@ LEVEL_TITLES = {
     "group": "Codes that stand for several statements",
 }
 LISTED = 20  # refused recordings in the report; the metrics file has all
-FEWEST_IN_BIN = 10
 FAR_OFF = 2  # classes predicted so many times as often, or as seldom, as they are labelled are named in the figure
 
 
-def write_evaluation(out: Path, content: dict, classes: list[JudgedClass]) -> list[Path]:
+def write_evaluation(out: Path, content: dict, classes: list[EvaluatedClass]) -> list[Path]:
     """Metrics file, figures and report; returns their paths."""
     name = content["collection"]
     metrics, report = out / f"external_metrics_{name}.json", out / f"external_report_{name}.md"
@@ -93,7 +91,7 @@ def _performance(entries: dict[str, dict]) -> str:
         + [_interval(entry[metric]) for metric in ("auroc", "auprc", "sensitivity", "specificity", "ppv")]
         for key, entry in entries.items()
     ]
-    return _table(["class", "positive", "AUROC", "AUPRC", "sensitivity", "specificity", "PPV"], rows)
+    return markdown_table(["class", "positive", "AUROC", "AUPRC", "sensitivity", "specificity", "PPV"], rows)
 
 
 def _spelt_out(key: str, entry: dict) -> str:
@@ -111,7 +109,8 @@ def _after_fitting(entries: dict[str, dict]) -> str:
         if entry["recalibrated"]
     ]
     names = ["sensitivity", "specificity", "PPV", "F1", "calibration error", "F1 as shipped", "error as shipped"]
-    return f"Recalibrated by cross-fitting:\n\n{_table(['class', *names], rows)}" if rows else "Too few to recalibrate."
+    table = markdown_table(["class", *names], rows)
+    return f"Recalibrated by cross-fitting:\n\n{table}" if rows else "Too few to recalibrate."
 
 
 def _drift(entries: dict[str, dict]) -> str:
@@ -127,19 +126,20 @@ def _drift(entries: dict[str, dict]) -> str:
         for key, entry in entries.items()
     ]
     names = ["observed", "mean predicted", "difference", "slope", "intercept"]
-    return f"Calibration drift, as shipped (slope 1 and intercept 0: none):\n\n{_table(['class', *names], rows)}"
+    table = markdown_table(["class", *names], rows)
+    return f"Calibration drift, as shipped (slope 1 and intercept 0: none):\n\n{table}"
 
 
 def _labels(content: dict) -> list[str]:
     mapped = [[code, facts["name"], f"{facts['n']:,}"] for code, facts in content["codes"].items()]
     unmapped = [[code, facts["name"], f"{facts['n']:,}"] for code, facts in content["unmapped_codes"].items()]
-    lines = [_table(["SNOMED CT code", "name", "recordings"], mapped)]
+    lines = [markdown_table(["SNOMED CT code", "name", "recordings"], mapped)]
     if unmapped:
-        lines += ["Not mapped, so not judged:", _table(["label", "name", "recordings"], unmapped)]
-    reasons = Counter(content["not_judged"].values())
-    lines += ["Classes not judged:"] if reasons else []
+        lines += ["Not mapped, so not evaluated:", markdown_table(["label", "name", "recordings"], unmapped)]
+    reasons = Counter(content["not_evaluated"].values())
+    lines += ["Classes not evaluated:"] if reasons else []
     for reason in reasons:
-        names = [name for name, why in content["not_judged"].items() if why == reason]
+        names = [name for name, why in content["not_evaluated"].items() if why == reason]
         lines.append(f"- {reason}: {', '.join(names)}")
     return lines
 
@@ -152,18 +152,15 @@ def _recordings(content: dict) -> list[str]:
         "Quality: " + ", ".join(f"{severity} {n:,}" for severity, n in quality["severity"].items() if n) + ".",
     ]
     if quality["flags"]:
-        lines.append(_table(["quality flag", "recordings"], [[k, f"{n:,}"] for k, n in quality["flags"].items()]))
+        rows = [[name, f"{n:,}"] for name, n in quality["flags"].items()]
+        lines.append(markdown_table(["quality flag", "recordings"], rows))
     refused = content["refused"]
     if refused:
-        lines += ["Refused:", _table(["file", "reason"], [[one["file"], one["reason"]] for one in refused[:LISTED]])]
+        rows = [[one["file"], one["reason"]] for one in refused[:LISTED]]
+        lines += ["Refused:", markdown_table(["file", "reason"], rows)]
     if len(refused) > LISTED:
         lines.append(f"and {len(refused) - LISTED:,} more, all in the metrics file.")
     return lines
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def _interval(metric: dict) -> str:
@@ -221,27 +218,25 @@ def draw_drift(content: dict) -> Figure:
     return figure
 
 
-def draw_reliability(classes: list[JudgedClass]) -> Figure:
+def draw_reliability(classes: list[EvaluatedClass]) -> Figure:
     """Frequency against calibrated probability of each superclass; dashed after fitting on the collection."""
     figure = Figure(figsize=(5.4, 5.4), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, zorder=0)
     superclasses = [one for one in classes if one.label_class.level == "superclass"]
     for one, colour in zip(superclasses, COLOURS, strict=False):
-        axes.plot(*_bins(one.calibrated, one.targets), "o-", markersize=3.5, color=colour, label=one.label_class.name)
+        axes.plot(
+            *reliability_curve(one.calibrated, one.targets),
+            "o-",
+            markersize=3.5,
+            color=colour,
+            label=one.label_class.name,
+        )
         if one.refitted:
-            axes.plot(*_bins(one.refitted[0], one.targets), "--", linewidth=1, color=colour)
+            axes.plot(*reliability_curve(one.refitted[0], one.targets), "--", linewidth=1, color=colour)
     axes.set(xlabel="calibrated probability (dashed: refitted here)", ylabel="frequency", aspect="equal")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     if superclasses:
         axes.legend(frameon=False, loc="upper left")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
-
-
-def _bins(probabilities: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean probability and frequency in the bins with enough recordings."""
-    bins = np.minimum((probabilities * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    counts, sums, positives = (np.bincount(bins, weights) for weights in (None, probabilities, targets))
-    filled = counts >= FEWEST_IN_BIN
-    return sums[filled] / counts[filled], positives[filled] / counts[filled]

@@ -7,6 +7,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from evaluation.metrics import CALIBRATION_BINS
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")  # Okabe and Ito: safe for the colour-blind
+FEWEST_IN_BIN = 10  # recordings, for a bin to be drawn
 
 
 def draw_comparison(content: dict) -> Figure:
@@ -50,17 +51,21 @@ def draw_precision_recall(content: dict, predictions: dict) -> Figure:
 
 
 def draw_reliability(content: dict, predictions: dict) -> Figure:
-    """Frequency against calibrated probability in bins of at least ten recordings."""
+    """Frequency against calibrated probability in bins, see `reliability_curve`."""
     figure, axes = _square("calibrated probability", "frequency", content)
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, zorder=0)
     for scores, targets, style in _classes(content, predictions, "calibrated", "ece"):
-        bins = np.minimum((scores * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-        counts, score_sums, positives = (np.bincount(bins, weights) for weights in (None, scores, targets))
-        filled = counts >= 10
-        probability, frequency = score_sums[filled] / counts[filled], positives[filled] / counts[filled]
-        axes.plot(probability, frequency, "o-", markersize=3.5, **style)
+        axes.plot(*reliability_curve(scores, targets), "o-", markersize=3.5, **style)
     axes.legend(title="calibration error", loc="upper left", frameon=False)
     return figure
+
+
+def reliability_curve(probabilities: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean probability and frequency in each bin with enough recordings; probabilities and targets ``(n,)``."""
+    bins = np.minimum((probabilities * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    counts, sums, positives = (np.bincount(bins, weights) for weights in (None, probabilities, targets))
+    filled = counts >= FEWEST_IN_BIN
+    return sums[filled] / counts[filled], positives[filled] / counts[filled]
 
 
 def draw_confusion(content: dict, predictions: dict) -> Figure:

@@ -13,6 +13,7 @@ from ecg.statements import (
     STATEMENTS,
     SUBCLASS_OWNERS,
     SUBCLASSES,
+    Statement,
     any_probability,
     subclass_columns,
 )
@@ -32,17 +33,9 @@ SINUS = ("SR", "STACH", "SBRAD", "SARRH")  # rhythms beside which an ECG can be 
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnsweredStatement:
+class AnsweredStatement(Statement):
     """One of the SCP-ECG statements of PTB-XL, as a network answers it."""
 
-    code: str = described("in PTB-XL, such as AFIB or IMI")
-    name: str = described("in plain words")
-    groups: tuple[str, ...] = described("diagnostic, form or rhythm, or two of them")
-    subclass: str = described("one of the 23 diagnostic subclasses; empty unless it is diagnostic")
-    superclass: str = described("NORM, MI, STTC, CD or HYP; empty unless it is diagnostic")
-    snomed_ct: str = described(
-        "SNOMED CT code of the PhysioNet/CinC Challenges, often a broader one; empty if they have none"
-    )
     threshold: float = described("the decision threshold, chosen on the validation set")
     validated: bool = described(
         "whether the validation set has enough cases, told apart well enough; "

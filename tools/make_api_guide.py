@@ -17,6 +17,7 @@ from pathlib import Path
 import requests
 
 from config import DEFAULT_OUT, PROJECT
+from evaluation.tables import markdown_table
 from files import write_text
 from serving.openapi import EXAMPLE_PREDICTION, EXAMPLE_QUERY, example_recording
 from tools.server_process import ready_server
@@ -56,8 +57,8 @@ def responses(url: str, artifacts: Path) -> dict[str, object]:
 def field_table(document: dict, name: str) -> str:
     """The fields of one schema of the OpenAPI document."""
     fields = document["components"]["schemas"][name]["properties"]
-    rows = [f"| `{field}` | {type_of(schema)} | {schema.get('description', '')} |" for field, schema in fields.items()]
-    return "\n".join(["| field | type | |", "|---|---|---|", *rows])
+    rows = [[f"`{field}`", type_of(schema), schema.get("description", "")] for field, schema in fields.items()]
+    return markdown_table(["field", "type", ""], rows)
 
 
 def type_of(schema: dict) -> str:

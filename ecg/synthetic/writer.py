@@ -248,8 +248,8 @@ def _record_path(ecg_id: int, rate: int) -> str:
 def write_record(path: Path, signal: np.ndarray, sampling_rate: int, comment: str = GENERATED) -> None:
     """Write leads ``(12, n)`` in mV as PTB-XL does: ``path.hea`` and ``path.dat``, WFDB format 16, 1 uV a step."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    record = wfdb.Record(
-        record_name=path.name,
+    wfdb.wrsamp(
+        path.name,
         fs=sampling_rate,
         units=["mV"] * len(LEADS),
         sig_name=[lead.upper() for lead in LEADS],
@@ -258,12 +258,8 @@ def write_record(path: Path, signal: np.ndarray, sampling_rate: int, comment: st
         adc_gain=[1000.0] * len(LEADS),
         baseline=[0] * len(LEADS),
         comments=[comment],
+        write_dir=str(path.parent),
     )
-    record.set_d_features()
-    record.set_defaults()
-    # What wfdb.wrsamp does, without its checks of every field, which take longer than the writing.
-    record.wr_header_file(*record.get_write_fields(), write_dir=str(path.parent))
-    record.wr_dat_files(write_dir=str(path.parent))
 
 
 def _readme(patients: int, seed: int, recordings: int) -> str:

@@ -119,7 +119,7 @@ def test_metrics_are_those_of_scikit_learn_on_the_records_that_tell_the_class(ev
     assert norm["observed"]["value"] == pytest.approx(15 / 23, abs=1e-4)
 
 
-def test_statements_are_judged_by_the_networks_own_answer_and_threshold(evaluated):
+def test_statements_are_evaluated_by_the_networks_own_answer_and_threshold(evaluated):
     out, _, content = evaluated
     lines, afib = predictions_of(out), content["classes"]["AFIB"]
     targets = lines["file"].str.extract(r"A(\d+)\.hea")[0].astype(int) % 3 == 0
@@ -134,10 +134,10 @@ def test_statements_are_judged_by_the_networks_own_answer_and_threshold(evaluate
     assert afib["sensitivity"]["value"] == pytest.approx(found, abs=1e-4)
 
 
-def test_a_class_without_a_label_in_the_collection_is_not_judged(evaluated):
+def test_a_class_without_a_label_in_the_collection_is_not_evaluated(evaluated):
     _, _, content = evaluated
     assert not {"MI", "STTC", "CD", "HYP"} & set(content["classes"])
-    assert "no recording is labelled with it" in content["not_judged"]["superclass MI"]
+    assert "no recording is labelled with it" in content["not_evaluated"]["superclass MI"]
 
 
 def test_metrics_report_and_figures_name_the_checkpoint_and_one_another(evaluated):

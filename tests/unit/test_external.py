@@ -83,7 +83,7 @@ def test_levels_are_kept_apart_and_open_labels_left_out(network):
     assert content["classes"]["AFIB"]["n_left_open"] == 30
 
 
-def test_a_group_is_judged_by_the_probability_of_any_of_its_statements(network):
+def test_a_group_is_evaluated_by_the_probability_of_any_of_its_statements(network):
     rows = rows_of(LABELS)
     entry = evaluated(network, rows=rows)["classes"]["AFIB+AFLT"]
     afib, aflt = (np.array([row[column_of("statement", name)] for row in rows]) for name in ("AFIB", "AFLT"))
@@ -100,7 +100,7 @@ def test_refitting_mends_calibration_and_is_never_fitted_on_what_it_judges(netwo
     shipped, refitted = entry, entry["recalibrated"]
     assert abs(refitted["drift"]["value"]) < 0.02 < abs(shipped["drift"]["value"])
     assert refitted["brier"]["value"] < shipped["brier"]["value"]
-    # the scores are chance: a fit that had seen the recordings it judges would seem to know something
+    # the scores are chance: a fit that had seen the recordings it is tested on would seem to know something
     assert refitted["sensitivity"]["value"] + refitted["specificity"]["value"] == pytest.approx(1, abs=0.15)
 
 

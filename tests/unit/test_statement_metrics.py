@@ -128,7 +128,7 @@ def test_validated_is_what_fold_9_has_enough_of_and_tells_apart_well(positives, 
     assert validated({"X": row}).tolist() == [expected]
 
 
-def test_the_named_rhythm_is_judged_where_exactly_one_is_annotated():
+def test_the_named_rhythm_is_evaluated_where_exactly_one_is_annotated():
     #              annotated         named     certain
     recordings = [
         (("SR",), "SR", True),
@@ -137,7 +137,7 @@ def test_the_named_rhythm_is_judged_where_exactly_one_is_annotated():
         (("AFIB",), "AFIB", True),
         (("AFIB",), "AFLT", False),  # uncertain
         (("AFLT", "PVC"), "AFIB", True),
-        (("SR", "AFIB"), "SR", True),  # two rhythms: not judged
+        (("SR", "AFIB"), "SR", True),  # two rhythms: not evaluated
         (("PVC",), "SR", True),  # none
         ((), "", False),
         (("PACE",), "", False),

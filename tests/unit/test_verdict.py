@@ -102,7 +102,7 @@ def test_every_doubt_is_a_sentence_that_names_what_contradicts_what():
     assert sentence.startswith("one sign and another")
 
 
-def test_without_binary_answers_only_the_classes_are_judged():
+def test_without_binary_answers_the_classes_alone_decide():
     above = np.array(COMBINATIONS)
     nothing = np.zeros(len(above), bool)
     verdicts = reach_verdicts(above, nothing, {}, np.full(len(above), "good"), nothing)
