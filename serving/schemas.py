@@ -30,7 +30,8 @@ class Prediction(BaseModel):
     """The diagnosis of one recording."""
 
     headline: list[str] = Field(
-        description="what is said of the recording, a phrase each, rhythm first: the summary to show"
+        description="what is said of the recording, a phrase each, rhythm first, “Possible …” where it is less likely "
+        "than not: the summary to show"
     )
     probabilities: dict[str, float] = Field(
         description=f"class ({', '.join(SUPERCLASSES)}) to its calibrated probability; several may be likely at once"
