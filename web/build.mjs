@@ -1,0 +1,46 @@
+/** Builds the page into dist/: `npm run build`. Networks and example ECGs are taken from ../artifacts or ARTIFACTS. */
+import { createHash } from "node:crypto";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const artifacts = process.env.ARTIFACTS ?? join(here, "..", "artifacts");
+const out = process.env.OUT ?? join(here, "dist");
+const runtime = join(here, "node_modules", "onnxruntime-web", "dist");
+const { examples } = JSON.parse(readFileSync(join(here, "src", "generated", "tables.json"), "utf8"));
+// the first is needed; the page says which of the others this build lacks
+const networks = ["multilabel_best.onnx", "mi_best.onnx", "anylead_best.onnx", "multilabel_tiny.onnx"].filter(
+  (name, number) => number === 0 || existsSync(join(artifacts, name)),
+);
+
+rmSync(out, { recursive: true, force: true });
+const copies = [
+  [here, ".", ["index.html", "style.css", "icon.svg", "manifest.webmanifest"]],
+  [runtime, "ort", ["ort-wasm-simd-threaded.wasm", "ort-wasm-simd-threaded.mjs"]],
+  [artifacts, "networks", networks],
+  [join(artifacts, "examples"), "examples", Object.keys(examples).flatMap((name) => [`${name}.hea`, `${name}.dat`])],
+];
+for (const [from, to, names] of copies) {
+  mkdirSync(join(out, to), { recursive: true });
+  for (const name of names) copyFileSync(join(from, name), join(out, to, name));
+}
+
+const options = { bundle: true, minify: true, format: "esm", target: "es2022", outdir: out, logLevel: "warning" };
+await build({
+  ...options,
+  entryPoints: [join(here, "src", "main.ts")],
+  conditions: ["onnxruntime-web-use-extern-wasm"], // the runtime's own file can then start threads
+  define: { NETWORKS: JSON.stringify(networks) },
+});
+const files = readdirSync(out, { recursive: true }).filter((name) => statSync(join(out, name)).isFile()).sort();
+const digest = createHash("sha256");
+for (const name of files) digest.update(readFileSync(join(out, name)));
+await build({
+  ...options,
+  entryPoints: [join(here, "src", "sw.ts")],
+  define: { FILES: JSON.stringify(["./", ...files]), VERSION: JSON.stringify(digest.digest("hex").slice(0, 12)) },
+});
+const size = files.reduce((total, name) => total + statSync(join(out, name)).size, 0);
+console.log(`${out}: ${files.length + 1} files, ${(size / 1e6).toFixed(1)} MB, networks ${networks.join(", ")}`);

@@ -1,0 +1,90 @@
+/** Pieces of the page in HTML; as `ui/html.py` and `ui/statements.py`. */
+import type { BinaryResult, Diagnosis, StatementResult } from "./diagnosis";
+import { LEADS, tables } from "./tables";
+import { capitalised, escape, percent, sentence } from "./text";
+
+/** The headline, what it leaves out, both screening results, and why the prediction is uncertain if it is. */
+export function predictionHtml(diagnosis: Diagnosis): string {
+  const text = diagnosis.headline.map((phrase) => `${phrase}.`).join(" ");
+  const long = text.length > tables.sentences.long_headline ? ' class="long"' : "";
+  const chips = [
+    ["MI screening", binaryOutcome(diagnosis.mi_vs_norm, "positive", "negative", "not applicable here")],
+    ["Normal or abnormal", binaryOutcome(diagnosis.norm_vs_abnormal, "abnormal", "normal", "withheld")],
+  ].map(([name, outcome]) => `<span class="chip"><b>${name}:</b> ${escape(outcome)}</span>`);
+  const reasons = diagnosis.uncertain_because.map((reason) => escape(sentence(reason))).join(" ");
+  return (
+    `<p class="kicker">Prediction</p><h2${long}>${escape(text)}</h2>${rhythmNote(diagnosis)}` +
+    `<div class="chips">${chips.join("")}</div>` +
+    (reasons && `<p class="uncertain"><b>Uncertain.</b> ${reasons}</p>`)
+  );
+}
+
+function rhythmNote({ rhythm, statements }: Diagnosis): string {
+  if (rhythm.certain) return "";
+  const name = statements.find((one) => one.code === rhythm.code)?.name;
+  const why = name ? `${capitalised(name)} is likeliest, but not validated.` : "No rhythm reaches its threshold.";
+  return `<p class="not-assessed"><b>Rhythm not asserted.</b> ${escape(why)}</p>`;
+}
+
+function binaryOutcome(result: BinaryResult, yes: string, no: string, withheld: string): string {
+  if (result.positive === null) return `${withheld}: ${result.withheld_because}`;
+  return `${result.positive ? yes : no}, ${percent(result.probability)}${result.uncertain ? " (borderline)" : ""}`;
+}
+
+/** What the prediction was made of and by: leads, network, time, and what is not checked. */
+export function factsHtml({ leads, milliseconds, model }: Diagnosis, network: string): string {
+  const which = leads.length === LEADS.length ? "all 12" : leads.join(", ");
+  return (
+    `<b>Leads used:</b> ${which}. <b>Network:</b> ${escape(network)} <code>${model.slice(0, 12)}</code>. ` +
+    `<b>Time:</b> <output id="milliseconds">${milliseconds.toFixed(1)}</output> ms in this browser. ` +
+    "<b>Not checked here:</b> signal quality, swapped electrodes, wrong sampling rates, signs against sinus rhythm."
+  );
+}
+
+/** What the reader had to do, in one box; nothing if that is nothing. */
+export const warningsHtml = (warnings: string[]): string =>
+  warnings.length ? `<ul class="warning">${warnings.map((one) => `<li>${escape(sentence(one))}</li>`).join("")}</ul>` : "";
+
+const track = (probability: number, threshold: number): string =>
+  `<svg class="track" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">` +
+  `<rect class="fill" width="${(100 * probability).toFixed(1)}" height="10"/>` +
+  `<rect class="tick" x="${(100 * threshold - 0.5).toFixed(1)}" width="1" height="10"/></svg>`;
+
+/** The superclasses as bars with their thresholds. */
+export function probabilitiesHtml(diagnosis: Diagnosis): string {
+  const rows = Object.entries(diagnosis.probabilities).map(([name, probability]) => {
+    const threshold = diagnosis.thresholds[name];
+    const title = tables.superclass_names[name as keyof typeof tables.superclass_names];
+    const predicted = diagnosis.predicted_classes.includes(name);
+    const label = `${name}, ${title}: ${percent(probability)}, threshold ${percent(threshold)}, ${predicted ? "" : "not "}predicted`;
+    return (
+      `<div class="bar-row${predicted ? " yes" : ""}" role="img" aria-label="${escape(label)}">` +
+      `<div class="bar-name"><b>${name}</b> ${title}</div>${track(probability, threshold)}` +
+      `<div class="bar-value">${percent(probability)} ${predicted ? "✓" : ""}</div></div>`
+    );
+  });
+  const note = "┃ threshold &nbsp; ✓ predicted. Several classes may be present, or none; NORM yields to any other.";
+  return `${rows.join("")}<p class="note">${note}</p>`;
+}
+
+/** The rows of the table of statements: of a group (all if empty) in which each word occurs, the asserted first. */
+export function statementRowsHtml(statements: StatementResult[], search: string, group: string): string {
+  const words = search.toLowerCase().split(/\s+/).filter(Boolean);
+  const found = statements.filter((one) => {
+    const facts = [one.code, one.name, one.subclass, one.superclass, one.snomed_ct].join(" ").toLowerCase();
+    return (!group || one.groups.includes(group)) && words.every((word) => facts.includes(word));
+  });
+  found.sort((a, b) => Number(b.asserted) - Number(a.asserted) || b.probability - a.probability);
+  return found.map(rowHtml).join("") || '<tr><td colspan="6">No statement matches.</td></tr>';
+}
+
+function rowHtml(one: StatementResult): string {
+  const kind = one.asserted ? "yes" : one.validated ? "" : "unvalidated";
+  const group = one.groups.join(", ") + (one.superclass && ` · ${one.superclass}`);
+  const said = one.asserted ? "✓ yes" : one.validated ? "no" : "not validated";
+  return (
+    `<tr class="${kind}"><th scope="row">${escape(one.code)}</th><td>${escape(capitalised(one.name))}</td><td>${group}</td>` +
+    `<td><div class="probability">${track(one.probability, one.threshold)}${percent(one.probability)}</div></td>` +
+    `<td>${percent(one.threshold)}</td><td>${said}</td></tr>`
+  );
+}
