@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 
 from config import LEADS, PROJECT, RESEARCH_ONLY, SAMPLING_RATE, SUPERCLASS_NAMES
-from ecg import leads, preprocessing, statements, windows
+from ecg import leads, preprocessing, statements
 from ecg.beats import MINIMUM_RATE
 from ecg.plotting import draw, layout
-from ecg.readers import MAX_UPLOAD_BYTES, channels, csv_tables, gaps
+from ecg.readers import MAX_UPLOAD_BYTES, apple_health, channels, csv_tables, gaps
 from files import write_text
 from inference import summary, verdict
 from ui import html, paper
@@ -43,6 +43,7 @@ def tables() -> dict:
             "units_comment": csv_tables.UNITS_COMMENT.pattern,
             "seconds": csv_tables.SECONDS,
         },
+        "hertz": apple_health.HERTZ.pattern,
         "statements": [vars(statement) for statement in statements.STATEMENTS],
         "groups": statements.GROUPS,
         "rhythms": statements.RHYTHMS,
@@ -67,8 +68,6 @@ def limits() -> dict[str, float]:
         "maximum_gap_s": gaps.MAX_GAP_S,
         "minimum_duration_s": preprocessing.MINIMUM_DURATION_S,
         "full_duration_s": preprocessing.FULL_DURATION_S,
-        "longest_whole_s": windows.LONGEST_WHOLE_S,
-        "stretch_s": windows.STRETCH_S,
     }
 
 

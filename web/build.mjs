@@ -11,15 +11,14 @@ const out = process.env.OUT ?? join(here, "dist");
 const runtime = join(here, "node_modules", "onnxruntime-web", "dist");
 const { examples } = JSON.parse(readFileSync(join(here, "src", "generated", "tables.json"), "utf8"));
 // the first is needed; the page says which of the others this build lacks
-const networks = ["multilabel_best.onnx", "mi_best.onnx", "anylead_best.onnx", "multilabel_tiny.onnx"].filter(
-  (name, number) => number === 0 || existsSync(join(artifacts, name)),
-);
+const [main, ...others] = ["multilabel_best", "mi_best", "anylead_best", "multilabel_tiny"];
+const networks = [main, ...others.filter((name) => existsSync(join(artifacts, `${name}.onnx`)))];
 
 rmSync(out, { recursive: true, force: true });
 const copies = [
   [here, ".", ["index.html", "style.css", "icon.svg", "manifest.webmanifest"]],
   [runtime, "ort", ["ort-wasm-simd-threaded.wasm", "ort-wasm-simd-threaded.mjs"]],
-  [artifacts, "networks", networks],
+  [artifacts, "networks", networks.map((name) => `${name}.onnx`)],
   [join(artifacts, "examples"), "examples", Object.keys(examples).flatMap((name) => [`${name}.hea`, `${name}.dat`])],
 ];
 for (const [from, to, names] of copies) {
@@ -39,7 +38,7 @@ const digest = createHash("sha256");
 for (const name of files) digest.update(readFileSync(join(out, name)));
 await build({
   ...options,
-  entryPoints: [join(here, "src", "sw.ts")],
+  entryPoints: [join(here, "src", "sw.js")],
   define: { FILES: JSON.stringify(["./", ...files]), VERSION: JSON.stringify(digest.digest("hex").slice(0, 12)) },
 });
 const size = files.reduce((total, name) => total + statSync(join(out, name)).size, 0);

@@ -39,7 +39,7 @@ _LETTER = re.compile(r"[^\W\d_]")
 _QUANTITY = re.compile(r"(\d+(?:[.,]\d+)?)\s*([^\W\d_][^\d\s]{0,19})")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d) \d\d:\d\d:\d\d [+-]\d{4}")
 # the word tells the rate from other quantities, such as a heart rate, in the languages where it is known
-_HERTZ = re.compile(r"hz|h?er[tc]|герц|хер|赫|ヘルツ|헤르츠|हर्ट्ज|هر?تز|הרץ|χερτζ", re.IGNORECASE)
+HERTZ = re.compile(r"hz|h?er[tc]|герц|хер|赫|ヘルツ|헤르츠|हर्ट्ज|هر?تز|הרץ|χερτζ", re.IGNORECASE)
 _BEHIND_VALUES = re.compile(r"(?<![ \t;,])[ \t;,]+$", re.MULTILINE)  # tried once a run
 
 
@@ -123,7 +123,7 @@ def _rate(values: list[str]) -> float | None:
     """The one quantity that can be a sampling rate in Hz, one in words for hertz first."""
     quantities = [(float(match[1].replace(",", ".")), match[2]) for match in map(_QUANTITY.fullmatch, values) if match]
     possible = [(rate, word) for rate, word in quantities if MINIMUM_RATE <= rate <= MAX_SAMPLING_RATE]
-    rates = {rate for rate, word in possible if _HERTZ.match(word)} or {rate for rate, _ in possible}
+    rates = {rate for rate, word in possible if HERTZ.match(word)} or {rate for rate, _ in possible}
     return rates.pop() if len(rates) == 1 else None
 
 

@@ -1,6 +1,6 @@
 /** Where everything goes on a page of ECG paper, in mm from its lower left corner; as `ecg/plotting/layout.py`. */
 import { durationOf, type Recording } from "./recording";
-import { LEADS, tables } from "./tables";
+import { LEADS, lookUp, tables } from "./tables";
 
 const P = tables.paper;
 
@@ -11,25 +11,23 @@ export interface PaperSettings {
   gain: number;
 }
 
+/** start: s. x: mm. trace: x from the page's edge, y from the row's baseline, where the lead's median is drawn. */
 export interface Strip {
-  lead: string;
-  sign: number;
+  label: string;
   row: number;
   start: number;
-  end: number;
   x: number;
-  baseline: number; // mV, the lead's median
   present: boolean;
-  trace: [number, number][]; // x from the page's edge, y from the row's baseline
+  trace: [number, number][];
 }
 
+/** baselines: y of each row's, from the top. */
 export interface Page {
   width: number;
   height: number;
   grid: { x: number; y: number; width: number; height: number };
   strips: Strip[];
   baselines: number[];
-  shown: number; // s
 }
 
 interface Arrangement {
@@ -37,79 +35,80 @@ interface Arrangement {
   rhythm: string[];
 }
 
+const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
+
 /** A page that shows all of a recording, as high as its traces need so as not to overlap. */
 export function layOut(recording: Recording, settings: PaperSettings): Page {
-  const { arrangement, height } = arranged(recording, settings.arrangement);
+  const [arrangement, height] = arranged(recording, settings.arrangement);
   const width = Math.max(160, P.margin + durationOf(recording) * settings.speed);
   const least = height * Math.max(1, settings.gain / 12);
   const pages = P.growth.map((growth) => place(recording, settings, arrangement, width, growth * least));
-  return pages.find((page) => !overlaps(page, settings)) ?? pages[0];
+  return pages.find((page) => !overlaps(page, settings.speed / recording.rate)) ?? pages[0];
 }
 
-/** The leads on the page; where some were not recorded, only those that were, one below the other. */
-function arranged(recording: Recording, name: string): { arrangement: Arrangement; height: number } {
+/** Which leads stand where, and how high; where some were not recorded, the others one below the other. */
+function arranged(recording: Recording, name: string): [Arrangement, number] {
   if (recording.present.every(Boolean)) {
-    const height = P.screen_heights[name.split(" ")[0] as keyof typeof P.screen_heights];
-    return { arrangement: P.arrangements[name as keyof typeof P.arrangements], height };
+    return [lookUp<Arrangement>(P.arrangements, name)!, lookUp<number>(P.screen_heights, name.split(" ")[0])!];
   }
-  const recorded = (lead: string) => recording.present[LEADS.indexOf(lead.replace("-", ""))];
   const order = P.arrangements[name.includes("Cabrera") ? "12x1 Cabrera" : "12x1"].columns.flat();
-  const column = order.filter(recorded);
-  return { arrangement: { columns: [column], rhythm: [] }, height: P.top + P.bottom + 15 + 20 * column.length };
+  const column = order.filter((label) => recording.present[LEADS.indexOf(label.replace("-", ""))]);
+  return [{ columns: [column], rhythm: [] }, P.top + P.bottom + 15 + 20 * column.length];
 }
 
-function place(recording: Recording, settings: PaperSettings, arrangement: Arrangement, width: number, height: number): Page {
+function place(
+  recording: Recording,
+  { speed, gain }: PaperSettings,
+  { columns, rhythm }: Arrangement,
+  width: number,
+  height: number,
+): Page {
   const across = Math.floor((width - 2 * P.side) / P.square) * P.square;
   const up = Math.floor((height - P.top - P.bottom) / P.square) * P.square;
   const grid = { x: (width - across) / 2, y: P.bottom, width: across, height: up };
-  const shown = Math.min(durationOf(recording), (across - P.lead_in - P.lead_out) / settings.speed);
-  const { columns, rhythm } = arrangement;
+  const shown = Math.min(durationOf(recording), (across - P.lead_in - P.lead_out) / speed);
   const step = shown / columns.length;
-  const places = columns.flatMap((names, column) =>
-    names.map((name, row) => ({ name, row, start: column * step, end: (column + 1) * step })),
-  );
-  places.push(...rhythm.map((name, row) => ({ name, row: columns[0].length + row, start: 0, end: shown })));
-  const strips = places.map(({ name, row, start, end }) => {
-    const lead = name.replace("-", "");
-    const number = LEADS.indexOf(lead);
-    const x = grid.x + P.lead_in + start * settings.speed;
+  const strip = (name: string, row: number, start: number, end: number): Strip => {
+    const number = LEADS.indexOf(name.replace("-", ""));
+    const sign = name.startsWith("-") ? -1 : 1;
+    const x = grid.x + P.lead_in + start * speed;
     const baseline = median(samples(recording, number, 0, shown).map(([, mv]) => mv));
-    const sign = name === lead ? 1 : -1;
     const trace = samples(recording, number, start, end).map(([s, mv]): [number, number] => [
-      x + (s - start) * settings.speed,
-      sign * (mv - baseline) * settings.gain,
+      x + (s - start) * speed,
+      sign * (mv - baseline) * gain,
     ]);
-    return { lead, sign, row, start, end, x, baseline, present: recording.present[number], trace };
-  });
-  const page = { width, height, grid, strips, baselines: [] as number[], shown };
-  page.baselines = baselinesOf(page, settings, columns[0].length + rhythm.length);
-  return page;
+    return { label: name.replace("-", "−"), row, start, x, present: recording.present[number], trace };
+  };
+  const strips = [
+    ...columns.flatMap((names, k) => names.map((name, row) => strip(name, row, k * step, (k + 1) * step))),
+    ...rhythm.map((name, row) => strip(name, columns[0].length + row, 0, shown)),
+  ];
+  const page = { width, height, grid, strips, baselines: Array<number>(columns[0].length + rhythm.length).fill(0) };
+  return { ...page, baselines: baselinesOf(page, gain, speed / recording.rate) };
 }
 
 /** Times (s) and voltages (mV) of a lead's samples from start to end, both included. */
-function samples(recording: Recording, lead: number, start: number, end: number): [number, number][] {
-  const first = Math.ceil(start * recording.rate - 1e-6);
-  const last = Math.floor(end * recording.rate + 1e-6);
-  return Array.from(recording.signal[lead].subarray(first, last + 1), (mv, i) => [(first + i) / recording.rate, mv]);
+function samples({ signal, rate }: Recording, lead: number, start: number, end: number): [number, number][] {
+  const [first, last] = [Math.ceil(start * rate - 1e-6), Math.floor(end * rate + 1e-6)];
+  return Array.from(signal[lead].subarray(first, last + 1), (mv, i) => [(first + i) / rate, mv]);
 }
 
 function median(values: number[]): number {
   const sorted = Float64Array.from(values).sort();
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+  return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
 }
 
 /** Heights of the rows: spread evenly, or each as high as its waves need if they would meet and there is room. */
-function baselinesOf(page: Page, settings: PaperSettings, rows: number): number[] {
+function baselinesOf(page: Page, gain: number, spacing: number): number[] {
   const { grid } = page;
-  const { lowest, highest } = reach(page, rows, settings);
-  const clip = (value: number, low: number, high: number) => Math.min(Math.max(value, low), high);
+  const rows = page.baselines.length;
+  const { lowest, highest } = reach(page, spacing);
   const edges = (least: number) =>
-    [Math.max(...highest[0], P.calibration_mv * settings.gain), -Math.min(...lowest[rows - 1])].map((mm) =>
-      Math.ceil(clip(mm + 1, least, grid.height / 4)),
+    [Math.max(...highest[0], P.calibration_mv * gain), -Math.min(...lowest[rows - 1])].map((mm) =>
+      Math.ceil(Math.min(Math.max(mm + 1, least), grid.height / 4)),
     );
   let [head, foot] = edges(grid.height / rows / 2);
-  if (rows === 1) return [grid.y + grid.height - Math.round((grid.height + head - foot) / 2)];
+  if (rows === 1) return [grid.y + Math.round((grid.height + foot - head) / 2)];
   let room = grid.height - head - foot;
   let distances = Array<number>(rows - 1).fill(Math.floor(room / (rows - 1)));
   const needed = distances.map((_, row) =>
@@ -118,45 +117,39 @@ function baselinesOf(page: Page, settings: PaperSettings, rows: number): number[
   if (needed.some((mm, row) => mm > distances[row])) {
     const least = Math.min(P.least_row, distances[0]);
     const tight = edges(least / 2);
-    const tightRoom = grid.height - tight[0] - tight[1];
     const wanted = needed.map((mm) => Math.max(mm, least));
-    const spare = tightRoom - sum(wanted);
+    const spare = grid.height - sum(tight) - sum(wanted);
     if (spare >= 0) {
       [head, foot] = tight;
-      room = tightRoom;
+      room = grid.height - head - foot;
       distances = wanted.map((mm) => mm + Math.floor(spare / (rows - 1)));
     }
   }
   const top = grid.y + grid.height - head - Math.floor((room - sum(distances)) / 2);
-  return [0, ...distances].map((_, row) => top - sum(distances.slice(0, row)));
+  return page.baselines.map((_, row) => top - sum(distances.slice(0, row)));
 }
 
-const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
-
 /** The lowest and highest y of each row from its baseline in columns of the page; infinite where it is empty. */
-function reach(page: Page, rows: number, settings: PaperSettings): { lowest: number[][]; highest: number[][] } {
-  const spacing = page.strips[0].trace.length > 1 ? page.strips[0].trace[1][0] - page.strips[0].trace[0][0] : 0;
-  const width = Math.max(P.column, spacing, settings.speed / 1000); // no column between two samples
-  const empty = (value: number) => Array.from({ length: rows }, () => Array<number>(Math.floor(page.width / width) + 1).fill(value));
+function reach(page: Page, spacing: number): { lowest: number[][]; highest: number[][] } {
+  const width = Math.max(P.column, spacing); // no column between two samples
+  const empty = (value: number) => page.baselines.map(() => Array(Math.floor(page.width / width) + 1).fill(value));
   const [lowest, highest] = [empty(Infinity), empty(-Infinity)];
-  for (const strip of page.strips.filter((one) => one.present)) {
-    strip.trace.forEach(([x], i) => {
+  for (const { row, trace } of page.strips.filter((strip) => strip.present)) {
+    for (const [i, [x]] of trace.entries()) {
       const column = Math.floor(x / width);
-      for (const [, y] of strip.trace.slice(Math.max(i - 1, 0), i + 2)) { // a line belongs to the columns of both its ends
-        lowest[strip.row][column] = Math.min(lowest[strip.row][column], y);
-        highest[strip.row][column] = Math.max(highest[strip.row][column], y);
+      for (const [, y] of trace.slice(Math.max(i - 1, 0), i + 2)) { // a line belongs to the columns of both its ends
+        lowest[row][column] = Math.min(lowest[row][column], y);
+        highest[row][column] = Math.max(highest[row][column], y);
       }
-    });
+    }
   }
   return { lowest, highest };
 }
 
 /** Whether the trace of any row meets one of a row above it. */
-function overlaps(page: Page, settings: PaperSettings): boolean {
-  const { lowest, highest } = reach(page, page.baselines.length, settings);
-  return page.baselines.some((y, row) =>
-    highest[row].some((high, column) =>
-      page.baselines.slice(0, row).some((above, k) => y + high >= above + lowest[k][column]),
-    ),
-  );
+function overlaps(page: Page, spacing: number): boolean {
+  const { lowest, highest } = reach(page, spacing);
+  const meets = (row: number, above: number) =>
+    highest[row].some((high, k) => page.baselines[row] + high >= page.baselines[above] + lowest[above][k]);
+  return page.baselines.some((_, row) => page.baselines.slice(0, row).some((_, above) => meets(row, above)));
 }

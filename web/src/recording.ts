@@ -1,11 +1,16 @@
-/** A recording in the one form that the page knows, and the way there from a file's channels; as `ecg/readers/channels.py`. */
+/** A recording as the page knows it, and the way there from a file's channels; as `ecg/readers/channels.py`. */
 import { LEADS, limits, lookUp, tables } from "./tables";
+import { plain, printable } from "./text";
 
 /** A recording that cannot be used; the message says what is wrong and what to do. */
 export class RecordingError extends Error {}
 
 /** A sampling rate or unit that neither the file nor the user gives, or both in different ways. */
 export class DeclarationError extends RecordingError {}
+
+export function refuse(message: string): never {
+  throw new RecordingError(message);
+}
 
 /** signal: twelve leads in mV, those not `present` zero. rate: Hz. notes: what the reader had to do. */
 export interface Recording {
@@ -33,18 +38,8 @@ export interface Given {
 const LEAD_PREFIX = new RegExp(tables.lead_prefix);
 const NEGATED = new RegExp(tables.negated);
 
-export const samplesOf = (recording: Recording): number => recording.signal[0].length;
-export const durationOf = (recording: Recording): number => samplesOf(recording) / recording.rate;
+export const durationOf = (recording: Recording): number => recording.signal[0].length / recording.rate;
 export const leadsOf = (recording: Recording): string[] => LEADS.filter((_, row) => recording.present[row]);
-
-/** A number as Python's format `g` writes it. */
-export const plain = (value: number): string => String(Number(value.toPrecision(6)));
-
-/** Text from a file as it may stand in a message: printable and short. */
-export function printable(text: unknown, limit = 60): string {
-  const shown = String(text).slice(0, limit + 1).replace(/[^\P{C}]|[\u2028\u2029]/gu, "?");
-  return shown.length <= limit ? shown : `${shown.slice(0, limit - 3)}...`;
-}
 
 /** The standard name of a lead, or undefined if the label is none of the twelve. */
 export function leadName(label: string): string | undefined {
@@ -52,63 +47,50 @@ export function leadName(label: string): string | undefined {
   return NEGATED.test(name) ? undefined : lookUp<string>(tables.lead_names, name.replace(LEAD_PREFIX, ""));
 }
 
-/** How many mV one of a unit is; refuses anything that is not a voltage, such as bare ADC counts. */
-export function millivolts(unit: string): number {
+/** How many mV one of a unit is, undefined for what is no voltage, such as bare ADC counts. */
+export function millivolts(unit: string): number | undefined {
   const name = unit.trim().toLowerCase().replace(/[\u00b5\u03bc]/g, "u");
-  const short = lookUp<string>(tables.unit_names, name.replace(/s$/, "")) ?? name;
-  const factor = lookUp<number>(tables.millivolts, short);
-  if (factor === undefined) {
-    throw new RecordingError(`the unit “${printable(unit)}” is no voltage; uV, mV, V and nV are understood`);
-  }
-  return factor;
+  return lookUp<number>(tables.millivolts, lookUp<string>(tables.unit_names, name.replace(/s$/, "")) ?? name);
 }
 
 /** What the file declares or else the user gives; both only if they agree. */
-export function declaredOrGiven<T extends number | string>(what: string, declared: T | undefined, given: T | undefined): T {
+export function declaredOrGiven<T extends number | string>(what: string, declared: T | undefined, given?: T): T {
   const comparable = (value: T) => (typeof value === "string" ? millivolts(value) : value);
-  if (declared === undefined && given === undefined) throw new DeclarationError(`the ${what} is not in the file`);
-  if (declared === undefined) return given as T;
-  if (given !== undefined && comparable(declared) !== comparable(given)) {
-    throw new DeclarationError(`the ${what} is ${printable(declared)} in the file and ${printable(given)} by request`);
+  const used = declared ?? given;
+  if (used === undefined) throw new DeclarationError(`the ${what} is not in the file`);
+  if (given !== undefined && comparable(used) !== comparable(given)) {
+    throw new DeclarationError(`the ${what} is ${printable(used)} in the file and ${given} by request`);
   }
-  return declared;
+  return used;
 }
 
 /** Which channel is which lead, and a note on the channels that are none; unnamed ones are passed over. */
 export function leadChannels(names: string[], hint = ""): { chosen: Map<string, number>; notes: string[] } {
   const chosen = new Map<string, number>();
-  const others: string[] = [];
-  names.forEach((name, index) => {
+  for (const [index, name] of names.entries()) {
     const lead = leadName(name);
-    if (lead && chosen.has(lead)) throw new RecordingError(`lead ${lead} is there twice; leave one of them`);
+    if (lead && chosen.has(lead)) refuse(`lead ${lead} is there twice; leave one of them`);
     if (lead) chosen.set(lead, index);
-    else if (name) others.push(printable(name));
-  });
-  const found = others.slice(0, limits.maximum_signals).join(", ");
-  if (!chosen.size) {
-    throw new RecordingError(
-      `no channel is named like one of the leads ${LEADS.join(", ")}; found ${found || "nothing"}${hint}`,
-    );
   }
-  return { chosen, notes: others.length ? [`ignored channels that are none of the 12 leads: ${found}`] : [] };
+  const others = names.filter((name) => name && !leadName(name)).slice(0, limits.maximum_signals);
+  const found = others.map((name) => printable(name)).join(", ");
+  if (!chosen.size) {
+    refuse(`no channel is named like one of the leads ${LEADS.join(", ")}; found ${found || "nothing"}${hint}`);
+  }
+  return { chosen, notes: found ? [`ignored channels that are none of the 12 leads: ${found}`] : [] };
 }
 
 /** Refuses what is too many, too long or sampled at an absurd rate. */
 export function checkExtent(signals: number, samples: number, rate: number): void {
-  if (signals > limits.maximum_signals) {
-    throw new RecordingError(`${signals} signals; at most ${limits.maximum_signals} are read`);
+  const { maximum_signals, maximum_duration_s, maximum_values, minimum_rate, maximum_rate } = limits;
+  if (signals > maximum_signals) refuse(`${signals} signals; at most ${maximum_signals} are read`);
+  if (!(samples >= 1)) refuse("there are no samples");
+  if (!(rate >= minimum_rate && rate <= maximum_rate)) {
+    refuse(`a sampling rate of ${plain(rate)} Hz; ${minimum_rate} to ${maximum_rate} Hz are read`);
   }
-  if (!(samples >= 1)) throw new RecordingError("there are no samples");
-  if (!(rate >= limits.minimum_rate && rate <= limits.maximum_rate)) {
-    throw new RecordingError(
-      `a sampling rate of ${printable(rate)} Hz; ${limits.minimum_rate} to ${limits.maximum_rate} Hz are read`,
-    );
-  }
-  if (samples > limits.maximum_duration_s * rate || signals * samples > limits.maximum_values) {
-    throw new RecordingError(
-      `${signals} signals of ${(samples / rate).toFixed(0)} s at ${plain(rate)} Hz are too much; at most ` +
-        `${limits.maximum_duration_s} s and ${limits.maximum_values} samples are read: cut out the part that matters`,
-    );
+  if (samples > maximum_duration_s * rate || signals * samples > maximum_values) {
+    const size = `${signals} signals of ${(samples / rate).toFixed(0)} s at ${plain(rate)} Hz are too much`;
+    refuse(`${size}; at most ${maximum_duration_s} s and ${maximum_values} samples are read: cut out what matters`);
   }
 }
 
@@ -116,7 +98,7 @@ export function checkExtent(signals: number, samples: number, rate: number): voi
 export function assemble(channels: Channels): Recording {
   const { chosen, notes } = leadChannels(channels.names);
   const lengths = new Set([...chosen.values()].map((index) => channels.values[index].length));
-  if (lengths.size > 1) throw new RecordingError("the leads have different numbers of samples");
+  if (lengths.size > 1) refuse("the leads have different numbers of samples");
   const [length] = lengths;
   checkExtent(channels.names.length, length, channels.rate);
   const recording: Recording = {
@@ -126,15 +108,14 @@ export function assemble(channels: Channels): Recording {
     notes: [...(channels.notes ?? []), ...notes],
   };
   for (const [lead, index] of chosen) {
-    const factor = millivolts(channels.units[index]);
+    const [unit, values] = [channels.units[index], channels.values[index]];
+    const factor = millivolts(unit);
+    if (!factor) refuse(`the unit “${printable(unit)}” is no voltage; uV, mV, V and nV are understood`);
     const row = recording.signal[LEADS.indexOf(lead)];
-    const values = channels.values[index];
     for (let i = 0; i < length; i++) {
       row[i] = values[i] * factor;
       if (Math.abs(row[i]) > limits.maximum_amplitude_mv && Number.isFinite(values[i])) {
-        throw new RecordingError(
-          `lead ${lead} has amplitudes beyond ${limits.maximum_amplitude_mv} mV, which are no ECG; check the units`,
-        );
+        refuse(`lead ${lead} has amplitudes beyond ${limits.maximum_amplitude_mv} mV, no ECG; check the units`);
       }
     }
   }
@@ -145,40 +126,32 @@ export function assemble(channels: Channels): Recording {
 }
 
 /** Interpolates short gaps in place; a lead without any sample counts as missing. */
-function fillGaps(recording: Recording): string[] {
-  const filled: string[] = [];
-  let count = 0;
-  let longest = 0;
-  recording.signal.forEach((row, number) => {
-    if (row.every(Number.isFinite)) return;
+function fillGaps({ signal, present, rate }: Recording): string[] {
+  const filled = new Set<string>();
+  let [count, longest] = [0, 0];
+  for (const [number, row] of signal.entries()) {
+    if (row.every(Number.isFinite)) continue;
     const known = [...row.keys()].filter((i) => Number.isFinite(row[i]));
-    if (!known.length) {
-      row.fill(0);
-      recording.present[number] = false;
-      return;
-    }
-    const edges = [-1, ...known, row.length];
-    for (let k = 1; k < edges.length; k++) {
-      const [before, after] = [edges[k - 1], edges[k]];
-      const gap = (after - before - 1) / recording.rate;
-      if (gap === 0) continue;
+    present[number] = known.length > 0;
+    if (!known.length) row.fill(0);
+    const edges = known.length ? [-1, ...known, row.length] : [];
+    for (const [k, after] of edges.entries()) {
+      const before = k ? edges[k - 1] : after - 1;
+      const gap = (after - before - 1) / rate;
+      if (!gap) continue;
       if (gap > limits.maximum_gap_s) {
-        throw new RecordingError(
-          `lead ${LEADS[number]} has no samples for ${gap.toFixed(2)} s from ${((before + 1) / recording.rate).toFixed(2)} s ` +
-            `on; up to ${limits.maximum_gap_s} s are interpolated: cut out the part without gaps, or leave the lead out`,
-        );
+        const where = `${gap.toFixed(2)} s from ${((before + 1) / rate).toFixed(2)} s on`;
+        refuse(`lead ${LEADS[number]} has no samples for ${where}; up to ${limits.maximum_gap_s} s are interpolated`);
       }
-      const left = row[before < 0 ? after : before];
-      const right = row[after >= row.length ? before : after];
+      const [left, right] = [row[before < 0 ? after : before], row[after < row.length ? after : before]];
       for (let i = before + 1; i < after; i++) row[i] = left + ((right - left) * (i - before)) / (after - before);
-      count += 1;
-      longest = Math.max(longest, gap);
+      [count, longest] = [count + 1, Math.max(longest, gap)];
+      filled.add(LEADS[number]);
     }
-    filled.push(LEADS[number]);
-  });
-  if (!recording.present.some(Boolean)) throw new RecordingError("no lead has any samples");
+  }
+  if (!present.some(Boolean)) refuse("no lead has any samples");
   const gaps = `${count} gap(s) of up to ${(longest * 1000).toFixed(0)} ms interpolated`;
-  return filled.length ? [`${filled.length > 1 ? "leads" : "lead"} ${filled.join(", ")}: ${gaps}`] : [];
+  return count ? [`${filled.size > 1 ? "leads" : "lead"} ${[...filled].join(", ")}: ${gaps}`] : [];
 }
 
 /** Fills in, in place, the limb leads that two of I, II and III determine exactly. */
@@ -194,5 +167,6 @@ function deriveLimbLeads({ signal, present }: Recording): string[] {
     signal[row] = first.map((value, i) => ofFirst * value + ofSecond * second[i]);
     present[row] = true;
   }
-  return [`derived from ${sources.map((row) => LEADS[row]).join(" and ")}: ${missing.map((row) => LEADS[row]).join(", ")}`];
+  const names = (rows: number[], between: string) => rows.map((row) => LEADS[row]).join(between);
+  return [`derived from ${names(sources, " and ")}: ${names(missing, ", ")}`];
 }

@@ -1,5 +1,5 @@
 /** Pieces of the page in HTML; as `ui/html.py` and `ui/statements.py`. */
-import type { BinaryResult, Diagnosis, StatementResult } from "./diagnosis";
+import type { BinaryResult, Diagnosis, Statement } from "./diagnosis";
 import { LEADS, tables } from "./tables";
 import { capitalised, escape, percent, sentence } from "./text";
 
@@ -36,7 +36,7 @@ export function factsHtml({ leads, milliseconds, model }: Diagnosis, network: st
   const which = leads.length === LEADS.length ? "all 12" : leads.join(", ");
   return (
     `<b>Leads used:</b> ${which}. <b>Network:</b> ${escape(network)} <code>${model.slice(0, 12)}</code>. ` +
-    `<b>Time:</b> <output id="milliseconds">${milliseconds.toFixed(1)}</output> ms in this browser. ` +
+    `<b>Time:</b> ${milliseconds.toFixed(1)} ms. ` +
     "<b>Not checked here:</b> signal quality, swapped electrodes, wrong sampling rates, signs against sinus rhythm."
   );
 }
@@ -68,7 +68,7 @@ export function probabilitiesHtml(diagnosis: Diagnosis): string {
 }
 
 /** The rows of the table of statements: of a group (all if empty) in which each word occurs, the asserted first. */
-export function statementRowsHtml(statements: StatementResult[], search: string, group: string): string {
+export function statementRowsHtml(statements: Statement[], search: string, group: string): string {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   const found = statements.filter((one) => {
     const facts = [one.code, one.name, one.subclass, one.superclass, one.snomed_ct].join(" ").toLowerCase();
@@ -78,7 +78,7 @@ export function statementRowsHtml(statements: StatementResult[], search: string,
   return found.map(rowHtml).join("") || '<tr><td colspan="6">No statement matches.</td></tr>';
 }
 
-function rowHtml(one: StatementResult): string {
+function rowHtml(one: Statement): string {
   const kind = one.asserted ? "yes" : one.validated ? "" : "unvalidated";
   const group = one.groups.join(", ") + (one.superclass && ` · ${one.superclass}`);
   const said = one.asserted ? "✓ yes" : one.validated ? "no" : "not validated";

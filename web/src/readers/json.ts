@@ -1,45 +1,37 @@
 /** The JSON that the server takes at /predict; as `serving/json_recordings.py`. */
-import { type Channels, declaredOrGiven, type Given, printable, RecordingError } from "../recording";
-import { limits } from "../tables";
+import { type Channels, declaredOrGiven, type Given, refuse } from "../recording";
+import { printable } from "../text";
 import { decode } from "./text";
 
 const FIELDS = ["sampling_rate", "units", "leads"];
 
 /** Whether the bytes start like a JSON object or list. */
-export const isJson = (bytes: Uint8Array): boolean =>
-  /^\uFEFF?\s*(\{\s*["}]|\[\s*[[{"\d-])/.test(decode(bytes.subarray(0, 1000)));
+export const isJson = (bytes: Uint8Array): boolean => /^\s*(\{\s*["}]|\[\s*[[{"\d-])/.test(decode(bytes.slice(0, 1000)));
 
 export function readJson(bytes: Uint8Array, given: Given): Channels {
-  let body: unknown;
+  let body: Record<string, unknown> = {};
   try {
-    body = JSON.parse(decode(bytes));
+    body = JSON.parse(decode(bytes)) ?? {};
   } catch (error) {
-    throw new RecordingError(`the file cannot be read as JSON: ${printable((error as Error).message, 120)}`);
+    refuse(`the file cannot be read as JSON: ${printable((error as Error).message, 120)}`);
   }
-  const fields = typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
-  const { sampling_rate: rate, units, leads } = fields;
-  const isComplete = typeof rate === "number" && typeof units === "string" && typeof leads === "object" && leads !== null;
-  if (!isComplete || Object.keys(fields).some((name) => !FIELDS.includes(name))) {
-    throw new RecordingError(
-      `the JSON is not what the server takes: {"sampling_rate": 500, "units": "mV", "leads": {"I": [0.01, …], …}}`,
-    );
-  }
-  const names = Object.keys(leads);
-  if (names.length > limits.maximum_signals) {
-    throw new RecordingError(`${names.length} signals; at most ${limits.maximum_signals} are read`);
+  const { sampling_rate: rate, units, leads } = body;
+  const isComplete = typeof rate === "number" && typeof units === "string" && typeof leads === "object" && leads;
+  if (!isComplete || Object.keys(body).some((name) => !FIELDS.includes(name))) {
+    return refuse('the JSON is not what the server takes: {"sampling_rate": 500, "units": "mV", "leads": {"I": […], …}}');
   }
   declaredOrGiven("unit", units, given.unit);
   return {
-    names,
+    names: Object.keys(leads),
     values: Object.entries(leads).map(([name, samples]) => numbersOf(name, samples)),
-    units: names.map(() => units),
+    units: Object.keys(leads).map(() => units),
     rate: declaredOrGiven("sampling rate", rate, given.rate),
   };
 }
 
 function numbersOf(name: string, samples: unknown): Float64Array {
-  if (!Array.isArray(samples) || samples.some((value) => value !== null && typeof value !== "number")) {
-    throw new RecordingError(`lead ${printable(name)} must be one flat list of numbers or null`);
+  if (Array.isArray(samples) && samples.every((value) => value === null || typeof value === "number")) {
+    return Float64Array.from(samples, (value) => value ?? NaN);
   }
-  return Float64Array.from(samples, (value) => value ?? NaN);
+  return refuse(`lead ${printable(name)} must be one flat list of numbers or null`);
 }
