@@ -2,6 +2,8 @@
 # make train         the real thing, from data/ptbxl: networks, thresholds, metrics and ONNX files in trained/
 #                    (OUT=DIR: elsewhere); what ships in artifacts/ stays as it is. `python predict.py --artifacts
 #                    trained FILE` uses the result; running it again goes on where it was stopped
+# make web           the page that runs in the browser, into web/dist (Node 18 or newer; nothing else is needed)
+# make try           the same, served at http://127.0.0.1:8600
 # make test          lint and all tests, about 8 minutes on two cores
 # make test-fast     the unit tests, in less than a minute
 # make lint          ruff, and the order in which folders may import one another
@@ -16,7 +18,7 @@ export OMP_WAIT_POLICY := passive
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 test test-fast: export OMP_NUM_THREADS := 1
 
-.PHONY: demo train test test-fast lint report report-check
+.PHONY: demo train web try test test-fast lint report report-check
 
 .venv/ready: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
@@ -47,12 +49,22 @@ train: .venv/ready
 	done
 	$(BIN)/python export_onnx.py --out $(OUT)
 
+web: web/node_modules/ready
+	npm --prefix web run build
+
+try: web/node_modules/ready
+	npm --prefix web start
+
+web/node_modules/ready: web/package.json web/package-lock.json
+	npm --prefix web ci --no-audit --no-fund --loglevel error
+	touch $@
+
 lint: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo --no-cache
 
-test: lint
+test: lint $(if $(shell command -v npm),web)
 	$(BIN)/python -m pytest $(PARALLEL)
 
 test-fast: .venv/ready-dev

@@ -14,7 +14,7 @@ const TASKS = ["mi_vs_norm", "norm_vs_abnormal"] as const;
 
 export interface BinaryResult {
   probability: number;
-  threshold: number;
+  threshold?: number;
   positive: boolean | null;
   uncertain: boolean;
   withheld_because: string;
@@ -68,8 +68,8 @@ async function binaryResults(
   forMI?: Network,
 ): Promise<{ results: BinaryResult[]; reasons: string[] }> {
   const reasons = outputs.withheld.map((code) => network.facts.withheld[code]);
-  const found = TASKS.map((_, k) => ({
-    facts: network.facts,
+  const found = TASKS.map((task, k) => ({
+    facts: [network, forMI].find((one) => one?.facts.decisions[task])?.facts,
     probability: outputs.calibrated[outputs.calibrated.length - TASKS.length + k],
     positive: Boolean(outputs.positive[k]),
     near: Boolean(outputs.binary_near[k]),
@@ -83,7 +83,7 @@ async function binaryResults(
   const others = named(asserted, ["STTC", "CD", "HYP"]);
   const results = found.map(({ facts, probability, positive, near }, k) => ({
     probability,
-    threshold: facts.decisions[TASKS[k]]?.thresholds[0],
+    threshold: facts?.decisions[TASKS[k]].thresholds[0],
     positive: reasons[k] ? null : positive,
     uncertain: near,
     withheld_because: fill(lookUp<string>(withheld, reasons[k]) ?? "this build lacks the network for it", { others }),

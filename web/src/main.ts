@@ -205,6 +205,7 @@ async function prepareOffline(): Promise<void> {
 }
 
 setUp();
+for (const name of NETWORKS.slice(0, 2)) void load(name); // while the example is read and drawn
 void showExample(input("example").value).catch(fail).then(prepareOffline).catch((error: Error) => {
   console.error(error);
   byId("offline").textContent = "Not kept for use offline";

@@ -48,7 +48,7 @@ export const warningsHtml = (warnings: string[]): string =>
 const track = (probability: number, threshold: number): string =>
   `<svg class="track" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">` +
   `<rect class="fill" width="${(100 * probability).toFixed(1)}" height="10"/>` +
-  `<rect class="tick" x="${(100 * threshold - 0.5).toFixed(1)}" width="1" height="10"/></svg>`;
+  `<path class="tick" d="M${(100 * threshold).toFixed(1)} -2V12"/></svg>`;
 
 /** The superclasses as bars with their thresholds. */
 export function probabilitiesHtml(diagnosis: Diagnosis): string {

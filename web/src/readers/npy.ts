@@ -20,7 +20,7 @@ const TYPES = new Map<string, Getter>([
 ]);
 const HEADER = /'descr':\s*'([<>|=])(\w+)',\s*'fortran_order':\s*(True|False),\s*'shape':\s*\(([\d,\s]*)\)/;
 
-export const isNpy = (bytes: Uint8Array): boolean => latin1(bytes.subarray(0, 6)) === "\x93NUMPY";
+export const isNpy = (bytes: Uint8Array): boolean => bytes[0] === 0x93 && latin1(bytes.subarray(1, 6)) === "NUMPY";
 
 export function readNpy(bytes: Uint8Array, given: Given): Channels {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);

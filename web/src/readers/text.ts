@@ -12,7 +12,7 @@ export function decode(bytes: Uint8Array): string {
   }
 }
 
-/** Bytes as characters, one each. */
+/** Bytes as characters, one each; by the web's standard this is windows-1252. */
 export const latin1 = (bytes: Uint8Array): string => new TextDecoder("latin1").decode(bytes);
 
 /** A number from a file's header. Throws RecordingError if it is none. */
