@@ -79,6 +79,8 @@ def sentences() -> dict:
         "answers": verdict.ANSWERS,
         "headline_order": summary.HEADLINE_ORDER,
         "sinus": summary.SINUS,
+        "likely": summary.LIKELY,
+        "possible": summary.POSSIBLE,
         "long_headline": html.LONG_HEADLINE,
     }
 

@@ -221,8 +221,8 @@ def test_what_python_refuses_is_refused_with_a_sentence(page, diagnoser, name):
 
 
 def test_other_formats_name_the_streamlit_page_and_predict(page):
-    for files in ({"biosig_aecg.xml": committed("biosig_aecg.xml")}, {"ecgdatakit.scp": committed("ecgdatakit.scp")}):
-        error = ask(page, files)["error"]
+    for name in ("biosig_aecg.xml", "ecgdatakit.scp", "truth.npz", "README.md"):
+        error = ask(page, {name: committed(name)})["error"]
         assert "Streamlit page" in error and "predict.py" in error
 
 
@@ -243,7 +243,7 @@ def test_a_damaged_file_is_refused_or_read_and_never_breaks_the_page(page):
 @pytest.mark.parametrize("language", HEADERS)
 def test_the_watchs_ecg_is_read_and_what_this_build_lacks_for_it_is_said(page, built, language, decimal):
     result = ask(page, {"<b>watch</b>.csv": watch_ecg(language, decimal=decimal).encode()})
-    assert page.locator("#paper .lead").all_inner_texts() == ["I"]
+    assert page.locator("#paper .lead").all_text_contents() == ["I"]
     assert "500 Hz" in page.locator("#details").inner_text()
     if (built / "networks" / "anylead_best.onnx").is_file():
         assert result["leads"] == ["I"]
@@ -270,7 +270,7 @@ def test_the_paper_is_laid_out_as_by_python(page, arrangement, gain):
         found = np.array([point.split(",") for point in points.split()], float)
         found[:, 1] = height - found[:, 1]
         np.testing.assert_allclose(found, trace_mm(expected, strip, ecg.recording), atol=0.02)
-    labels = page.locator("#paper .lead").all_inner_texts()
+    labels = page.locator("#paper .lead").all_text_contents()
     assert labels == [strip.label for strip in expected.strips]
     for control, value in (("#layout", "3x4"), ("#gain", "10")):
         page.locator(control).get_by_text(value, exact=True).click()
@@ -325,7 +325,7 @@ def test_a_long_recording_is_read_whole_and_shown_in_parts(page, diagnoser):
     lines = [",".join(f"{lead} (mV)" for lead in LEADS), *(",".join(f"{value:.3f}" for value in row) for row in rows.T)]
     files = {"long.csv": "\n".join(["# fs: 100", *lines]).encode()}
     assert_same_result(ask(page, files), diagnoser.diagnose(read_uploaded(files), quality=False))
-    assert "10 s of 30 s" in page.locator("#paper .scale").inner_text()
+    assert "10 s of 30 s" in page.locator("#paper .scale").text_content()
     page.locator("#start").fill("12.5")
     assert page.locator("#start-text").inner_text() == "12.5"
 

@@ -7,7 +7,7 @@ import { durationOf, leadsOf, type Recording } from "./recording";
 import { limits, lookUp, tables } from "./tables";
 import { capitalised } from "./text";
 
-const { doubts, withheld, answers, headline_order, sinus, research_only } = tables.sentences;
+const { doubts, withheld, answers, headline_order, sinus, likely, research_only } = tables.sentences;
 const CLASSES = Object.keys(tables.superclass_names);
 const OTHER_FILE = "other file"; // answers this task
 const TASKS = ["mi_vs_norm", "norm_vs_abnormal"] as const;
@@ -39,10 +39,12 @@ export async function diagnose(recording: Recording, network: Network, forMI?: N
   const asserted = CLASSES.filter((_, k) => outputs.asserted_classes[k]);
   const { results, reasons } = await binaryResults(rows, network, outputs, asserted, forMI);
   const statements = statementsOf(outputs, network);
-  const rhythm = rhythmOf(rhythms[outputs.rhythm[0]] ?? "", Boolean(outputs.rhythm_certain[0]));
+  const named = statements.find((one) => one.code === rhythms[outputs.rhythm[0]]);
+  const rhythm = rhythmOf(named, Boolean(outputs.rhythm_certain[0]));
+  const probabilities = Object.fromEntries(CLASSES.map((name, k) => [name, outputs.calibrated[k]]));
   return {
-    headline: headlineOf(rhythm, statements, asserted),
-    probabilities: Object.fromEntries(CLASSES.map((name, k) => [name, outputs.calibrated[k]])),
+    headline: headlineOf(rhythm, statements, probabilities, asserted),
+    probabilities,
     thresholds: Object.fromEntries(CLASSES.map((name, k) => [name, decisions.multilabel.thresholds[k]])),
     predicted_classes: asserted,
     mi_vs_norm: results[0],
@@ -80,7 +82,7 @@ async function binaryResults(
     found[0] = { facts: forMI.facts, probability, positive: yes, near };
     reasons[0] = yes === asserted.includes("MI") ? "" : "contradicts";
   }
-  const others = named(asserted, ["STTC", "CD", "HYP"]);
+  const others = listed(asserted, ["STTC", "CD", "HYP"]);
   const results = found.map(({ facts, probability, positive, near }, k) => ({
     probability,
     threshold: facts?.decisions[TASKS[k]].thresholds[0],
@@ -93,7 +95,7 @@ async function binaryResults(
 
 const fill = (text: string, words: Record<string, string>) => text.replace(/\{(\w+)\}/g, (_, name) => words[name] ?? "");
 
-const named = (asserted: string[], among = CLASSES) =>
+const listed = (asserted: string[], among = CLASSES) =>
   among.filter((name) => asserted.includes(name)).join(", ") || "no class";
 
 function statementsOf(outputs: Outputs, { facts }: Network): Statement[] {
@@ -106,19 +108,18 @@ function statementsOf(outputs: Outputs, { facts }: Network): Statement[] {
   });
 }
 
-function rhythmOf(code: string, certain: boolean) {
-  const name = tables.statements.find((one) => one.code === code)?.name ?? "";
-  const sentence = certain ? capitalised(name) : `Rhythm uncertain${code && ` (possibly ${name})`}`;
-  return { code, certain, sentence };
+function rhythmOf(named: Statement | undefined, certain: boolean) {
+  const possibly = named ? `Rhythm uncertain (possibly ${named.name})` : "Rhythm uncertain";
+  return { code: named?.code ?? "", certain, sentence: named && certain ? phrase(named.name, named.probability) : possibly };
 }
 
 /** Why the prediction is uncertain. reasons: why each binary result is withheld. */
 function doubtsOf(outputs: Outputs, asserted: string[], reasons: string[]): string[] {
   const words = {
     near: CLASSES[outputs.nearest[0]],
-    others: named(asserted, CLASSES.slice(1)),
-    implied: named(CLASSES.filter((_, k) => outputs.implied[k])),
-    classes: named(asserted),
+    others: listed(asserted, CLASSES.slice(1)),
+    implied: listed(CLASSES.filter((_, k) => outputs.implied[k])),
+    classes: listed(asserted),
   };
   // an answer that contradicts the classes is the opposite of what they say
   const abnormal = answers.norm_vs_abnormal[Number(asserted.includes("NORM"))];
@@ -133,23 +134,35 @@ function doubtsOf(outputs: Outputs, asserted: string[], reasons: string[]): stri
   return found.flatMap(([there, sentence]) => (there ? [sentence] : []));
 }
 
-/** What is said of the recording, a phrase each, rhythm first; as `inference.summary.headline`. */
-function headlineOf(rhythm: ReturnType<typeof rhythmOf>, statements: Statement[], asserted: string[]): string[] {
-  const said = statements.filter((one) => one.asserted).sort((a, b) => b.probability - a.probability);
-  const names = (these: Statement[]) => these.map((one) => capitalised(one.name));
-  const phrases = [rhythm.sentence];
-  for (const superclass of headline_order) {
-    const own = names(said.filter((one) => one.superclass === superclass));
-    const whole = capitalised(lookUp<string>(tables.superclass_names, superclass)!);
-    phrases.push(...(own.length || !asserted.includes(superclass) ? own : [whole]));
-  }
-  phrases.push(...names(said.filter((one) => one.groups.join() === "form")));
-  phrases.push(...names(said.filter((one) => one.groups.includes("rhythm") && !tables.rhythms.includes(one.code))));
+/** A finding as a phrase of the headline. */
+const phrase = (name: string, probability: number) => (probability >= likely ? capitalised(name) : `Possible ${name}`);
+
+/** A phrase each: rhythm, likely findings, possible ones, whether it is normal; as `inference.summary.headline`. */
+function headlineOf(rhythm: ReturnType<typeof rhythmOf>, statements: Statement[], classes: Record<string, number>, asserted: string[]) {
+  const found = findings(statements, classes, asserted);
+  const [sure, possible] = [true, false].map((wanted) => found.filter(([, p]) => p >= likely === wanted));
+  const phrases = [rhythm.sentence, ...[...sure, ...possible].map((one) => phrase(...one))];
   if (asserted.includes("NORM")) {
-    const alone = phrases.length === 1 && sinus.includes(rhythm.code) && rhythm.certain;
-    phrases.push(alone ? "Normal ECG" : "Otherwise normal ECG");
+    const alone = !found.length && sinus.includes(rhythm.code) && rhythm.certain;
+    const normal = alone ? "normal ECG" : "otherwise normal ECG";
+    phrases.push(capitalised(classes.NORM >= likely ? normal : `possibly ${normal}`));
   }
   return asserted.length ? phrases : [...phrases, "No diagnostic class asserted"];
+}
+
+/** What is asserted beside the rhythm and NORM: diagnoses, forms, other rhythms; as `inference.summary.findings`. */
+function findings(statements: Statement[], classes: Record<string, number>, asserted: string[]): [string, number][] {
+  const said = statements.filter((one) => one.asserted).sort((a, b) => b.probability - a.probability);
+  const those = (wanted: (one: Statement) => boolean) =>
+    said.filter(wanted).map(({ name, probability }): [string, number] => [name, probability]);
+  const diagnoses = headline_order.flatMap((superclass) => {
+    const own = those((one) => one.superclass === superclass);
+    const isUnsure = !own.length || (own[0][1] < likely && likely <= classes[superclass]);
+    if (!asserted.includes(superclass) || !isUnsure) return own;
+    return [[lookUp<string>(tables.superclass_names, superclass)!, classes[superclass]] as [string, number], ...own];
+  });
+  const isOtherRhythm = (one: Statement) => one.groups.includes("rhythm") && !tables.rhythms.includes(one.code);
+  return [...diagnoses, ...those((one) => one.groups.join() === "form"), ...those(isOtherRhythm)];
 }
 
 function warningsOf(recording: Recording): string[] {

@@ -72,7 +72,7 @@ function fail(error: Error): void {
   if (!refused) console.error(error);
   const message = `${refused ? "This ECG cannot be used" : "Something went wrong"}: ${error.message}`;
   const isUndeclared = error instanceof DeclarationError;
-  byId("error").textContent = sentence(message) + (isUndeclared ? " Say it under “If your file does not state them”." : "");
+  byId("error").textContent = sentence(message) + (isUndeclared ? " Set or clear it under “My file does not state its rate or unit”." : "");
   byId("error").hidden = false;
   if (isUndeclared) (byId("given") as HTMLDetailsElement).open = true;
 }
@@ -138,7 +138,7 @@ function drawShown(): void {
   const arrangement = chosenOf("layout") + (input("cabrera").checked ? " Cabrera" : "");
   const settings = { arrangement, speed: Number(chosenOf("speed")), gain: Number(chosenOf("gain")) };
   const leads = leadsOf(recording);
-  const facts = [`${total.toFixed(0)} s`, `${plain(recording.rate)} Hz`, `leads recorded or derived: ${leads.length}`, notice];
+  const facts = [`${total.toFixed(0)} s`, `${plain(recording.rate)} Hz`, leads.length === 1 ? `lead ${leads[0]}` : `${leads.length} leads`, notice];
   byId("details").textContent = facts.filter(Boolean).join(" · ");
   const { svg, width } = drawPaper(part, settings, {
     caption: title,

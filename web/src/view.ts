@@ -5,15 +5,18 @@ import { capitalised, escape, percent, sentence } from "./text";
 
 /** The headline, what it leaves out, both screening results, and why the prediction is uncertain if it is. */
 export function predictionHtml(diagnosis: Diagnosis): string {
-  const text = diagnosis.headline.map((phrase) => `${phrase}.`).join(" ");
-  const long = text.length > tables.sentences.long_headline ? ' class="long"' : "";
+  const isPossible = (phrase: string) => tables.sentences.possible.some((word) => phrase.startsWith(word));
+  const phrases = diagnosis.headline.map((one) =>
+    isPossible(one) ? `<span class="possible">${escape(sentence(one))}</span>` : escape(sentence(one)),
+  );
+  const long = diagnosis.headline.join(". ").length > tables.sentences.long_headline ? ' class="long"' : "";
   const chips = [
     ["MI screening", binaryOutcome(diagnosis.mi_vs_norm, "positive", "negative", "not applicable here")],
     ["Normal or abnormal", binaryOutcome(diagnosis.norm_vs_abnormal, "abnormal", "normal", "withheld")],
   ].map(([name, outcome]) => `<span class="chip"><b>${name}:</b> ${escape(outcome)}</span>`);
   const reasons = diagnosis.uncertain_because.map((reason) => escape(sentence(reason))).join(" ");
   return (
-    `<p class="kicker">Prediction</p><h2${long}>${escape(text)}</h2>${rhythmNote(diagnosis)}` +
+    `<p class="kicker">Prediction</p><h2${long}>${phrases.join(" ")}</h2>${rhythmNote(diagnosis)}` +
     `<div class="chips">${chips.join("")}</div>` +
     (reasons && `<p class="uncertain"><b>Uncertain.</b> ${reasons}</p>`)
   );
@@ -81,10 +84,11 @@ export function statementRowsHtml(statements: Statement[], search: string, group
 function rowHtml(one: Statement): string {
   const kind = one.asserted ? "yes" : one.validated ? "" : "unvalidated";
   const group = one.groups.join(", ") + (one.superclass && ` · ${one.superclass}`);
-  const said = one.asserted ? "✓ yes" : one.validated ? "no" : "not validated";
+  const yes = one.probability >= tables.sentences.likely ? "✓ yes" : "✓ possible";
+  const said = one.asserted ? yes : one.validated ? "no" : "not validated";
   return (
-    `<tr class="${kind}"><th scope="row">${escape(one.code)}</th><td>${escape(capitalised(one.name))}</td><td>${group}</td>` +
+    `<tr class="${kind}"><th scope="row">${escape(one.code)}</th><td>${escape(capitalised(one.name))}</td>` +
     `<td><div class="probability">${track(one.probability, one.threshold)}${percent(one.probability)}</div></td>` +
-    `<td>${percent(one.threshold)}</td><td>${said}</td></tr>`
+    `<td>${percent(one.threshold)}</td><td>${said}</td><td>${group}</td></tr>`
   );
 }

@@ -2,7 +2,7 @@
 import { type Channels, declaredOrGiven, type Given, leadChannels, refuse } from "../recording";
 import { limits, lookUp, tables } from "../tables";
 import { printable } from "../text";
-import { decode } from "./text";
+import { decode, ELSEWHERE } from "./text";
 
 const MAX_HEADER_CHARACTERS = 10_000;
 const MAX_NAME_CHARACTERS = 100;
@@ -16,8 +16,9 @@ const UNIT_AFTER = whole(tables.csv.unit_after);
 const RATE_COMMENT = whole(tables.csv.rate_comment);
 const UNITS_COMMENT = whole(tables.csv.units_comment);
 
-/** Whether the bytes could be a table in text: no binary zeros, unless in UTF-16. */
-export const isTable = (bytes: Uint8Array): boolean => [0xfffe, 0xfeff].includes((bytes[0] << 8) | bytes[1]) || !bytes.includes(0);
+/** Whether the bytes could be a table in text: no binary zeros, unless in UTF-16, and no XML. */
+export const isTable = (bytes: Uint8Array): boolean =>
+  ([0xfffe, 0xfeff].includes((bytes[0] << 8) | bytes[1]) || !bytes.includes(0)) && !/^\s*</.test(decode(bytes.slice(0, 99)));
 
 /** The lead columns of a table. Throws RecordingError if rate or units are neither there nor given. */
 export function readTable(bytes: Uint8Array, given: Given): Channels {
@@ -29,7 +30,7 @@ export function readTable(bytes: Uint8Array, given: Given): Channels {
   const isTime = (name: string) => /^(time|t)$/i.test(name) || lookUp(tables.csv.seconds, name.toLowerCase()) !== undefined;
   const { chosen, notes } = leadChannels(
     columns.map(({ name }) => (isTime(name) ? "" : name)),
-    "; a table needs a header row of lead names and samples down the rows",
+    `; a table needs a header row of lead names and samples down the rows. ${ELSEWHERE}`,
   );
   const time = columns.findIndex(({ name }) => isTime(name));
   const table = numbersOf(body, delimiter, [...chosen.values(), ...(time < 0 ? [] : [time])]);

@@ -7,14 +7,12 @@ import { isTable, readTable } from "./csv";
 import { isEdf, readEdf } from "./edf";
 import { isJson, readJson } from "./json";
 import { isNpy, readNpy } from "./npy";
+import { ELSEWHERE } from "./text";
 import { isHeader, readWfdb } from "./wfdb";
 
 /** Names of files, without folders, and their content. */
 export type Files = Map<string, Uint8Array>;
 
-const ELSEWHERE =
-  "This page reads WFDB format 16, CSV, NPY, EDF, Apple Health’s ECG and the server’s JSON. For other formats use the " +
-  "Streamlit page (streamlit run app.py) or python predict.py FILE";
 const FORMATS: [(bytes: Uint8Array) => boolean, (bytes: Uint8Array, given: Given) => Channels][] = [
   [isEdf, readEdf],
   [isNpy, readNpy],

@@ -1,7 +1,7 @@
 /** The JSON that the server takes at /predict; as `serving/json_recordings.py`. */
 import { type Channels, declaredOrGiven, type Given, refuse } from "../recording";
 import { printable } from "../text";
-import { decode } from "./text";
+import { decode, ELSEWHERE } from "./text";
 
 const FIELDS = ["sampling_rate", "units", "leads"];
 
@@ -18,7 +18,8 @@ export function readJson(bytes: Uint8Array, given: Given): Channels {
   const { sampling_rate: rate, units, leads } = body;
   const isComplete = typeof rate === "number" && typeof units === "string" && typeof leads === "object" && leads;
   if (!isComplete || Object.keys(body).some((name) => !FIELDS.includes(name))) {
-    return refuse('the JSON is not what the server takes: {"sampling_rate": 500, "units": "mV", "leads": {"I": […], …}}');
+    const wanted = '{"sampling_rate": 500, "units": "mV", "leads": {"I": […], …}}';
+    return refuse(`the JSON is not what the server takes: ${wanted}. ${ELSEWHERE}`);
   }
   declaredOrGiven("unit", units, given.unit);
   return {

@@ -2,6 +2,10 @@
 import { refuse } from "../recording";
 import { printable } from "../text";
 
+export const ELSEWHERE =
+  "This page reads WFDB format 16, CSV, NPY, EDF, Apple Health’s ECG and the server’s JSON. For other formats use the " +
+  "Streamlit page (streamlit run app.py) or python predict.py FILE";
+
 /** UTF-16 by its mark, else UTF-8, else Latin-1, in which spreadsheets of the West write the sign of micro. */
 export function decode(bytes: Uint8Array): string {
   const encoding = { 0xfffe: "utf-16le", 0xfeff: "utf-16be" }[(bytes[0] << 8) | bytes[1]];
