@@ -19,7 +19,8 @@ class QualityOut(BaseModel):
 
     severity: str = Field(description="of the gravest flag: good (no flag), note, caution or unusable")
     usable: bool = Field(
-        description="false if the severity is unusable: no class is asserted and both binary results are withheld"
+        description="false if the severity is unusable: then no class, statement or rhythm is asserted and both binary "
+        "results are withheld"
     )
     heart_rate: float | None = Field(description="mean, beats/min; null without reliable heartbeats")
     flags: list[Flag] = Field(description="all that was found, the gravest first")

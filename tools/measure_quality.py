@@ -39,6 +39,7 @@ from tools.quality.intervals import (
     p_axis_of_people,
 )
 from tools.quality.mistakes import against_mistakes
+from tools.quality.tolerance import tolerance
 
 DRAWN = 300  # recordings of fold 9 without annotation, for what takes long: swaps, XQRS, intervals
 
@@ -73,6 +74,7 @@ def measure(directory: Path) -> dict:
         "n_drawn": len(drawn),
         "swaps": made_swaps(drawn),
         "mistakes": against_mistakes(table, cache, results, list(at_500_hz.values())),
+        "tolerance": tolerance(list(at_500_hz.values())),
         "xqrs": against_xqrs(drawn),
         "diagnoses": against_diagnoses(table, cache, usual),
         "defects": made_defects(list(at_500_hz.values())),

@@ -21,6 +21,7 @@ from ecg.synthetic.pathology import Finding
 from tests.support.ecgs import generated
 from tools.quality.defects import clip_peaks, come_off, hum, in_units, rail, right_leg_swapped, swapped, with_lead
 from tools.quality.mistakes import CABRERA, MISTAKES, declared, exchanged, limb_order
+from tools.quality.tolerance import DISTURBANCES, disturbed, is_flagged
 
 RATE = 500
 LEAD = "V3"  # the one that tools/quality/defects.py damages
@@ -281,6 +282,13 @@ def test_cabrera_order_is_found_and_named(good, order, rate):
     flags = assess(limb_order(at_rate(good, rate), order)).flags
     assert [flag.name for flag in flags] == ["limb leads out of order"]
     assert f"look like {', '.join(order)}." in flags[0].sentence
+
+
+@pytest.mark.parametrize("name", DISTURBANCES)
+def test_limb_leads_that_were_filtered_one_by_one_are_told_from_leads_in_another_order(good, name):
+    changed = disturbed(good, name)
+    assert not is_flagged(changed)
+    assert is_flagged(limb_order(changed, exchanged("aVR", "aVL")))
 
 
 def test_limb_leads_with_noise_of_their_own_are_not_called_out_of_order(good):
