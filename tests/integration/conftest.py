@@ -1,5 +1,7 @@
 """The fixtures of the server, and networks without statements, for all test files that need them."""
 
+import shutil
+
 import pytest
 
 from tests.support.built_once import built_once
@@ -27,3 +29,20 @@ def without_statements(demo_data, tmp_path_factory):
         export_all(out)
 
     return built_once(tmp_path_factory, "without_statements", build)[0]
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(demo_data, tmp_path_factory):
+    """--out of a finished run of three epochs."""
+    from tests.support.training import FAST, train
+
+    def build(out):
+        assert train("--data", demo_data, "--out", out, "--name", "run", *FAST) == 0
+
+    return built_once(tmp_path_factory, "uninterrupted", build)[0]
+
+
+@pytest.fixture
+def finished(uninterrupted, tmp_path):
+    """A copy of the finished run that the test may damage."""
+    return shutil.copytree(uninterrupted, tmp_path / "finished")
