@@ -13,7 +13,7 @@ from config import LEADS, SAMPLING_RATE
 from dataset import PTBXLDataset
 from ecg.preprocessing import FULL_DURATION_S
 from ecg.statements import CODES
-from ecg.windows import predict_probabilities
+from ecg.stretches import predict_probabilities
 from evaluation.bootstrap import paired_difference, point_and_interval, value_and_replicate_weights
 from evaluation.metrics import all_metrics, auroc_and_auprc
 from evaluation.predictions import HeldOutDecisions, SplitPredictions

@@ -13,7 +13,7 @@ import torch
 from config import CHECKPOINT_NAMES, LEADS, SUPERCLASSES, SYNTHETIC_NOTICE, data_directory
 from dataset import PTBXLDataset
 from ecg.statements import CODES, any_present, any_probability, subclass_columns
-from ecg.windows import predict_probabilities
+from ecg.stretches import predict_probabilities
 from files import replacing, sha256
 from inference.calibration import cross_fit, cross_fit_findings
 from inference.decisions import FINDING_NAMES, Decisions, FindingDecisions, task_probabilities

@@ -1,8 +1,8 @@
 """A network together with everything that turns its probabilities into decisions, as one PyTorch module to export.
 
-`DecisionNetwork` repeats, in operations that ONNX has, what `ecg.windows`, `inference.decisions`, `inference.findings`
-and `inference.verdict` do in numpy: the exported file then needs nothing but a signal. Quality and signs of the rhythm
-are not part of it. Tests hold it to `Diagnoser.diagnose(recording, quality=False)`.
+`DecisionNetwork` repeats, in operations that ONNX has, what `ecg.stretches`, `inference.decisions`,
+`inference.findings` and `inference.verdict` do in numpy: the exported file then needs nothing but a signal. Quality and
+signs of the rhythm are not part of it. Tests hold it to `Diagnoser.diagnose(recording, quality=False)`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from torch import nn
 
 from config import BINARY_TASKS, SUPERCLASSES
 from ecg.statements import RHYTHMS, SUBCLASS_OWNERS, subclass_columns, superclass_columns
-from ecg.windows import LONGEST_WHOLE, STRETCH
+from ecg.stretches import LONGEST_WHOLE, STRETCH
 from inference.decisions import SMALLEST, Decisions, FindingDecisions
 from inference.findings import OWNERS, RHYTHM_COLUMNS
 from inference.verdict import MI, NORM, WITHHELD
@@ -29,7 +29,7 @@ SHOWN, OUTSIDE, NEITHER, CONTRADICTS, OTHER_FILE = (
 
 
 def cut_stretches(signals: torch.Tensor) -> torch.Tensor:
-    """`ecg.windows.stretch_starts` applied: ``(batch, 12, samples)`` to ``(batch, stretches, 12, length)``."""
+    """`ecg.stretches.stretch_starts` applied: ``(batch, 12, samples)`` to ``(batch, stretches, 12, length)``."""
     samples = signals.shape[2]
     count = torch.sym_max(1, (samples + LONGEST_WHOLE - STRETCH - 1) // STRETCH)
     length = (samples + count - 1) // count

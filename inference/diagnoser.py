@@ -24,7 +24,7 @@ from ecg.quality import Flag, Quality, assess
 from ecg.recording import Recording, RecordingError
 from ecg.rhythm_signs import measure_rhythm
 from ecg.statements import CODES, RHYTHMS
-from ecg.windows import predict_all
+from ecg.stretches import predict_all
 from files import sha256
 from inference import InferenceError
 from inference.backends import Network, load_network, network_name

@@ -1,8 +1,8 @@
 """Write a network and its decisions as one ONNX file.
 
 The graph is exported in three parts, which PyTorch's exporter follows more easily than the whole: cutting into
-stretches, the network, the decisions. `ecg.windows`, the numpy rule and PyTorch are what the file is held to before it
-replaces another.
+stretches, the network, the decisions. `ecg.stretches`, the numpy rule and PyTorch are what the file is held to before
+it replaces another.
 """
 
 import json

@@ -164,7 +164,7 @@ def load_plain(path: Path | str) -> dict:
 
 
 def probabilities_function(network: RecordingNetwork):
-    """For `ecg.windows.predict_probabilities`: numpy recordings in, numpy probabilities out."""
+    """For `ecg.stretches.predict_probabilities`: numpy recordings in, numpy probabilities out."""
     device = next(network.parameters()).device
 
     @torch.inference_mode()

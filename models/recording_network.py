@@ -15,6 +15,7 @@ from config import SAMPLING_RATE, SUPERCLASSES, Outputs
 from ecg.statements import BY_CODE
 from models import create_model
 from models.recording_branch import RecordingBranch
+from models.windows import cut_windows, mean_probabilities
 
 HIDDEN, HIDDEN_OF = 48, {"hmt_ecgnet_tiny": 16}  # units of the branch
 
@@ -61,7 +62,7 @@ class RecordingNetwork(nn.Module):
         logits = self.trunk(windows.flatten(0, 1)).unflatten(0, windows.shape[:2])
         if self.branch is not None:
             logits = logits + self.branch.evidence(statistics)[:, None]
-        return self._merged(logits.float().sigmoid().mean(1))
+        return self._merged(mean_probabilities(logits))
 
     def forward(self, signals: torch.Tensor) -> torch.Tensor:
         return self.read(signals, self.statistics(signals))
@@ -85,17 +86,3 @@ def make_network(
 def branch_hidden(model: str) -> int:
     """Hidden units of a network's branch: fewer beside a small trunk."""
     return HIDDEN_OF.get(model, HIDDEN)
-
-
-def cut_windows(signals: torch.Tensor, window: int, stride: int) -> torch.Tensor:
-    """Overlapping windows of recordings: ``(batch, 12, samples)`` to ``(batch, windows, 12, window)``.
-
-    They cover every sample: the last one ends with the recording, however far it starts from the one before. A
-    recording shorter than a window is one window.
-    """
-    samples = signals.shape[2]
-    window = min(window, samples)
-    count = (samples - window + stride - 1) // stride + 1
-    starts = (torch.arange(count, device=signals.device) * stride).clamp_max(samples - window)
-    places = (starts[:, None] + torch.arange(window, device=signals.device)).flatten()
-    return signals.index_select(2, places).unflatten(2, (count, window)).transpose(1, 2)

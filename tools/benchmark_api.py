@@ -29,7 +29,7 @@ from ecg.intervals import measure_intervals
 from ecg.preprocessing import model_input
 from ecg.quality import assess
 from ecg.readers import read_uploaded
-from ecg.windows import predict_probabilities
+from ecg.stretches import predict_probabilities
 from files import write_text
 from inference.diagnoser import Diagnoser
 from models.provenance import machine_facts

@@ -16,7 +16,7 @@ import eval_multilabel
 import threshold_search
 from config import PROJECT, SUPERCLASSES
 from ecg.preprocessing import model_input
-from ecg.windows import predict_probabilities
+from ecg.stretches import predict_probabilities
 from evaluation.metrics import macro_auroc_and_auprc
 from files import sha256
 from models.checkpoint import load_checkpoint, probabilities_function

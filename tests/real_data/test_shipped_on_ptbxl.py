@@ -9,7 +9,7 @@ from config import BINARY_TASKS, DEFAULT_OUT, SUPERCLASSES, TASK_CLASSES
 from dataset import PTBXLDataset
 from ecg.preprocessing import model_input
 from ecg.statements import CODES
-from ecg.windows import predict_probabilities
+from ecg.stretches import predict_probabilities
 from evaluation.coverage import quality_severities
 from evaluation.verdicts import decide, decide_statements
 from inference.diagnoser import Diagnoser

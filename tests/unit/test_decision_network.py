@@ -6,7 +6,7 @@ import torch
 
 from config import BINARY_TASKS, SUPERCLASSES, TASK_CLASSES
 from ecg.statements import CODES, RHYTHMS, SUBCLASSES, any_probability, subclass_columns
-from ecg.windows import predict_probabilities, stretch_starts
+from ecg.stretches import predict_probabilities, stretch_starts
 from inference.calibration import KINDS
 from inference.decision_network import WITHHELD_CODES, Calibration, DecisionNetwork, cut_stretches
 from inference.decisions import Decisions, FindingDecisions, apply_calibrator, task_probabilities

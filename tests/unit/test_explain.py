@@ -12,9 +12,9 @@ from config import DEFAULT_OUT, LEADS, SUPERCLASSES, Outputs
 from ecg.plotting.draw import draw
 from ecg.preprocessing import model_input
 from ecg.recording import Recording
+from ecg.stretches import predict_probabilities
 from ecg.synthetic.patients import example_cases
 from ecg.synthetic.simulation import synthesise
-from ecg.windows import predict_probabilities
 from inference.explain import METHODS, blend, cell_edges, explain, isoelectric_line
 from models.checkpoint import load_checkpoint, probabilities_function
 from models.recording_network import RecordingNetwork

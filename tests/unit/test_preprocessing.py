@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from ecg.preprocessing import model_input, resample
 from ecg.recording import Recording, RecordingError
-from ecg.windows import predict_probabilities, stretch_starts
+from ecg.stretches import predict_probabilities, stretch_starts
 
 ALL = np.ones(12, bool)
 

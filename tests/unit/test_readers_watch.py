@@ -13,7 +13,7 @@ from ecg.preprocessing import model_input
 from ecg.readers import read_recording, read_uploaded
 from ecg.readers.folders import why_no_recording
 from ecg.recording import RecordingError
-from ecg.windows import stretch_starts
+from ecg.stretches import stretch_starts
 from tests.support.ecg_files import TRUTH, read, refused, zipped
 from tests.support.watch_files import BIRTH_DATE, HEADERS, NAME, PRIVATE, assert_is_lead_one, watch_ecg
 

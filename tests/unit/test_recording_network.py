@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from config import SUPERCLASSES, Outputs
 from ecg.statements import BY_CODE, CODES
 from models.checkpoint import load_checkpoint, save_checkpoint, with_trunk
-from models.recording_network import cut_windows
+from models.windows import cut_windows
 from tests.support.ecgs import generated
 from tests.support.networks import ALL, FIVE, checkpoint_of, narrow_network
 

@@ -6,7 +6,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dataset import PTBXLDataset
-from ecg.windows import predict_probabilities
+from ecg.stretches import predict_probabilities
 from evaluation.bootstrap import point_and_interval, value_and_replicate_weights
 from inference.explain import DEFAULT_METHOD, METHODS, blend, cell_edges, explain, isoelectric_line
 from models.checkpoint import Checkpoint, probabilities_function

@@ -1,4 +1,7 @@
-"""How long recordings are read: in stretches of about 10 s, what the networks were trained and evaluated on."""
+"""How long recordings are read: in stretches of about 10 s, what the networks were trained and evaluated on.
+
+The windows of a few seconds that a network cuts a stretch into, and their average, are in `models.windows`.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence

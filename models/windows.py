@@ -1,0 +1,25 @@
+"""Windows: a recording is read in overlapping windows of a few seconds, and their probabilities are averaged.
+
+Recordings of more than 15 s are cut into stretches of about 10 s before that, see `ecg.stretches`.
+"""
+
+import torch
+
+
+def cut_windows(signals: torch.Tensor, window: int, stride: int) -> torch.Tensor:
+    """Overlapping windows of recordings: ``(batch, 12, samples)`` to ``(batch, windows, 12, window)``.
+
+    They cover every sample: the last one ends with the recording, however far it starts from the one before. A
+    recording shorter than a window is one window.
+    """
+    samples = signals.shape[2]
+    window = min(window, samples)
+    count = (samples - window + stride - 1) // stride + 1
+    starts = (torch.arange(count, device=signals.device) * stride).clamp_max(samples - window)
+    places = (starts[:, None] + torch.arange(window, device=signals.device)).flatten()
+    return signals.index_select(2, places).unflatten(2, (count, window)).transpose(1, 2)
+
+
+def mean_probabilities(logits: torch.Tensor) -> torch.Tensor:
+    """Mean over windows of the probabilities: ``(batch, windows, outputs)`` to ``(batch, outputs)``, float32."""
+    return logits.float().sigmoid().mean(1)
