@@ -228,7 +228,7 @@ def print_recording(row: dict) -> None:
         if row[task] is not None:
             answer = positive if row[task] else negative
             numbers[f"{negative} or {positive}"] = f"{answer}, probability of {positive} {row[f'p_{task}']:.3f}"
-    measured = {name: row[name] for name in row if name == "heart_rate" or name.endswith(("_ms", "_deg"))}
+    measured = {name: row[name] for name in row if name == "heart_rate" or name.endswith(("_ms", "_deg", "beats"))}
     numbers["measured"] = ", ".join(f"{name} {value:g}" for name, value in measured.items() if value is not None)
     print(f"{row['file']}: {row['headline']}")
     for name, text in (

@@ -17,6 +17,7 @@ TEXT, NUMBER, YES_NO = "string", "Float64", "boolean"  # types of pandas that kn
 INTERVAL_COLUMNS = {
     name: f"{name}_deg" if name.endswith("axis") else f"{name}_ms" for name in VALUES if name != "heart_rate"
 }
+BEAT_COLUMNS = ("beats", "early_beats")  # counts
 
 # Of the long table, a row a statement of each recording.
 LONG_COLUMNS = {
@@ -38,7 +39,7 @@ def columns_of(intervals: bool = False) -> dict[str, str]:
     columns |= {"uncertain": YES_NO, "uncertain_because": TEXT, "withheld": TEXT, "not_assessed": TEXT}
     columns |= {"quality": TEXT, "heart_rate": NUMBER}
     if intervals:
-        columns |= dict.fromkeys(INTERVAL_COLUMNS.values(), NUMBER) | {"not_measured": TEXT}
+        columns |= dict.fromkeys((*INTERVAL_COLUMNS.values(), *BEAT_COLUMNS), NUMBER) | {"not_measured": TEXT}
     columns |= {"warnings": TEXT, "model": TEXT}
     return columns | {f"statement_{code}": NUMBER for code in CODES}
 
@@ -114,9 +115,10 @@ def long_rows(rows: Iterable[Mapping], decisions: FindingDecisions | None) -> pd
 
 
 def interval_values(recording: Recording) -> dict[str, float | str | None]:
-    """Intervals in ms and axes in degrees by column, and why any of them is missing."""
+    """Intervals in ms, axes in degrees and beats by column, and why any interval or axis is missing."""
     measured = measure_intervals(recording)
     values = {column: rounded(getattr(measured, name)) for name, column in INTERVAL_COLUMNS.items()}
+    values |= {column: rounded(getattr(measured, column)) for column in BEAT_COLUMNS}
     reasons = [f"{name}: {reason}" for name, reason in measured.reasons.items() if name in INTERVAL_COLUMNS]
     return values | {"not_measured": "; ".join(reasons)}
 

@@ -10,6 +10,7 @@ from config import PROJECT, SUPERCLASSES
 from ecg.intervals import measure_intervals
 from ecg.quality import assess
 from ecg.recording import RecordingError
+from ecg.rr_intervals import measure_rr_intervals
 from ecg.statements import CODES, STATEMENTS
 from inference.decisions import FindingDecisions
 from inference.diagnoser import BinaryResult, Diagnosis
@@ -138,10 +139,14 @@ def test_intervals_are_the_measured_ones_with_the_reason_of_each_that_is_missing
     row = row_of(ECG, recording, diagnosis, intervals=True)
     for name, column in INTERVAL_COLUMNS.items():
         assert row[column] == pytest.approx(getattr(measured, name), abs=0.05), name
-    assert row["not_measured"] == ""
+    assert row["not_measured"] == "" and (row["beats"], row["early_beats"]) == (measured.beats, 0)
+    cut = round((measure_rr_intervals(recording).beats_s[4] + 0.4) * recording.sampling_rate)  # after the T wave
+    gone = np.s_[cut : cut + round(0.22 * recording.sampling_rate)]
+    early = replace(recording, signal=np.delete(recording.signal, gone, axis=1))
+    assert row_of(ECG, early, diagnosis, intervals=True)["early_beats"] == 1
     noise = np.random.default_rng(0).normal(0, 0.1, recording.signal.shape).astype(np.float32)
     row = row_of(ECG, replace(recording, signal=noise), diagnosis, intervals=True)
-    assert all(row[column] is None for column in INTERVAL_COLUMNS.values())
+    assert all(row[column] is None for column in (*INTERVAL_COLUMNS.values(), "beats", "early_beats"))
     assert all(f"{name}: no reliable heartbeats" in row["not_measured"] for name in INTERVAL_COLUMNS)
 
 
