@@ -1,6 +1,6 @@
 """Export the shipped networks to ONNX, for inference without PyTorch.
 
-    python export_onnx.py            # multilabel_best, multilabel_tiny, mi_best and abnormal_best in artifacts/
+    python export_onnx.py            # in artifacts/: multilabel_best, multilabel_tiny, mi_best, abnormal_best, anylead_best
 
     python export_onnx.py --out DIR  # your own, in DIR: a multi-label network and thresholds of all three tasks
 
@@ -19,12 +19,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from config import BINARY_TASKS, CHECKPOINT_NAMES, DEFAULT_OUT, script
+from ecg.recording import Recording
 from files import replacing, sha256, write_text
 from inference import InferenceError
-from inference.backends import network_name
+from inference.backends import anylead_paths, network_name
 from inference.decisions import Decisions, ThresholdsError, load_decisions, thresholds_path
-from inference.diagnoser import Diagnoser
+from inference.diagnoser import Diagnoser, only_leads
 from inference.export import export_network, facts_of
+from inference.lead_sets import load_lead_sets
 from inference.manifest import MANIFEST, SELF_TEST_ECG, self_test_recording
 from models.checkpoint import CheckpointError, load_checkpoint
 
@@ -52,6 +54,7 @@ def export_all(directory: Path) -> None:
         paths = {one: thresholds_path(directory, one) for one in answered}
         names.append(export_one(directory / name, answered, paths, other_files if task == "multilabel" else {}))
     names += export_tiny(directory)
+    names += export_anylead(directory)
     provide_examples(directory)
     write_manifest(directory, [*names, *(thresholds_path(directory, task).name for task in CHECKPOINT_NAMES)])
 
@@ -68,6 +71,21 @@ def export_tiny(directory: Path) -> list[str]:
         return []
     own = {"multilabel": sha256(checkpoint)}
     return [export_one(checkpoint, {task: load_decisions(path, task, own) for task, path in paths.items()}, paths, {})]
+
+
+def export_anylead(directory: Path) -> list[str]:
+    """Export the network for missing leads, if it is there with its thresholds; returns the files to be listed.
+
+    Its decisions depend on the leads, so the file gives probabilities alone. Raises ThresholdsError.
+    """
+    source, thresholds = anylead_paths(directory, "pytorch")
+    if not (source.is_file() and thresholds.is_file()):
+        lacking = thresholds if source.is_file() else source
+        print(f"no {lacking}: recordings with missing leads will be refused")
+        anylead_paths(directory, "onnx")[0].unlink(missing_ok=True)
+        return []
+    load_lead_sets(thresholds, sha256(source))
+    return [export_one(source, {}, {}, {}), thresholds.name]
 
 
 def export_one(
@@ -117,16 +135,24 @@ def provide_examples(directory: Path) -> None:
 
 def write_manifest(directory: Path, names: list[str]) -> None:
     """Write the checksums of files and the probabilities of the stored ECG."""
-    diagnosis = Diagnoser.unverified(directory, "onnx").diagnose(self_test_recording(directory), quality=False)
+    diagnoser, recording = Diagnoser.unverified(directory, "onnx"), self_test_recording(directory)
     manifest = {
         "files": {name: sha256(directory / name) for name in names},
-        "self_test": {
-            **diagnosis.probabilities,
-            "mi_vs_norm": diagnosis.mi_vs_norm.probability,
-            "norm_vs_abnormal": diagnosis.norm_vs_abnormal.probability,
-        },
+        "self_test": self_test_of(diagnoser, recording),
     }
+    if diagnoser.anylead is not None:
+        manifest["self_test_anylead"] = self_test_of(diagnoser, only_leads(recording))
     write_text(directory / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+
+
+def self_test_of(diagnoser: Diagnoser, recording: Recording) -> dict[str, float]:
+    """What `Diagnoser.self_test` is to find again."""
+    diagnosis = diagnoser.diagnose(recording, quality=False)
+    return {
+        **diagnosis.probabilities,
+        "mi_vs_norm": diagnosis.mi_vs_norm.probability,
+        "norm_vs_abnormal": diagnosis.norm_vs_abnormal.probability,
+    }
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -10,6 +10,7 @@ listed with its reason in the "error" column and tried again by the next run. Wh
 as a licence or a table, is passed over and listed. A table goes on only with the networks, thresholds, program,
 sampling rate and units it was begun with; files that were replaced since are diagnosed again. The table has a
 recording a row: a headline, rhythm, classes, asserted statements, and the probability of each of the 71 statements.
+Any leads will do, from one to twelve; the row names them and what they cannot show.
 --long FILE has a statement a row, with threshold, whether it is asserted and validated, and its SNOMED CT code; it is
 made anew from the table of --out at the end of each run, so it goes on with that. Without --out and FILE it is printed.
 
@@ -41,7 +42,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from config import DEFAULT_OUT, PROJECT, RESEARCH_ONLY, SUPERCLASSES
+from config import DEFAULT_OUT, LEADS, PROJECT, RESEARCH_ONLY, SUPERCLASSES
 from ecg.readers import read_recording
 from ecg.readers.folders import find_recordings, resolved, version_of
 from ecg.recording import RecordingError
@@ -144,7 +145,7 @@ def predict(arguments) -> int:
         rows = [diagnose_file(diagnoser, path, arguments) for path in with_progress(files)]
         print_rows(rows)
         if arguments.long is not None:
-            print(long_rows(rows, diagnoser.decisions["multilabel"].statements).to_string(index=False, na_rep=""))
+            print(long_rows(rows, diagnoser.statement_decisions).to_string(index=False, na_rep=""))
         return report(rows)
     columns, settings = columns_of(arguments.intervals), settings_of(diagnoser, arguments)
     with (
@@ -155,7 +156,7 @@ def predict(arguments) -> int:
             rows = fill_table(table, diagnoser, files, arguments)
         finally:
             if write_long:
-                write_long(long_rows(table.rows.values(), diagnoser.decisions["multilabel"].statements))
+                write_long(long_rows(table.rows.values(), diagnoser.statement_decisions))
     failed = sum(bool(row["error"]) for row in table.rows.values())
     written = [arguments.out, arguments.long or long] if long else [arguments.out]
     print(f"{len(table.rows) - failed:,} ECGs diagnosed, {failed:,} failed; written: {', '.join(map(str, written))}")
@@ -214,7 +215,7 @@ def print_rows(rows: list[dict]) -> None:
         table = pd.DataFrame([row | {"predicted_classes": classes(row)} for row in shown])
         print(table[columns].to_string(index=False))
     for row in shown:
-        for name, sentence in (statements(row) | limits(row)).items():
+        for name, sentence in (leads(row) | statements(row) | limits(row)).items():
             print(f"{row['file']}: {name}: {sentence}")
     for sentence in dict.fromkeys(row["not_assessed"] for row in shown if row["not_assessed"]):
         print(f"not assessed: {sentence}")
@@ -231,11 +232,15 @@ def print_recording(row: dict) -> None:
     measured = {name: row[name] for name in row if name == "heart_rate" or name.endswith(("_ms", "_deg", "beats"))}
     numbers["measured"] = ", ".join(f"{name} {value:g}" for name, value in measured.items() if value is not None)
     print(f"{row['file']}: {row['headline']}")
-    for name, text in (
-        {"classes": classes(row)} | statements(row) | limits(row) | {"not assessed": row["not_assessed"]} | numbers
-    ).items():
+    found = {"classes": classes(row)} | statements(row) | limits(row) | {"not assessed": row["not_assessed"]}
+    for name, text in (leads(row) | found | numbers).items():
         if text:
             print(f"  {name:<20}{text}")
+
+
+def leads(row: dict) -> dict[str, str]:
+    """The leads that were read, unless they are all twelve."""
+    return {} if row["leads"].split() == list(LEADS) else {"leads": row["leads"].replace(" ", ", ")}
 
 
 def statements(row: dict) -> dict[str, str]:

@@ -220,7 +220,9 @@ def _not_judged(
     sentences = []
     if average is None:
         sentences.append("Units, sampling rate and electrode positions: no regular heartbeats were found.")
-    elif not recording.present.all() or lost:
+    elif not recording.present.all():
+        sentences.append("Swapped electrodes, polarity and sampling rate: not all twelve leads were recorded.")
+    elif lost:
         sentences.append("Swapped electrodes and polarity: not all twelve leads have a signal.")
     if np.isnan(measured["mains"]).all():
         sentences.append(f"Mains hum: it cannot be seen at {recording.sampling_rate:g} Hz.")

@@ -8,7 +8,16 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from config import BINARY_TASKS, CHECKPOINT_NAMES, LEADS, SAMPLING_RATE, TASK_CLASSES, Outputs
+from config import (
+    ANYLEAD,
+    ANYLEAD_CHECKPOINT,
+    BINARY_TASKS,
+    CHECKPOINT_NAMES,
+    LEADS,
+    SAMPLING_RATE,
+    TASK_CLASSES,
+    Outputs,
+)
 from ecg.preprocessing import scale_signal
 from ecg.statements import CODES
 from files import sha256
@@ -43,6 +52,12 @@ def network_name(task: str, backend: str) -> str:
     """The file that a backend reads a task's network from."""
     name = CHECKPOINT_NAMES[task]
     return str(Path(name).with_suffix(".onnx")) if backend == "onnx" else name
+
+
+def anylead_paths(directory: Path, backend: str) -> tuple[Path, Path]:
+    """Where the any-leads network that a backend reads and its thresholds lie, if they are there."""
+    network = Path(ANYLEAD_CHECKPOINT).with_suffix(".onnx") if backend == "onnx" else ANYLEAD_CHECKPOINT
+    return directory / network, directory / f"{ANYLEAD}_thresholds.json"
 
 
 def load_network(path: Path, backend: str, threads: int) -> Network:

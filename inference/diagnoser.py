@@ -10,27 +10,44 @@ of a stored ECG against those noted when the networks were exported.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
-from config import BINARY_TASKS, DEFAULT_OUT, LEADS, SUPERCLASSES, TASK_CLASSES, described
+from config import ANYLEAD, BINARY_TASKS, DEFAULT_OUT, LEADS, SUPERCLASSES, TASK_CLASSES, described
 from ecg.heartbeats import find_heartbeats
-from ecg.preprocessing import FULL_DURATION_S, model_input
-from ecg.quality import Flag, Quality, assess
+from ecg.lost_leads import set_lost_leads_aside
+from ecg.preprocessing import model_input
+from ecg.quality import Quality, assess
 from ecg.recording import Recording, RecordingError
 from ecg.rhythm_signs import measure_rhythm
 from ecg.statements import CODES, RHYTHMS
 from ecg.stretches import predict_all
 from files import sha256
 from inference import InferenceError
-from inference.backends import Network, load_network, network_name
-from inference.decisions import Decisions, ThresholdsError, load_decisions, task_probabilities, thresholds_path
+from inference.anylead import Answering, AnyLead, load_anylead, missing_leads_sentence
+from inference.backends import Network, anylead_paths, load_network, network_name
+from inference.decisions import (
+    Decisions,
+    FindingDecisions,
+    ThresholdsError,
+    load_decisions,
+    task_probabilities,
+    thresholds_path,
+)
 from inference.findings import implied_superclasses
-from inference.manifest import SELF_TEST_ECG, SELF_TEST_TOLERANCE, self_test_recording, verify_files
+from inference.lead_sets import leads_phrase
+from inference.manifest import (
+    SELF_TEST_ECG,
+    SELF_TEST_LEADS,
+    SELF_TEST_TOLERANCE,
+    self_test_recording,
+    verify_files,
+)
+from inference.sentences import NOT_FROM_THESE_LEADS, not_assessed, warnings_of
 from inference.summary import (
     RhythmResult,
     StatementResult,
@@ -42,9 +59,6 @@ from inference.summary import (
 from inference.verdict import doubt_sentences, reach_verdicts, withheld_sentence
 
 IRREGULAR = [CODES.index(code) for code in RHYTHMS if code not in ("SR", "STACH", "SBRAD")]
-RHYTHM_NOT_ASSESSED = (
-    "The networks do not assess the rhythm: atrial fibrillation, for example, is not among the classes."
-)
 
 
 @dataclass(frozen=True)
@@ -73,8 +87,13 @@ class Diagnosis:
     network has no statements.
     quality: what is wrong with the recording; None if it was not assessed.
     warnings: sentences for whoever reads the diagnosis.
-    model: task to the SHA-256 of the checkpoint that was used.
+    model: task to the SHA-256 of the checkpoint that was used; "anylead" instead of a task where leads were missing.
     milliseconds: time for preprocessing, networks and quality.
+    leads: those the networks saw, recorded or derived.
+    lead_set: of `ecg.lead_sets.CANONICAL_SETS`, whose calibration and thresholds apply; None if there is none, then the
+    probabilities are uncalibrated, the thresholds mean nothing and nothing is asserted.
+    lead_set_exact: whether they were fitted for just these leads.
+    not_assessable: superclasses, binary tasks and codes of statements that these leads do not show.
     """
 
     probabilities: dict[str, float]
@@ -91,22 +110,33 @@ class Diagnosis:
     warnings: tuple[str, ...]
     model: dict[str, str]
     milliseconds: float
+    leads: tuple[str, ...] = LEADS
+    lead_set: str | None = "12"
+    lead_set_exact: bool = True
+    not_assessable: tuple[str, ...] = ()
 
     @property
     def uncertain(self) -> bool:
         return bool(self.uncertain_because)
 
     @property
+    def checkpoint_sha256(self) -> str:
+        """Of the network that answered for the classes."""
+        return self.model.get(ANYLEAD) or self.model["multilabel"]
+
+    @property
     def headline(self) -> tuple[str, ...]:
         """What is said of the recording, a phrase each, rhythm first; see `inference.summary.headline`."""
-        return headline(self.rhythm, self.statements, self.predicted_classes, self.probabilities)
+        seen = leads_phrase(np.isin(LEADS, self.leads)) if set(self.not_assessable) & set(SUPERCLASSES) else ""
+        return headline(self.rhythm, self.statements, self.predicted_classes, self.probabilities, seen)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PreparedRecording:
     """A recording before the networks.
 
-    signal: ``(12, samples)`` in mV at 100 Hz. quality: None if it was not assessed.
+    recording: without its lost leads. signal: ``(12, samples)`` in mV at 100 Hz, zeros for missing leads.
+    quality: None if it was not assessed. answering: who answers for it.
     rhythm_signs: `ecg.rhythm_signs.RhythmSigns.doubts`; none without usable quality.
     """
 
@@ -114,6 +144,7 @@ class PreparedRecording:
     signal: np.ndarray
     quality: Quality | None
     rhythm_signs: tuple[str, ...]
+    answering: Answering
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,11 +154,13 @@ class Diagnoser:
     networks: task to network; a binary task that the multi-label network decides has none.
     decisions: task to what turns its probabilities into decisions.
     files: name to SHA-256 of the networks and thresholds in use, which together determine every result.
+    anylead: what answers when leads are missing; None if it is not there, then such recordings are refused.
     """
 
     networks: dict[str, Network]
     decisions: dict[str, Decisions]
     files: dict[str, str]
+    anylead: AnyLead | None = None
 
     @classmethod
     def load(cls, artifacts: Path | str = DEFAULT_OUT, backend: str = "onnx", threads: int = 1) -> "Diagnoser":
@@ -139,7 +172,9 @@ class Diagnoser:
         directory = Path(artifacts)
         manifest = verify_files(directory, backend)
         diagnoser = cls.unverified(directory, backend, threads)
-        diagnoser.self_test(manifest["self_test"], directory)
+        diagnoser.self_test(manifest["self_test"], self_test_recording(directory))
+        if diagnoser.anylead is not None:
+            diagnoser.self_test(manifest["self_test_anylead"], only_leads(self_test_recording(directory)))
         return diagnoser
 
     @classmethod
@@ -158,10 +193,14 @@ class Diagnoser:
             raise InferenceError(str(error)) from error
         needed = [task for task in networks if task == "multilabel" or decisions[task].score == "binary"]
         files = [*(paths[task] for task in needed), *(thresholds_path(directory, task) for task in TASK_CLASSES)]
+        anylead = load_anylead(directory, backend, threads)
+        if anylead is not None:
+            files += anylead_paths(directory, backend)
         return cls(
             networks={task: networks[task] for task in needed},
             decisions=decisions,
             files={path.name: sha256(path) for path in files},
+            anylead=anylead,
         )
 
     def diagnose(self, recording: Recording, quality: bool = True) -> Diagnosis:
@@ -174,24 +213,52 @@ class Diagnoser:
     def diagnose_many(self, recordings: Sequence[Recording], quality: bool = True) -> list[Diagnosis | RecordingError]:
         """Diagnose recordings together, which is faster: each gets what `diagnose` gives it, or the error it raises."""
         began = time.perf_counter()
-        prepared = [_prepared(recording, quality) for recording in recordings]
-        good = [one for one in prepared if isinstance(one, PreparedRecording)]
-        diagnoses = self._diagnoses(good) if good else []
+        results = [self._prepared(recording, quality) for recording in recordings]
+        alike: dict[bytes, list[int]] = {}  # recordings with the same leads have the same networks and thresholds
+        for number, one in enumerate(results):
+            if isinstance(one, PreparedRecording):
+                alike.setdefault(one.recording.present.tobytes(), []).append(number)
+        for numbers in alike.values():
+            diagnoses = self._diagnoses([results[number] for number in numbers], results[numbers[0]].answering)
+            for number, diagnosis in zip(numbers, diagnoses, strict=True):
+                results[number] = diagnosis
         milliseconds = round(1000 * (time.perf_counter() - began) / max(len(recordings), 1), 2)
-        timed = iter([replace(diagnosis, milliseconds=milliseconds) for diagnosis in diagnoses])
-        return [next(timed) if isinstance(one, PreparedRecording) else one for one in prepared]
+        return [replace(one, milliseconds=milliseconds) if isinstance(one, Diagnosis) else one for one in results]
+
+    @property
+    def statement_decisions(self) -> dict[str, FindingDecisions]:
+        """Calibration and thresholds of the statements by `Diagnosis.lead_set`; none of networks without statements."""
+        by_lead_set = {"12": self.decisions["multilabel"].statements}
+        if self.anylead is not None:
+            fewer = {name: one.decisions["multilabel"] for name, one in self.anylead.lead_sets.by_name.items()}
+            by_lead_set = {name: one.statements for name, one in fewer.items()} | by_lead_set
+        return {name: statements for name, statements in by_lead_set.items() if statements is not None}
+
+    def answering(self, present: np.ndarray) -> Answering:
+        """Which networks answer for a recording with these leads, bool ``(12,)``, and by whose decisions.
+
+        Raises RecordingError if there are none for it.
+        """
+        if present.all():
+            model = {task: network.checkpoint_sha256 for task, network in self.networks.items()}
+            return Answering(networks=self.networks, decisions=self.decisions, model=model)
+        if not present.any():
+            raise RecordingError(f"the recording has none of the leads {', '.join(LEADS)}")
+        if self.anylead is None:
+            raise RecordingError(missing_leads_sentence(present))
+        return self.anylead.answering(present)
 
     def probabilities(self, recording: Recording) -> dict[str, np.ndarray]:
         """Uncalibrated probabilities of every task, ``(classes,)`` each, and under "statements" ``(71,)`` or none.
 
         Raises RecordingError.
         """
-        require_leads(recording)
-        return {name: of_one[0] for name, of_one in self._probabilities([model_input(recording, 1.0)]).items()}
+        networks = self.answering(recording.present).networks
+        return {name: of_one[0] for name, of_one in all_probabilities(networks, [signal_of(recording)]).items()}
 
-    def self_test(self, expected: dict[str, float], directory: Path) -> None:
+    def self_test(self, expected: dict[str, float], recording: Recording) -> None:
         """Raise InferenceError unless the stored ECG gets the probabilities noted at export."""
-        diagnosis = self.diagnose(self_test_recording(directory), quality=False)
+        diagnosis = self.diagnose(recording, quality=False)
         for name, probability in expected.items():
             given = diagnosis.probabilities.get(name)
             given = getattr(diagnosis, name).probability if given is None else given
@@ -201,30 +268,42 @@ class Diagnoser:
                     "the files or the runtime are not what was exported: run python export_onnx.py"
                 )
 
-    def _probabilities(self, signals: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """As `probabilities`, ``(n, classes)`` each; signals: of n recordings, ``(12, samples)`` in mV at 100 Hz."""
-        outputs = {
-            task: predict_all(network.probabilities_of, signals, network.batch_size)
-            for task, network in self.networks.items()
-        }
-        probabilities = {"statements": outputs["multilabel"][:, self.networks["multilabel"].outputs.statement_columns]}
-        for task in TASK_CLASSES:
-            source = task if task in self.networks else "multilabel"
-            probabilities[task] = task_probabilities(self.networks[source].outputs, outputs[source], task)
-        return probabilities
+    def _prepared(self, recording: Recording, quality: bool) -> PreparedRecording | RecordingError:
+        """What is done of each recording on its own, or why it cannot be diagnosed."""
+        try:
+            seen, heartbeats, assessed = recording, None, None
+            if quality:
+                heartbeats = find_heartbeats(recording)
+                assessed = assess(recording, heartbeats)
+                if self.anylead is not None:
+                    seen, assessed = set_lost_leads_aside(recording, assessed)
+                    heartbeats = heartbeats if seen is recording else find_heartbeats(seen)
+            answering = self.answering(seen.present)
+            rhythm = measure_rhythm(seen, heartbeats) if assessed and assessed.usable else None
+            return PreparedRecording(
+                recording=seen,
+                signal=signal_of(seen),
+                quality=assessed,
+                rhythm_signs=rhythm.doubts if rhythm else (),
+                answering=answering,
+            )
+        except RecordingError as error:
+            return error
 
-    def _diagnoses(self, prepared: Sequence[PreparedRecording]) -> list[Diagnosis]:
-        probabilities = self._probabilities([one.signal for one in prepared])
-        calibrated = {task: self.decisions[task].calibrate(probabilities[task]) for task in TASK_CLASSES}
-        above = {task: self.decisions[task].decide(calibrated[task]) for task in TASK_CLASSES}
-        near = {task: self.decisions[task].uncertain(calibrated[task]) for task in TASK_CLASSES}
-        multilabel = self.decisions["multilabel"]
+    def _diagnoses(self, prepared: Sequence[PreparedRecording], answering: Answering) -> list[Diagnosis]:
+        """What is said of recordings with the same leads."""
+        decisions, multilabel = answering.decisions, answering.decisions["multilabel"]
+        probabilities = all_probabilities(answering.networks, [one.signal for one in prepared])
+        calibrated = {task: decisions[task].calibrate(probabilities[task]) for task in TASK_CLASSES}
+        above = {task: decisions[task].decide(calibrated[task]) for task in TASK_CLASSES}
+        near = {task: decisions[task].uncertain(calibrated[task]) for task in TASK_CLASSES}
+        asked = [task for task in BINARY_TASKS if task not in answering.not_assessable]
         found = threshold_statements(multilabel, probabilities["statements"]) if multilabel.statements else None
         explained = np.zeros(len(prepared), bool) if found is None else found.asserted[:, IRREGULAR].any(axis=1)
         verdicts = reach_verdicts(
             above["multilabel"],
             near["multilabel"],
-            {task: above[task][:, 0] for task in BINARY_TASKS},
+            {task: above[task][:, 0] for task in asked},
             np.array([one.quality.severity if one.quality else "" for one in prepared]),
             np.array([bool(one.rhythm_signs) for one in prepared]) & ~explained,
             implied_superclasses(found.asserted) if found else None,
@@ -234,7 +313,6 @@ class Diagnoser:
         if found:
             results = statement_results(multilabel, found, verdicts.classes, unusable)
         nearest = multilabel.distances(calibrated["multilabel"]).argmin(axis=1)
-        model = {task: network.checkpoint_sha256 for task, network in self.networks.items()}
         return [
             Diagnosis(
                 probabilities=dict(zip(SUPERCLASSES, calibrated["multilabel"][n].tolist(), strict=True)),
@@ -243,46 +321,57 @@ class Diagnoser:
                 **{
                     task: binary_result(
                         probability=float(calibrated[task][n, 0]),
-                        threshold=self.decisions[task].thresholds[0],
+                        threshold=decisions[task].thresholds[0],
                         above=bool(above[task][n, 0]),
                         near=bool(near[task][n]),
-                        withheld_because=withheld_sentence(verdicts, task, n),
+                        withheld_because=withheld_sentence(verdicts, task, n)
+                        if task in asked
+                        else NOT_FROM_THESE_LEADS,
                     )
                     for task in BINARY_TASKS
                 },
-                uncertain_because=doubt_sentences(
-                    verdicts,
-                    multilabel.classes[nearest[n]],
-                    {task: bool(above[task][n, 0]) for task in BINARY_TASKS},
-                    one.rhythm_signs,
-                    n,
+                uncertain_because=(
+                    *doubt_sentences(
+                        verdicts,
+                        multilabel.classes[nearest[n]],
+                        {task: bool(above[task][n, 0]) for task in asked},
+                        one.rhythm_signs,
+                        n,
+                    ),
+                    *answering.doubts,
                 ),
-                not_assessed=not_assessed(one.rhythm_signs, rhythm),
+                not_assessed=(*answering.not_assessed, *not_assessed(one.rhythm_signs, rhythm)),
                 statements=statements,
                 subclasses=subclasses,
                 rhythm=rhythm,
                 quality=one.quality,
-                warnings=warnings_of(one.recording, one.quality),
-                model=model,
+                warnings=(*answering.warnings, *warnings_of(one.recording, one.quality)),
+                model=answering.model,
                 milliseconds=0.0,
+                leads=tuple(compress(LEADS, one.recording.present)),
+                lead_set=answering.lead_set,
+                lead_set_exact=answering.lead_set_exact,
+                not_assessable=answering.not_assessable,
             )
             for n, (one, (statements, subclasses, rhythm)) in enumerate(zip(prepared, results, strict=True))
         ]
 
 
-def _prepared(recording: Recording, quality: bool) -> PreparedRecording | RecordingError:
-    """What is done of each recording on its own, or why it cannot be diagnosed."""
-    try:
-        heartbeats = find_heartbeats(recording) if quality else None
-        assessed = assess(recording, heartbeats) if quality else None
-        require_leads(recording)
-        signal = model_input(recording, 1.0)  # mV; resampled once for all networks
-        rhythm = measure_rhythm(recording, heartbeats) if assessed and assessed.usable else None
-    except RecordingError as error:
-        return error
-    return PreparedRecording(
-        recording=recording, signal=signal, quality=assessed, rhythm_signs=rhythm.doubts if rhythm else ()
-    )
+def signal_of(recording: Recording) -> np.ndarray:
+    """``(12, samples)`` in mV at 100 Hz, resampled once for all networks, zeros for missing leads."""
+    return model_input(recording, 1.0) * recording.present[:, None]
+
+
+def all_probabilities(networks: Mapping[str, Network], signals: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """As `Diagnoser.probabilities`, ``(n, classes)`` each; signals: of n recordings, from `signal_of`."""
+    outputs = {
+        task: predict_all(network.probabilities_of, signals, network.batch_size) for task, network in networks.items()
+    }
+    probabilities = {"statements": outputs["multilabel"][:, networks["multilabel"].outputs.statement_columns]}
+    for task in TASK_CLASSES:
+        source = task if task in networks else "multilabel"
+        probabilities[task] = task_probabilities(networks[source].outputs, outputs[source], task)
+    return probabilities
 
 
 def decisions_of(directory: Path, task: str, networks: dict[str, Network]) -> Decisions:
@@ -293,14 +382,10 @@ def decisions_of(directory: Path, task: str, networks: dict[str, Network]) -> De
     return load_decisions(thresholds_path(directory, task), task, checkpoints)
 
 
-def require_leads(recording: Recording) -> None:
-    """Raise RecordingError unless all twelve leads were recorded or derived: no network was trained on fewer."""
-    if not recording.present.all():
-        missing = [lead for lead, there in zip(LEADS, recording.present, strict=True) if not there]
-        raise RecordingError(
-            f"lead {', '.join(missing)} is missing, and the network needs all twelve: "
-            "send the complete recording (two of I, II, III are enough for the six limb leads)"
-        )
+def only_leads(recording: Recording, leads: tuple[str, ...] = SELF_TEST_LEADS) -> Recording:
+    """A recording as if some of its leads were all there is."""
+    present = recording.present & np.isin(LEADS, leads)
+    return replace(recording, signal=recording.signal * present[:, None], present=present)
 
 
 def binary_result(probability: float, threshold: float, above: bool, near: bool, withheld_because: str) -> BinaryResult:
@@ -312,43 +397,3 @@ def binary_result(probability: float, threshold: float, above: bool, near: bool,
         uncertain=near,
         withheld_because=withheld_because,
     )
-
-
-def not_assessed(rhythm_signs: tuple[str, ...], rhythm: RhythmResult | None) -> tuple[str, ...]:
-    """What the networks do not assess, one sentence each.
-
-    rhythm_signs: `ecg.rhythm_signs.RhythmSigns.doubts`, which matter unless another rhythm than sinus rhythm is named.
-    rhythm: None for networks that do not assess it.
-    """
-    signs = " and ".join(rhythm_signs)
-    check = (f"Have the rhythm checked: {signs}.",) if signs else ()
-    if rhythm is None:
-        return (RHYTHM_NOT_ASSESSED, *check)
-    if not rhythm.certain:
-        return (f"{rhythm.sentence}.", *check)
-    return check if rhythm.code in ("SR", "STACH", "SBRAD") else ()
-
-
-def warnings_of(recording: Recording, quality: Quality | None) -> tuple[str, ...]:
-    """Notes of the file's reader, too short a recording, poor quality: one sentence each."""
-    warnings = list(recording.notes)
-    if recording.duration < FULL_DURATION_S - 0.05:
-        warnings.append(
-            f"The recording lasts {recording.duration:.1f} s; the networks were evaluated on {FULL_DURATION_S:g} s."
-        )
-    if quality is not None:
-        warnings += flag_sentences(quality.flags)
-    return tuple(dict.fromkeys(warnings))
-
-
-def flag_sentences(flags: Iterable[Flag]) -> list[str]:
-    """One sentence a check: of the lead farthest beyond the limit, and which others are too."""
-    by_check: dict[str, list[Flag]] = {}
-    for flag in flags:
-        by_check.setdefault(flag.name, []).append(flag)
-    sentences = []
-    for found in by_check.values():
-        worst = max(found, key=lambda flag: abs(flag.value - flag.limit))
-        others = ", ".join(str(flag.lead) for flag in found if flag is not worst)
-        sentences.append(f"{worst.sentence} Also in {others}." if others else worst.sentence)
-    return sentences

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ class LeadSets:
         )
         return (self.by_name[name], exact) if name else (self.without_calibration, False)
 
-    @property
+    @cached_property
     def without_calibration(self) -> LeadSetDecisions:
         """For leads that contain no canonical set: probabilities stay as they are, nothing is decided."""
         statements = next(iter(self.by_name.values())).decisions["multilabel"].statements is not None

@@ -9,11 +9,12 @@ from ecg.readers import read_recording
 from ecg.recording import Recording, RecordingError
 from files import sha256
 from inference import InferenceError
-from inference.backends import network_name
+from inference.backends import anylead_paths, network_name
 from inference.decisions import thresholds_path
 
 MANIFEST = "manifest.json"
 SELF_TEST_ECG = "examples/normal.hea"
+SELF_TEST_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V2")  # of the any-leads network
 SELF_TEST_TOLERANCE = 1e-3
 
 
@@ -23,11 +24,18 @@ def export_again(directory: Path) -> str:
 
 
 def read_manifest(directory: Path) -> dict:
-    """The manifest: ``files``, name to SHA-256, and ``self_test``, name to probability. Raises InferenceError."""
+    """The manifest: ``files``, name to SHA-256, and ``self_test``, name to probability. Raises InferenceError.
+
+    ``self_test_anylead`` is that of the any-leads network, with `SELF_TEST_LEADS` alone; empty if there is none.
+    """
     path = directory / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        manifest = {"files": dict(manifest["files"]), "self_test": dict(manifest["self_test"] or {})}
+        manifest = {
+            "files": dict(manifest["files"]),
+            "self_test": dict(manifest["self_test"] or {}),
+            "self_test_anylead": dict(manifest.get("self_test_anylead") or {}),
+        }
     except FileNotFoundError as error:
         if not directory.is_dir():
             raise InferenceError(f"no {MANIFEST} in {directory}: there is no such directory") from error
@@ -51,6 +59,11 @@ def verify_files(directory: Path, backend: str) -> dict:
     if backend == "onnx":
         multilabel, *binary = (network_name(task, "onnx") for task in TASK_CLASSES)
         required += [multilabel, *(name for name in binary if (directory / name).exists())]
+    anylead = anylead_paths(directory, backend)
+    if all(path.is_file() for path in anylead):
+        required += [path.name for path in anylead if path.suffix != ".pth"]
+        if not manifest["self_test_anylead"]:
+            raise InferenceError(f"{directory / MANIFEST} has no self-test of {anylead[0]}: {export_again(directory)}")
     unlisted = [name for name in required if name not in files]
     if unlisted:
         raise InferenceError(f"{directory / MANIFEST} does not list {', '.join(unlisted)}: {export_again(directory)}")

@@ -19,6 +19,8 @@ INTERVAL_COLUMNS = {
 }
 BEAT_COLUMNS = ("beats", "early_beats")  # counts
 
+UNKNOWN, NEVER = (None,) * len(CODES), (False,) * len(CODES)  # thresholds, validated: of leads without calibration
+
 # Of the long table, a row a statement of each recording.
 LONG_COLUMNS = {
     "path": TEXT, "code": TEXT, "name": TEXT, "group": TEXT, "probability": NUMBER, "threshold": NUMBER,
@@ -37,6 +39,7 @@ def columns_of(intervals: bool = False) -> dict[str, str]:
         columns |= {f"p_{task}": NUMBER, task: YES_NO}
     columns |= {"rhythm": TEXT, "rhythm_certain": YES_NO, "statements": TEXT}
     columns |= {"uncertain": YES_NO, "uncertain_because": TEXT, "withheld": TEXT, "not_assessed": TEXT}
+    columns |= {"leads": TEXT, "lead_set": TEXT, "lead_set_exact": YES_NO, "not_assessable": TEXT}
     columns |= {"quality": TEXT, "heart_rate": NUMBER}
     if intervals:
         columns |= dict.fromkeys((*INTERVAL_COLUMNS.values(), *BEAT_COLUMNS), NUMBER) | {"not_measured": TEXT}
@@ -66,8 +69,12 @@ def row_of(
         "uncertain_because": "; ".join(diagnosis.uncertain_because),
         "withheld": "; ".join(withheld),
         "not_assessed": " ".join(diagnosis.not_assessed),
+        "leads": " ".join(diagnosis.leads),
+        "lead_set": diagnosis.lead_set,
+        "lead_set_exact": diagnosis.lead_set_exact,
+        "not_assessable": " ".join(diagnosis.not_assessable) or "none",
         "warnings": " ".join(diagnosis.warnings),
-        "model": diagnosis.model["multilabel"][:12],
+        "model": diagnosis.checkpoint_sha256[:12],
     }
     row |= statement_values(diagnosis)
     if diagnosis.quality is not None:
@@ -90,10 +97,10 @@ def statement_values(diagnosis: Diagnosis) -> dict[str, str | float | bool | Non
     }
 
 
-def long_rows(rows: Iterable[Mapping], decisions: FindingDecisions | None) -> pd.DataFrame:
+def long_rows(rows: Iterable[Mapping], decisions: Mapping[str, FindingDecisions]) -> pd.DataFrame:
     """The long table of rows of the results table: a row a statement, none of recordings that failed.
 
-    decisions: thresholds of the statements; None for networks without, whose long table is empty.
+    decisions: `Diagnoser.statement_decisions`; empty for networks without statements, whose long table is empty.
     """
     rows = [row for row in rows if decisions and not row["error"]]
     of_statements = pd.DataFrame(
@@ -101,14 +108,15 @@ def long_rows(rows: Iterable[Mapping], decisions: FindingDecisions | None) -> pd
             "code": CODES,
             "name": [statement.name for statement in STATEMENTS],
             "group": [" ".join(statement.groups) for statement in STATEMENTS],
-            "threshold": decisions.thresholds if decisions else None,
-            "validated": decisions.validated if decisions else None,
             "snomed_ct": [statement.snomed_ct or None for statement in STATEMENTS],
         }
     )
     of_recordings = pd.DataFrame({"path": [row.get("path") or row["file"] for row in rows]})
     table = of_recordings.merge(of_statements, how="cross")
     table["probability"] = [row[f"statement_{code}"] for row in rows for code in CODES]
+    applied = [decisions.get(row["lead_set"]) for row in rows]
+    table["threshold"] = [threshold for one in applied for threshold in (one.thresholds if one else UNKNOWN)]
+    table["validated"] = [validated for one in applied for validated in (one.validated if one else NEVER)]
     said = [set((row["statements"] or "").split()) for row in rows]
     table["asserted"] = [code in codes for codes in said for code in CODES]
     return table[[*LONG_COLUMNS]].astype(LONG_COLUMNS)

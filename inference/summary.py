@@ -182,12 +182,14 @@ def headline(
     statements: tuple[StatementResult, ...],
     classes: tuple[str, ...],
     probabilities: dict[str, float],
+    limited_to: str = "",
 ) -> tuple[str, ...]:
     """What is said of one recording, a phrase each: rhythm, likely findings, possible ones, whether it is normal.
 
     classes: the verdict's superclasses. probabilities: of all superclasses, calibrated. A finding is possible if its
     probability is below `LIKELY`: rare findings have thresholds far below. Without statements (an earlier network) the
-    superclasses are all there is.
+    superclasses are all there is. limited_to: the leads, in words, if they do not show every superclass; then it is
+    normal only as far as they go.
     """
     found = findings(statements, classes, probabilities)
     phrases = [rhythm.sentence] if rhythm else []
@@ -196,6 +198,7 @@ def headline(
     if "NORM" in classes:
         alone = not found and (rhythm is None or rhythm.code in SINUS and rhythm.certain)
         normal = "normal ECG" if alone else "otherwise normal ECG"
+        normal += f" as far as can be told from {limited_to}" if limited_to else ""
         phrases.append(capitalised(normal if probabilities["NORM"] >= LIKELY else f"possibly {normal}"))
     if not set(classes) & set(SUPERCLASSES):
         phrases.append("No diagnostic class asserted")

@@ -8,6 +8,7 @@ import numpy as np
 
 from config import LEADS
 from ecg.beats import MINIMUM_RATE
+from ecg.leads import lead_name
 from ecg.readers.channels import MAX_SAMPLING_RATE, MAX_SIGNALS, from_leads
 from ecg.recording import Recording, RecordingError, printable
 
@@ -20,10 +21,9 @@ class RecordingIn(msgspec.Struct, forbid_unknown_fields=True):
     leads: Annotated[
         dict[str, list[float | None]],
         msgspec.Meta(
-            min_length=1,
             max_length=MAX_SIGNALS,
             description=f"equally many samples by lead name ({', '.join(LEADS)}); null is a missing sample. "
-            "Two of I, II, III are enough for the six limb leads.",
+            "Any leads, from one to twelve; two of I, II, III give the six limb leads.",
         ),
     ]
 
@@ -56,6 +56,10 @@ def recordings_of(body: bytes | bytearray, max_batch: int) -> list[msgspec.Raw]:
 def recording_from_json(body: bytes | bytearray | msgspec.Raw) -> Recording:
     """Raises RecordingError."""
     given = decode(RECORDING_DECODER, body, misshapen_lead)
+    if not given.leads:
+        raise RecordingError(f"no leads were given; give one or more of {', '.join(LEADS)}")
+    if unknown := [printable(name) for name in given.leads if lead_name(name) is None]:  # not passed over as missing
+        raise RecordingError(f"unknown leads: {', '.join(unknown[:12])}; the names are {', '.join(LEADS)}")
     leads = {name: np.array(samples, float) for name, samples in given.leads.items()}
     return from_leads(leads, given.sampling_rate, given.units)
 

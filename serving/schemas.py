@@ -65,7 +65,25 @@ class Prediction(BaseModel):
     warnings: list[str] = Field(
         description="sentences for whoever reads the prediction: what the reader had to do, and the quality's flags"
     )
-    model: dict[str, str] = Field(description="task to the SHA-256 of the checkpoint that was used")
+    leads: list[str] = Field(
+        description="the leads that were read: those sent, those that follow from I, II and III, without flat ones"
+    )
+    lead_set: str | None = Field(
+        description="the set of leads whose calibration and thresholds apply: 12, 11, limb (the six limb leads), "
+        "I,II,V2, I,II,V5, I, II, V1 or V5; null if the leads contain none of these: then the probabilities are "
+        "uncalibrated, the thresholds mean nothing and nothing is asserted"
+    )
+    lead_set_exact: bool = Field(
+        description="whether they were fitted for just these leads, and not for the largest such set among them"
+    )
+    not_assessable: list[str] = Field(
+        description="superclasses, binary questions and codes of statements that twelve leads show and these do not; "
+        "they are never asserted"
+    )
+    model: dict[str, str] = Field(
+        description="task to the SHA-256 of the checkpoint that was used; `anylead` to that of the network for missing "
+        "leads, where it answered for all of them"
+    )
     request_id: str = Field("", description="as in the header X-Request-ID and in the server's log")
     disclaimer: str = Field(RESEARCH_ONLY, description="what this is for")
 
@@ -115,7 +133,11 @@ class FilesOut(BaseModel):
 class InputOut(BaseModel):
     """What is accepted."""
 
-    leads: list[str] = Field(description="all twelve are needed; two of I, II, III give the six limb leads")
+    leads: list[str] = Field(description="which are understood; two of I, II, III give the six limb leads")
+    lead_sets: list[str] = Field(
+        description="sets of leads with calibration and thresholds of their own; only 12 if recordings with missing "
+        "leads are refused"
+    )
     units: list[str] = Field(description="of the samples")
     sampling_rate_hz: list[int] = Field(description="lowest and highest")
     duration_s: list[float] = Field(description="shortest and longest")

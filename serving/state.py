@@ -9,13 +9,14 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from config import LEADS, SAMPLING_RATE, SUPERCLASS_NAMES, SUPERCLASSES
+from config import ANYLEAD, LEADS, SAMPLING_RATE, SUPERCLASS_NAMES, SUPERCLASSES
 from ecg.beats import MINIMUM_RATE
 from ecg.intervals import measure_intervals
 from ecg.preprocessing import FULL_DURATION_S, MINIMUM_DURATION_S
 from ecg.readers.channels import MAX_SAMPLING_RATE
 from evaluation.releases import FOLDER as RELEASED
 from inference import InferenceError
+from inference.backends import Network
 from inference.diagnoser import Diagnoser, Diagnosis
 from inference.manifest import MANIFEST, self_test_recording
 from serving.schemas import ModelOut
@@ -105,6 +106,7 @@ def facts_of(diagnoser: Diagnoser, example: Diagnosis, settings: Settings) -> di
         subclasses=list(example.subclasses),
         input={
             "leads": list(LEADS),
+            "lead_sets": ["12"] if diagnoser.anylead is None else list(diagnoser.anylead.lead_sets.by_name),
             "units": ["uV", "mV", "V", "nV"],
             "sampling_rate_hz": [MINIMUM_RATE, MAX_SAMPLING_RATE],
             "duration_s": [MINIMUM_DURATION_S, settings.max_duration_s],
@@ -122,16 +124,21 @@ def facts_of(diagnoser: Diagnoser, example: Diagnosis, settings: Settings) -> di
                 "stride_s": network.stride_s,
                 "trained_on_synthetic_data": network.synthetic,
             }
-            for task, network in diagnoser.networks.items()
+            for task, network in all_networks(diagnoser).items()
         },
         files=manifest["files"],
         metrics=stored_metrics(diagnoser, settings.artifacts),
     ).model_dump()
 
 
+def all_networks(diagnoser: Diagnoser) -> dict[str, Network]:
+    """Task to network, and under "anylead" the one for missing leads, if there is one."""
+    return diagnoser.networks | ({ANYLEAD: diagnoser.anylead.network} if diagnoser.anylead else {})
+
+
 def stored_metrics(diagnoser: Diagnoser, artifacts: Path) -> dict[str, dict]:
     """The metrics of the very checkpoints being served, as ``{"multilabel_val": {...}}``, released ones included."""
-    checkpoints = {network.checkpoint_sha256 for network in diagnoser.networks.values()}
+    checkpoints = {network.checkpoint_sha256 for network in all_networks(diagnoser).values()}
     found = {}
     for path in sorted([*artifacts.glob(f"{RELEASED}/*/*_metrics_*.json"), *artifacts.glob("*_metrics_*.json")]):
         try:

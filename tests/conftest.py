@@ -7,6 +7,7 @@ The folder of a test is its marker: unit, integration, browser or real_data, the
 
 import contextlib
 import io
+import json
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from config import BINARY_RECIPES, MULTILABEL_RECIPE, data_directory
+from config import BINARY_RECIPES, CHECKPOINT_NAMES, DEFAULT_OUT, MULTILABEL_RECIPE, data_directory
 from ecg.synthetic.writer import write_dataset
 from ptbxl.index import Index, read_index
 from tests.support.built_once import built_once
@@ -117,3 +118,21 @@ def served(trained, demo_data, tmp_path_factory):
 def own_served(served, tmp_path):
     """A copy of `served` that the test may damage."""
     return shutil.copytree(served, tmp_path / "served")
+
+
+@pytest.fixture(scope="session")
+def served_anylead(tmp_path_factory):
+    """The shipped networks for twelve leads, and one of random weights for missing leads."""
+    from export_onnx import export_anylead, write_manifest
+    from tests.support.lead_sets import write_anylead
+
+    def build(out):
+        listed = json.loads((DEFAULT_OUT / "manifest.json").read_text())["files"]
+        of_tasks = [name for name in listed if not name.startswith("anylead")]
+        for name in (*of_tasks, *CHECKPOINT_NAMES.values()):
+            shutil.copy(DEFAULT_OUT / name, out / name)
+        shutil.copytree(DEFAULT_OUT / "examples", out / "examples")
+        write_anylead(out)
+        write_manifest(out, [*of_tasks, *export_anylead(out)])
+
+    return built_once(tmp_path_factory, "served_anylead", build)[0]

@@ -65,10 +65,7 @@ def assemble(channels: Channels) -> Recording:
     Raises RecordingError.
     """
     chosen, ignored = lead_channels(channels.names)
-    samples = {values.shape for values in (channels.values[index] for index in chosen.values())}
-    if len(samples) > 1 or len(next(iter(samples))) != 1:
-        raise RecordingError("the leads are not flat lists of equally many samples")
-    ((length,),) = samples
+    length = common_length({lead: channels.values[index] for lead, index in chosen.items()})
     check_extent(len(channels.names), length, channels.sampling_rate)
 
     signal = np.zeros((len(LEADS), length), np.float32)
@@ -96,6 +93,18 @@ def assemble(channels: Channels) -> Recording:
         notes=tuple(notes),
         subject=channels.subject,
     )
+
+
+def common_length(leads: Mapping[str, np.ndarray]) -> int:
+    """How many samples each lead has. Raises RecordingError unless all have equally many in one dimension."""
+    shapes = {lead: values.shape for lead, values in leads.items()}
+    if nested := [lead for lead, shape in shapes.items() if len(shape) != 1]:
+        raise RecordingError(f"lead {', '.join(nested)}: the samples must be one flat list of numbers")
+    lengths = {lead: shape[0] for lead, shape in shapes.items()}
+    if len(set(lengths.values())) > 1:
+        named = ", ".join(f"{lead} {length}" for lead, length in lengths.items())
+        raise RecordingError(f"the leads have different lengths ({named} samples); they must hold equally many samples")
+    return next(iter(lengths.values()))
 
 
 def lead_channels(names: Sequence[object], hint: str = "") -> tuple[dict[str, int], tuple[str, ...]]:

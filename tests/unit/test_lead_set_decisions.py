@@ -1,12 +1,11 @@
 """Calibration and thresholds a lead set: how a recording's are found, kept in a file, read again and refused."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from config import BINARY_TASKS, LEADS, SUPERCLASSES, TASK_CLASSES
+from config import BINARY_TASKS, LEADS, SUPERCLASSES
 from ecg.lead_sets import FITTED_SETS
 from ecg.statements import BY_CODE, CODES, SUBCLASSES
 from evaluation.lead_set_fits import fit_lead_set, is_assessable
@@ -14,39 +13,20 @@ from evaluation.predictions import predict_split
 from inference.calibration import fit_decisions
 from inference.decisions import ThresholdsError
 from inference.lead_sets import (
-    LeadSetDecisions,
-    LeadSets,
     leads_phrase,
     load_lead_sets,
     save_lead_sets,
-    undecided,
 )
+from tests.support.lead_sets import lead_sets
 from tests.support.networks import ALL, FIVE, narrow_network
 
 CHECKPOINT = "a" * 64
 
 
-def lead_sets(**validated) -> LeadSets:
-    """Every canonical set, with an AUROC by its place in the list and "I" without MI and MI-vs-NORM."""
-    by_name = {}
-    for number, name in enumerate(FITTED_SETS):
-        decisions = {task: replace(undecided(task, task == "multilabel"), not_assessable=()) for task in TASK_CLASSES}
-        if name == "I":
-            decisions["multilabel"] = replace(decisions["multilabel"], not_assessable=("MI",))
-            decisions["mi_vs_norm"] = undecided("mi_vs_norm", False)
-        statements = decisions["multilabel"].statements
-        codes = validated.get(name, ())
-        decisions["multilabel"] = replace(
-            decisions["multilabel"], statements=replace(statements, validated=np.isin(CODES, codes))
-        )
-        by_name[name] = LeadSetDecisions(name=name, auroc=0.9 - number / 100, decisions=decisions)
-    return LeadSets(by_name=by_name)
-
-
 @pytest.fixture
 def path(tmp_path):
     path = tmp_path / "anylead_thresholds.json"
-    save_lead_sets(path, lead_sets(**{"12": ("AFIB", "IMI")}), CHECKPOINT, 9, {"n": 5}, {"I": {"n": 7}})
+    save_lead_sets(path, lead_sets({"12": ("AFIB", "IMI")}), CHECKPOINT, 9, {"n": 5}, {"I": {"n": 7}})
     return path
 
 
@@ -120,7 +100,7 @@ def test_the_decisions_of_a_recording(path):
 
 
 def test_statements_that_fewer_leads_do_not_show():
-    sets = lead_sets(**{"12": ("AFIB", "IMI"), "I": ("AFIB",)})
+    sets = lead_sets({"12": ("AFIB", "IMI"), "I": ("AFIB",)})
     assert sets.statements_not_assessable(sets.by_name["I"]) == ("IMI",)
     assert sets.statements_not_assessable(sets.by_name["12"]) == ()
     assert sets.statements_not_assessable(sets.without_calibration) == tuple(

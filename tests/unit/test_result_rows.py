@@ -110,7 +110,7 @@ def test_a_network_without_statements_leaves_their_columns_empty(recording, diag
     row = row_of(ECG, recording, diagnosis)
     assert row["headline"] and row["rhythm"] is row["rhythm_certain"] is row["statements"] is None
     assert all(row[f"statement_{code}"] is None for code in CODES)
-    table = long_rows([row], None)
+    table = long_rows([row], {})
     assert len(table) == 0 and list(table) == list(LONG_COLUMNS)
 
 
@@ -123,7 +123,7 @@ def test_the_long_table_has_a_row_a_statement_of_each_recording_that_was_diagnos
     )
     row = row_of(ECG, recording, with_statements)
     failed = row_of(ECG, RecordingError("too short"), None)
-    table = long_rows([row | {"path": "/a"}, failed, row | {"path": "/b"}], decisions)
+    table = long_rows([row | {"path": "/a"}, failed, row | {"path": "/b"}], {"12": decisions})
     assert list(table["code"]) == [*CODES, *CODES] and list(table["path"]) == ["/a"] * 71 + ["/b"] * 71
     assert list(table["probability"]) == 2 * [row[f"statement_{code}"] for code in CODES]
     assert list(table["threshold"]) == 2 * list(decisions.thresholds)
@@ -131,7 +131,24 @@ def test_the_long_table_has_a_row_a_statement_of_each_recording_that_was_diagnos
     assert list(table["code"][table["asserted"]]) == 2 * [CODES[0], "SR"]
     assert table.dtypes.astype(str).to_dict() == LONG_COLUMNS
     assert list(table[table["code"] == "AFIB"]["snomed_ct"]) == 2 * ["164889003"]
-    assert long_rows([failed], decisions).empty
+    assert long_rows([failed], {"12": decisions}).empty
+
+
+def test_the_long_table_has_the_thresholds_of_each_recordings_leads(recording, with_statements):
+    def decisions(threshold):
+        thresholds, validated = np.full(len(CODES), threshold), np.ones(len(CODES), bool)
+        return FindingDecisions(names=CODES, calibrators=(), thresholds=thresholds, validated=validated)
+
+    of_watch = replace(with_statements, leads=("I",), lead_set="I", not_assessable=("MI", "IMI"))
+    of_nothing = replace(with_statements, leads=("V3",), lead_set=None, lead_set_exact=False)
+    rows = [row_of(ECG, recording, one) for one in (with_statements, of_watch, of_nothing)]
+    table = long_rows(rows, {"12": decisions(0.5), "I": decisions(0.25)})
+    assert list(table["threshold"].fillna(-1)) == [0.5] * 71 + [0.25] * 71 + [-1] * 71
+    assert list(table["validated"]) == [True] * 142 + [False] * 71
+    assert [row["leads"] for row in rows][1:] == ["I", "V3"]
+    assert [row["lead_set"] for row in rows] == ["12", "I", None]
+    assert [row["lead_set_exact"] for row in rows] == [True, True, False]
+    assert [row["not_assessable"] for row in rows] == ["none", "MI IMI", "none"]
 
 
 def test_intervals_are_the_measured_ones_with_the_reason_of_each_that_is_missing(recording, diagnosis):
