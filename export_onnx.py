@@ -1,6 +1,6 @@
 """Export the shipped networks to ONNX, for inference without PyTorch.
 
-    python export_onnx.py            # in artifacts/: multilabel_best, multilabel_tiny, mi_best, abnormal_best, anylead_best
+    python export_onnx.py            # multilabel_best, _tiny, mi_best, abnormal_best and anylead_best in artifacts/
 
     python export_onnx.py --out DIR  # your own, in DIR: a multi-label network and thresholds of all three tasks
 

@@ -128,6 +128,8 @@ class Diagnosis:
     def headline(self) -> tuple[str, ...]:
         """What is said of the recording, a phrase each, rhythm first; see `inference.summary.headline`."""
         seen = leads_phrase(np.isin(LEADS, self.leads)) if set(self.not_assessable) & set(SUPERCLASSES) else ""
+        if set(SUPERCLASSES) <= set(self.not_assessable):
+            return (*((self.rhythm.sentence,) if self.rhythm else ()), f"No diagnosis can be told from {seen}")
         return headline(self.rhythm, self.statements, self.predicted_classes, self.probabilities, seen)
 
 

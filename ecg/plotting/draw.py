@@ -23,6 +23,7 @@ from matplotlib.text import Text
 from ecg.plotting.layout import (
     A4_LANDSCAPE_MM,
     BOTTOM_MM,
+    LEAD_IN_MM,
     LEAD_NAME_MM,
     SQUARE_MM,
     TOP_MM,
@@ -151,7 +152,8 @@ def _draw_lead_name(axes: Axes, page: Page, strip: Strip, trace: np.ndarray | No
     style = {"family": FONT, "bbox": halo, "zorder": 3}
     y_mm = lead_name_y_mm(page, strip, trace)
     axes.text(strip.x_mm + 1, y_mm, strip.label, size=8, weight="bold", **style)
-    if strip.start_s > 0:  # marks the change of lead, up beside the name, where it is not taken for a pacing spike
+    # a change of lead is marked up beside the name, where it is not taken for a pacing spike
+    if strip.x_mm > page.grid.x_mm + LEAD_IN_MM:
         ends = [(strip.x_mm, y_mm - 0.6), (strip.x_mm, y_mm + LEAD_NAME_MM[1] - 0.3)]
         _draw_lines(axes, [ends], MUTED_INK, STRONG_LINE_MM, zorder=3)
     if not strip.present:

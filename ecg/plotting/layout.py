@@ -44,10 +44,18 @@ class Scale:
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Which leads stand where: columns of leads, then one full-width row for each rhythm lead. "-aVR" is inverted."""
+    """Which leads stand where: columns of leads, then one full-width row for each rhythm lead. "-aVR" is inverted.
+
+    continued: how many full-width rows of the one lead there is follow each other in time.
+    """
 
     columns: tuple[tuple[str, ...], ...]
     rhythm: tuple[str, ...] = ()
+    continued: int = 1
+
+    @property
+    def rows(self) -> int:
+        return max(map(len, self.columns)) * self.continued + len(self.rhythm)
 
 
 CABRERA_LEADS = ("aVL", "I", "-aVR", "II", "aVF", "III") + CHEST_LEADS
@@ -58,9 +66,34 @@ def _in_columns(leads: tuple[str, ...], rows: int) -> Arrangement:
     return Arrangement(columns=columns, rhythm=("II",) if rows == 3 else ())
 
 
+MOST_CONTINUED = 3  # rows of a single lead: half a minute, as watches print it
+STANDARD_FROM = 8  # as many leads keep their usual places, so that the gaps show which are missing
+MOST_BELOW_EACH_OTHER = 3  # leads that each get the full width
 ROWS = {"3x4": 3, "6x2": 6, "12x1": 12}
 ARRANGEMENTS = {name: _in_columns(LEADS, rows) for name, rows in ROWS.items()}
 ARRANGEMENTS |= {f"{name} Cabrera": _in_columns(CABRERA_LEADS, rows) for name, rows in ROWS.items()}
+
+
+def arrange(present: np.ndarray, name: str, duration_s: float, row_s: float) -> Arrangement:
+    """An arrangement with only what was recorded.
+
+    present: bool ``(12,)``. name: a key of ``ARRANGEMENTS``. row_s: how much of the recording a full row can hold.
+    One lead runs on over up to three rows; two or three get the full width each; from four leads on they stand in
+    columns, and from eight on in their usual places.
+    """
+    whole = ARRANGEMENTS[name]
+    if present.sum() >= STANDARD_FROM or not present.any():
+        return whole
+    recorded = {lead for lead, there in zip(LEADS, present, strict=True) if there}
+    leads = tuple(one for column in whole.columns for one in column if one.removeprefix("-") in recorded)
+    if len(leads) == 1:
+        return Arrangement(columns=(leads,), continued=int(np.clip(ceil(duration_s / row_s - 0.01), 1, MOST_CONTINUED)))
+    if len(leads) <= MOST_BELOW_EACH_OTHER:
+        return Arrangement(columns=(leads,))
+    rows = ROWS[name.split()[0]]
+    columns = tuple(leads[first : first + rows] for first in range(0, len(leads), rows))
+    rhythm = whole.rhythm if len(columns) > 1 and set(whole.rhythm) <= recorded else ()
+    return Arrangement(columns=columns, rhythm=rhythm)
 
 
 @dataclass(frozen=True)
@@ -120,7 +153,7 @@ class Page:
     """A laid-out page: its size, where the grid lies, the strips, and the rows they stand in.
 
     duration_s, sampling_rate (Hz): of the recording; shown_s: how much of it is on the page, from its start.
-    baselines_mm: y of each row's baseline, from the top.
+    baselines_mm: y of each row's baseline, from the top. last_row_s: when the last row starts.
     """
 
     width_mm: float
@@ -132,6 +165,7 @@ class Page:
     duration_s: float
     sampling_rate: float
     shown_s: float
+    last_row_s: float = 0.0
 
     def x_mm(self, strip: Strip, seconds: float | np.ndarray) -> float | np.ndarray:
         """Where a time of the recording (s) lies on a strip."""
@@ -144,6 +178,8 @@ class Page:
     def band_mm(self, row: int) -> tuple[float, float]:
         """Bottom and top of a row: half way to its neighbours."""
         distances = [above - below for above, below in pairwise(self.baselines_mm)]
+        if not distances:
+            return self.grid.y_mm, self.grid.y_mm + self.grid.height_mm
         above, below = distances[max(row - 1, 0)], distances[min(row, len(distances) - 1)]
         return self.baselines_mm[row] - below / 2, self.baselines_mm[row] + above / 2
 
@@ -167,6 +203,7 @@ def layout(
 
     Time runs on from column to column, so a rhythm strip shows the same beats as the leads above it. A recording
     longer than the row is shown from its start; a shorter one gives each column its share, so no lead is left out.
+    Of fewer than eight leads only those that were recorded are placed, see `arrange`.
 
     scale: 25 mm/s and 10 mm/mV unless given.
     arrangement: a key of ``ARRANGEMENTS``.
@@ -176,22 +213,26 @@ def layout(
     scale = scale or Scale()
     if arrangement not in ARRANGEMENTS:
         raise ValueError(f"no arrangement {arrangement!r}; choose from {', '.join(ARRANGEMENTS)}")
-    rows = len(ARRANGEMENTS[arrangement].columns[0]) + len(ARRANGEMENTS[arrangement].rhythm)
     grid = _grid(size_mm)
     room_mm = grid.width_mm - LEAD_IN_MM - LEAD_OUT_MM
-    if room_mm <= 0 or grid.height_mm < rows * SQUARE_MM:
+    row_s = room_mm / scale.speed_mm_s
+    if room_mm <= 0:
         raise ValueError(f"a page of {size_mm[0]:g} x {size_mm[1]:g} mm is too small for an ECG")
-    shown_s = min(recording.duration, room_mm / scale.speed_mm_s)
+    arranged = arrange(recording.present, arrangement, recording.duration, row_s)
+    if grid.height_mm < arranged.rows * SQUARE_MM:
+        raise ValueError(f"a page of {size_mm[0]:g} x {size_mm[1]:g} mm is too small for an ECG")
+    shown_s = min(recording.duration, row_s * arranged.continued)
     page = Page(
         width_mm=size_mm[0],
         height_mm=size_mm[1],
         grid=grid,
         scale=scale,
-        strips=_strips(recording, grid, scale, ARRANGEMENTS[arrangement], shown_s),
-        baselines_mm=(0.0,) * rows,
+        strips=_strips(recording, grid, scale, arranged, shown_s),
+        baselines_mm=(0.0,) * arranged.rows,
         duration_s=recording.duration,
         sampling_rate=recording.sampling_rate,
         shown_s=shown_s,
+        last_row_s=shown_s / arranged.continued * (arranged.continued - 1),
     )
     return _with_baselines(page, recording, foot_mm)
 
@@ -201,15 +242,19 @@ def _strips(
 ) -> tuple[Strip, ...]:
     """The strips in their columns; `_with_baselines` gives them their heights."""
     columns, rhythm = arrangement.columns, arrangement.rhythm
-    edges_s = np.linspace(0, shown_s, len(columns) + 1).tolist()
+    edges_s = np.linspace(0, shown_s, len(columns) * arrangement.continued + 1).tolist()
     places = [
-        (name, row, edges_s[column], edges_s[column + 1])
+        (name, row, edges_s[column], edges_s[column + 1], edges_s[column])
         for column, names in enumerate(columns)
         for row, name in enumerate(names)
     ]
-    places += [(name, row, 0.0, shown_s) for row, name in enumerate(rhythm, start=len(columns[0]))]
+    if arrangement.continued > 1:
+        ((name,),) = columns
+        places = [(name, row, *part, 0.0) for row, part in enumerate(pairwise(edges_s))]
+    first = arrangement.rows - len(rhythm)
+    places += [(name, row, 0.0, shown_s, 0.0) for row, name in enumerate(rhythm, start=first)]
     strips = []
-    for name, row, start_s, end_s in places:
+    for name, row, start_s, end_s, from_left_s in places:
         lead = name.removeprefix("-")
         strip = Strip(
             lead=lead,
@@ -217,7 +262,7 @@ def _strips(
             row=row,
             start_s=start_s,
             end_s=end_s,
-            x_mm=grid.x_mm + LEAD_IN_MM + start_s * scale.speed_mm_s,
+            x_mm=grid.x_mm + LEAD_IN_MM + from_left_s * scale.speed_mm_s,
             y_mm=0.0,
             baseline_mv=_median(_samples(recording, lead, 0, shown_s)[1]),
             present=bool(recording.present[LEADS.index(lead)]),
@@ -244,7 +289,7 @@ def _with_baselines(page: Page, recording: Recording, foot_mm: float) -> Page:
     needed = np.ceil((highest[1:] - lowest[:-1]).max(axis=1) + 1)
     head, foot = edges_mm(grid.height_mm / rows / 2)
     room = int(grid.height_mm) - head - foot
-    distances = np.full(rows - 1, room // (rows - 1))  # whole mm keep every baseline on a grid line
+    distances = np.full(rows - 1, room // max(rows - 1, 1))  # whole mm keep every baseline on a grid line
     if (needed > distances).any():
         least = min(LEAST_ROW_MM, distances[0])
         tight_head, tight_foot = edges_mm(least / 2)
@@ -318,7 +363,7 @@ def calibration_mm(page: Page) -> list[np.ndarray]:
     end = page.grid.x_mm + LEAD_IN_MM - SQUARE_MM
     start = end - CALIBRATION_S * page.scale.speed_mm_s
     xs = [start - 2, start, start, end, end, end + 2]
-    closest = min(above - below for above, below in pairwise(page.baselines_mm))
+    closest = min((above - below for above, below in pairwise(page.baselines_mm)), default=page.grid.height_mm)
     rows = page.baselines_mm if height < closest else page.baselines_mm[-1:]
     return [np.column_stack([xs, np.array([0, 0, height, height, 0, 0]) + y_mm]) for y_mm in rows]
 

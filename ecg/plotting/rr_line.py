@@ -1,6 +1,7 @@
 """The line of RR intervals at the foot of the paper: geometry only, in mm as in `ecg.plotting.layout`.
 
-Time runs on from column to column in every arrangement, so one line below the last row fits all of them.
+Time runs on from column to column in every arrangement, so one line below the last row fits all of them. Where one lead
+runs on over several rows, it is the last one's.
 """
 
 from dataclasses import dataclass
@@ -32,19 +33,19 @@ class IntervalMark:
 
 
 def beat_marks(page: Page, rr: RRIntervals) -> list[BeatMark]:
-    """The beats that are on the page."""
+    """The beats that are in the last row."""
     start_mm = page.grid.x_mm + LEAD_IN_MM
     return [
-        BeatMark(x_mm=start_mm + float(second) * page.scale.speed_mm_s, early=bool(early))
+        BeatMark(x_mm=start_mm + float(second - page.last_row_s) * page.scale.speed_mm_s, early=bool(early))
         for second, early in zip(rr.beats_s, rr.early, strict=True)
-        if second <= page.shown_s
+        if page.last_row_s <= second <= page.shown_s
     ]
 
 
 def interval_marks(page: Page, rr: RRIntervals) -> list[IntervalMark]:
-    """The RR intervals on the page with room for their number."""
-    marks = []
-    for (left, right), milliseconds in zip(pairwise(beat_marks(page, rr)), rr.milliseconds, strict=False):
+    """The RR intervals in the last row with room for their number."""
+    marks, first = [], int((rr.beats_s < page.last_row_s).sum())
+    for (left, right), milliseconds in zip(pairwise(beat_marks(page, rr)), rr.milliseconds[first:], strict=False):
         text = f"{milliseconds:.0f}"
         if right.x_mm - left.x_mm >= DIGIT_MM * len(text):
             marks.append(IntervalMark(x_mm=(left.x_mm + right.x_mm) / 2, text=text, early=right.early))

@@ -144,7 +144,7 @@ def test_without_a_canonical_set_nothing_is_asserted(diagnoser, recordings):
         assert diagnosis.lead_set is None
         assert diagnosis.predicted_classes == ()
         assert not any(one.asserted for one in (*diagnosis.statements, *diagnosis.subclasses))
-        assert diagnosis.rhythm.sentence == "Rhythm not assessed"
+        assert diagnosis.headline == ("Rhythm not assessed", "No diagnosis can be told from leads V3, V6")
         assert diagnosis.mi_vs_norm.positive is diagnosis.norm_vs_abnormal.positive is None
         assert {*SUPERCLASSES, *BINARY_TASKS} <= set(diagnosis.not_assessable)
         assert any("calibrated" in sentence for sentence in diagnosis.uncertain_because)
