@@ -4,6 +4,7 @@
     python predict.py recordings/ --out results.csv     # or .parquet, .json; started again, it goes on
     python predict.py recordings/ --out results.csv --long statements.csv   # and a row a statement of each recording
     python predict.py data.csv --sampling-rate 500 --units mV
+    python predict.py --manifest list.csv --out results     # an archive: partitions of Parquet, on all cores
 
 Every format of docs/formats.md, which describes the table too. A file that cannot be read never stops the rest: it is
 listed with its reason in the "error" column and tried again by the next run. What is no recording in a directory, such
@@ -13,6 +14,10 @@ recording a row: a headline, rhythm, classes, asserted statements, and the proba
 Any leads will do, from one to twelve; the row names them and what they cannot show.
 --long FILE has a statement a row, with threshold, whether it is asserted and validated, and its SNOMED CT code; it is
 made anew from the table of --out at the end of each run, so it goes on with that. Without --out and FILE it is printed.
+
+More than a few hundred files are diagnosed by one process a core (--workers), or by those of your own Dask scheduler
+(--scheduler). --out without an ending is a directory of partitions, for archives of any size: recordings/ has those
+that were diagnosed, quarantine/ the files that failed, with reasons; a file that kills its process ends there too.
 
 Exit status:
     0    every recording was diagnosed, or there was none
@@ -30,28 +35,32 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C leaves no traceback while the libraries load
 
 import argparse
-import hashlib
-import json
+import os
 import sys
-import traceback
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-import pandas as pd
 from tqdm import tqdm
 
-from config import DEFAULT_OUT, LEADS, PROJECT, RESEARCH_ONLY, SUPERCLASSES
-from ecg.readers import read_recording
+from archive.directory import NOTHING, PARTITION_SIZE, open_directory
+from archive.listing import (
+    Skipped,
+    count_listed,
+    partitions,
+    recordings_below,
+    recordings_listed,
+)
+from archive.scoring import Job, diagnose_file, settings_of
+from archive.table import rows_in_order
+from archive.workers import cores, local_workers, remote_workers, run, run_here
+from config import DEFAULT_OUT, RESEARCH_ONLY
 from ecg.readers.folders import find_recordings, resolved, version_of
-from ecg.recording import RecordingError
-from ecg.statements import BY_CODE
-from files import sha256
 from inference import InferenceError
 from inference.backends import BACKENDS
 from inference.diagnoser import Diagnoser
-from inference.result_rows import LONG_COLUMNS, columns_of, file_name, long_rows, row_of
+from inference.printed_rows import print_rows
+from inference.result_rows import LONG_COLUMNS, columns_of, file_name, long_rows
 from inference.results_table import (
     WRITERS,
     ResultsTable,
@@ -61,17 +70,20 @@ from inference.results_table import (
     open_long_table,
     open_table,
 )
-from inference.verdict import ANSWERS
 
 SUCCESS, UNREADABLE_FILES, WRONG_ARGUMENTS, TABLE_UNUSABLE, NETWORKS_UNUSABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
-CODE = ("ecg/*.py", "ecg/readers/*.py", "inference/*.py")  # which decides the rows, together with the networks
-LISTED = 20  # files passed over that are named one by one
+FEW = 500  # files that one process has diagnosed before others have started
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("inputs", nargs="+", metavar="FILE|DIR", help="ECG files, or directories to search")
-    parser.add_argument("--out", help="results table: .csv, .parquet or .json (default: print)")
+    parser.add_argument("inputs", nargs="*", metavar="FILE|DIR", help="ECG files, or directories to search")
+    parser.add_argument("--manifest", help="instead: a .csv or .parquet file that lists ECG files, one a row")
+    parser.add_argument("--column", default="path", help="of the manifest that has their paths (default: %(default)s)")
+    parser.add_argument(
+        "--out",
+        help="results table: .csv, .parquet or .json; without an ending, a directory of partitions (default: print)",
+    )
     parser.add_argument(
         "--long",
         nargs="?",
@@ -81,79 +93,70 @@ def make_parser() -> argparse.ArgumentParser:
         "lies beside --out as NAME_statements or is printed",
     )
     parser.add_argument("--intervals", action="store_true", help="measure PR, QRS, QT, QTc and axes too; 0.1 s an ECG")
+    parser.add_argument(
+        "--no-quality", dest="quality", action="store_false", help="leave out quality and signs against sinus rhythm"
+    )
     parser.add_argument("--artifacts", default=str(DEFAULT_OUT), help="the networks (default: artifacts)")
     parser.add_argument(
         "--backend", default="onnx", choices=BACKENDS, help="what runs the networks (default: %(default)s)"
     )
     parser.add_argument("--sampling-rate", type=float, help="Hz, for files that do not say")
     parser.add_argument("--units", help="uV, mV or V, for files that do not say")
+    parser.add_argument(
+        "--workers", type=int, help=f"processes; 0: this one alone (default: one a core, from {FEW + 1} files on)"
+    )
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="use the workers of this Dask scheduler instead")
+    parser.add_argument(
+        "--partition-size",
+        type=int,
+        metavar="N",
+        help=f"recordings a partition of a directory (default: {PARTITION_SIZE})",
+    )
     parser.add_argument("--restart", action="store_true", help="forget what is in --out already and diagnose all again")
     return parser
 
 
-def settings_of(diagnoser: Diagnoser, arguments) -> dict[str, str]:
-    """Whatever decides a row's content besides the file itself."""
-    thresholds = {name: digest for name, digest in diagnoser.files.items() if name.endswith(".json")}
-    networks = {name: digest for name, digest in diagnoser.files.items() if name not in thresholds}
-    code = [PROJECT / "config.py", *sorted(file for room in CODE for file in PROJECT.glob(room))]
-    return {
-        "code": _digest({file.relative_to(PROJECT).as_posix(): sha256(file) for file in code}),
-        "backend": arguments.backend,
-        "networks": _digest(networks),
-        "thresholds": _digest(thresholds),
-        "sampling_rate": "from file" if arguments.sampling_rate is None else f"{arguments.sampling_rate} Hz",
-        "units": arguments.units or "from file",
-        "intervals": "yes" if arguments.intervals else "no",
-    }
-
-
-def _digest(files: dict[str, str]) -> str:
-    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def diagnose_file(diagnoser: Diagnoser, path: Path, arguments) -> dict:
-    """The row of one file; whatever goes wrong with it is the row's error."""
-    try:
-        recording = read_recording(path, arguments.sampling_rate, arguments.units)
-        return row_of(path, recording, diagnoser.diagnose(recording), arguments.intervals)
-    except (RecordingError, OSError) as error:
-        return row_of(path, error, None, arguments.intervals)
-    except Exception as error:  # the other files of a night's run are not lost to a defect that one file shows
-        traceback.print_exc()
-        defect = RuntimeError(f"internal error, please report it: {type(error).__name__}: {error}")
-        return row_of(path, defect, None, arguments.intervals)
-
-
-def with_progress(files: list[Path]) -> Iterator[Path]:
-    return tqdm(files, desc="diagnosing", unit="ECG", disable=len(files) < 2)
-
-
 def predict(arguments) -> int:
     """Diagnose everything; returns the exit status."""
+    if bool(arguments.inputs) == bool(arguments.manifest):
+        raise ValueError("name ECG files or directories, or a --manifest of them")
     out = resolved(arguments.out) if arguments.out else None
+    job = Job(
+        artifacts=os.path.abspath(arguments.artifacts),
+        backend=arguments.backend,
+        sampling_rate=arguments.sampling_rate,
+        units=arguments.units,
+        intervals=arguments.intervals,
+        quality=arguments.quality,
+    )
+    if out and (out.is_dir() or not out.suffix):
+        return predict_archive(out, job, arguments)
     if out and out.suffix.lower() not in WRITERS:
-        raise ValueError(f"--out {arguments.out} must end in {', '.join(WRITERS)}")
+        raise ValueError(f"--out {arguments.out} must end in {', '.join(WRITERS)}, or have no ending for a directory")
+    return predict_files(out, job, arguments)
+
+
+def predict_files(out: Path | None, job: Job, arguments) -> int:
+    """Diagnose into one table, or on the screen."""
     long = long_path(arguments.long, out)
-    files, skipped = find_recordings(arguments.inputs)
     own_files = {path for table in (out, long) if table for path in (table, journal_path(table), lock_path(table))}
-    files = [path for path in files if resolved(path) not in own_files]
-    list_skipped({path: reason for path, reason in skipped.items() if resolved(path) not in own_files})
-    diagnoser = Diagnoser.load(arguments.artifacts, arguments.backend)
+    files = [path for path in list_files(arguments, own_files) if resolved(path) not in own_files]
+    diagnoser = Diagnoser.load(job.artifacts, job.backend)
     if not files:
-        print(f"no recordings in {', '.join(arguments.inputs)}")
+        print(f"no recordings in {', '.join(arguments.inputs) or arguments.manifest}")
     if not out:
-        rows = [diagnose_file(diagnoser, path, arguments) for path in with_progress(files)]
+        rows = [diagnose_file(diagnoser, path, job) for path in with_progress(files, len(files))]
         print_rows(rows)
         if arguments.long is not None:
             print(long_rows(rows, diagnoser.statement_decisions).to_string(index=False, na_rep=""))
         return report(rows)
-    columns, settings = columns_of(arguments.intervals), settings_of(diagnoser, arguments)
+    columns, settings = columns_of(job.intervals), settings_of(diagnoser, job)
     with (
         open_long_table(long, LONG_COLUMNS) if long else nullcontext() as write_long,
         open_table(out, columns, settings, arguments.restart) as table,
     ):
         try:
-            rows = fill_table(table, diagnoser, files, arguments)
+            rows = fill_table(table, diagnoser, files, job, arguments)
         finally:
             if write_long:
                 write_long(long_rows(table.rows.values(), diagnoser.statement_decisions))
@@ -161,6 +164,69 @@ def predict(arguments) -> int:
     written = [arguments.out, arguments.long or long] if long else [arguments.out]
     print(f"{len(table.rows) - failed:,} ECGs diagnosed, {failed:,} failed; written: {', '.join(map(str, written))}")
     return report(rows)
+
+
+def predict_archive(out: Path, job: Job, arguments) -> int:
+    """Diagnose into a directory of partitions."""
+    if arguments.long is not None:
+        raise ValueError("--long goes with one table, not with a directory, whose rows have every statement already")
+    if arguments.partition_size is not None and arguments.partition_size < 1:
+        raise ValueError(f"--partition-size {arguments.partition_size}: at least one recording")
+    settings, skipped, total = settings_of(Diagnoser.load(job.artifacts, job.backend), job), Skipped(out), None
+    if arguments.manifest:
+        manifest = resolved(arguments.manifest)
+        inputs, total = [f"{manifest} column {arguments.column}"], count_listed(manifest, arguments.column)
+        paths = recordings_listed(manifest, arguments.column)
+    else:
+        inputs = [file_name(resolved(given)) for given in arguments.inputs]
+        paths = recordings_below(map(os.path.abspath, arguments.inputs), skipped)
+    counts, parts = NOTHING, 0
+    with (
+        open_directory(out, job, settings, inputs, arguments.partition_size, arguments.restart) as (directory, size),
+        processes(arguments, FEW + 1) as client,
+        tqdm(total=total, desc="diagnosing", unit="ECG") as bar,
+    ):
+        given, work = partitions(paths, size), directory.work()
+        for _, counted in run(client, given, work) if client else run_here(given, work):
+            counts, parts = counts + counted, parts + 1
+            bar.update(counted.diagnosed + counted.quarantined)
+        directory.forget_beyond(parts)
+    for line in skipped.lines():
+        print(line, file=sys.stderr)
+    for file, reason in counts.failed.items():
+        print(f"failed: {file}: {reason}", file=sys.stderr)
+    print(
+        f"{counts.diagnosed:,} ECGs diagnosed ({counts.kept:,} by an earlier run), {counts.quarantined:,} failed; "
+        f"written: {arguments.out}"
+    )
+    print(RESEARCH_ONLY)
+    return UNREADABLE_FILES if counts.quarantined else SUCCESS
+
+
+def list_files(arguments, own_files: set[Path]) -> list[Path]:
+    """All files to diagnose, once each; what is passed over is listed."""
+    if arguments.manifest:
+        listed = recordings_listed(resolved(arguments.manifest), arguments.column)
+        return list({resolved(path): path for path in listed}.values())
+    files, skipped = find_recordings(arguments.inputs)
+    list_skipped({path: reason for path, reason in skipped.items() if resolved(path) not in own_files})
+    return files
+
+
+@contextmanager
+def processes(arguments, files: int) -> Iterator[object | None]:
+    """The Dask client whose workers diagnose, or None if this process does so alone."""
+    count = (cores() if files > FEW else 0) if arguments.workers is None else arguments.workers
+    if not count and not arguments.scheduler:
+        yield None
+        return
+    with remote_workers(arguments.scheduler) if arguments.scheduler else local_workers(count) as client:
+        print(f"dashboard: {client.dashboard_link}", flush=True)
+        yield client
+
+
+def with_progress(paths: Iterable, total: int) -> Iterator:
+    return tqdm(paths, desc="diagnosing", unit="ECG", total=total, disable=total < 2)
 
 
 def long_path(given: str | None, out: Path | None) -> Path | None:
@@ -177,7 +243,7 @@ def long_path(given: str | None, out: Path | None) -> Path | None:
     return long
 
 
-def fill_table(table: ResultsTable, diagnoser: Diagnoser, files: list[Path], arguments) -> list[dict]:
+def fill_table(table: ResultsTable, diagnoser: Diagnoser, files: list[Path], job: Job, arguments) -> list[dict]:
     """Diagnose what the table does not have yet; returns the rows of all files."""
     table.forget([key for key, row in table.rows.items() if row["error"] and not Path(key).exists()])
     keys = {path: file_name(resolved(path)) for path in files}
@@ -185,81 +251,27 @@ def fill_table(table: ResultsTable, diagnoser: Diagnoser, files: list[Path], arg
     if len(todo) < len(files):
         done = len(files) - len(todo)
         print(f"{done:,} of {len(files):,} files are in {arguments.out} already; --restart diagnoses them again")
-    for path in with_progress(todo):
-        version = version_of(path)  # before it is read: a file replaced meanwhile is diagnosed again
-        table.add(diagnose_file(diagnoser, path, arguments), keys[path], version)
+    with processes(arguments, len(todo)) as client:
+        rows = rows_in_order(client, todo, job, table.settings) if client else rows_made_here(diagnoser, todo, job)
+        for path, row in zip(todo, with_progress(rows, len(todo)), strict=True):
+            table.add(row, keys[path], row["version"])
     return [table.rows[key] for key in keys.values()]
+
+
+def rows_made_here(diagnoser: Diagnoser, files: list[Path], job: Job) -> Iterator[dict]:
+    """A row a file with its version, as soon as it is diagnosed."""
+    for path in files:
+        version = version_of(path)  # before it is read: a file replaced meanwhile is diagnosed again
+        yield diagnose_file(diagnoser, path, job) | {"version": version}
 
 
 def list_skipped(skipped: dict[Path, str]) -> None:
     """Say which files of a directory are passed over, and why."""
-    if not skipped:
-        return
-    print(f"passed over, no recordings ({len(skipped):,}):", file=sys.stderr)
-    for path, reason in list(skipped.items())[:LISTED]:
-        print(f"  {file_name(path)}: {reason}", file=sys.stderr)
-    further = Counter(list(skipped.values())[LISTED:])
-    for reason, count in further.items():
-        print(f"  and {count:,} more: {reason}", file=sys.stderr)
-
-
-def print_rows(rows: list[dict]) -> None:
-    """One recording in sentences, several as a table with what limits each below it."""
-    shown = [row for row in rows if not row["error"]]
-    if len(shown) == 1:
-        return print_recording(shown[0])
-    for row in shown:
-        print(f"{row['file']}: {row['headline']}")
-    columns = ["file", "predicted_classes", *(f"p_{name}" for name in SUPERCLASSES), "uncertain"]
-    if shown:
-        table = pd.DataFrame([row | {"predicted_classes": classes(row)} for row in shown])
-        print(table[columns].to_string(index=False))
-    for row in shown:
-        for name, sentence in (leads(row) | statements(row) | limits(row)).items():
-            print(f"{row['file']}: {name}: {sentence}")
-    for sentence in dict.fromkeys(row["not_assessed"] for row in shown if row["not_assessed"]):
-        print(f"not assessed: {sentence}")
-    return None
-
-
-def print_recording(row: dict) -> None:
-    """The headline of one recording, what stands beside it, and the numbers."""
-    numbers = {"probabilities": ", ".join(f"{name} {row[f'p_{name}']:.3f}" for name in SUPERCLASSES)}
-    for task, (negative, positive) in ANSWERS.items():
-        if row[task] is not None:
-            answer = positive if row[task] else negative
-            numbers[f"{negative} or {positive}"] = f"{answer}, probability of {positive} {row[f'p_{task}']:.3f}"
-    measured = {name: row[name] for name in row if name == "heart_rate" or name.endswith(("_ms", "_deg", "beats"))}
-    numbers["measured"] = ", ".join(f"{name} {value:g}" for name, value in measured.items() if value is not None)
-    print(f"{row['file']}: {row['headline']}")
-    found = {"classes": classes(row)} | statements(row) | limits(row) | {"not assessed": row["not_assessed"]}
-    for name, text in (leads(row) | found | numbers).items():
-        if text:
-            print(f"  {name:<20}{text}")
-
-
-def leads(row: dict) -> dict[str, str]:
-    """The leads that were read, unless they are all twelve."""
-    return {} if row["leads"].split() == list(LEADS) else {"leads": row["leads"].replace(" ", ", ")}
-
-
-def statements(row: dict) -> dict[str, str]:
-    """The asserted statements with their probabilities, the most probable first, where there are any."""
-    said = [code for code in (row["statements"] or "none").split() if code != "none"]
-    said.sort(key=lambda code: -row[f"statement_{code}"])
-    named = [f"{code} {BY_CODE[code].name} {row[f'statement_{code}']:.3f}" for code in said]
-    return {"statements": ", ".join(named)} if named else {}
-
-
-def classes(row: dict) -> str:
-    """The predicted classes; where none may be asserted, that."""
-    return row["predicted_classes"] or "no class asserted"
-
-
-def limits(row: dict) -> dict[str, str]:
-    """What keeps one from relying on a row, by name, where there is anything."""
-    sentences = {"uncertain": row["uncertain_because"], "withheld": row["withheld"], "warnings": row["warnings"]}
-    return {name: sentence for name, sentence in sentences.items() if sentence}
+    listed = Skipped()
+    for path, reason in skipped.items():
+        listed.add(path, reason)
+    for line in listed.lines():
+        print(line, file=sys.stderr)
 
 
 def report(rows: list[dict]) -> int:

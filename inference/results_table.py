@@ -46,7 +46,7 @@ def open_table(
     Arguments and errors are those of `ResultsTable`; TableError also while another process has the table.
     """
     path = Path(os.path.realpath(path))  # one lock and one journal, by whatever path
-    with _locked(path):
+    with locked(path):
         table = ResultsTable(path, columns, settings, restart)
         try:
             yield table
@@ -62,7 +62,7 @@ def open_long_table(path: Path | str, columns: Iterable[str]) -> Iterator[Callab
     cannot be written.
     """
     path = Path(os.path.realpath(path))
-    with _locked(path):
+    with locked(path):
         require_columns(path, list(columns))
         yield partial(_replace_table, path)
 
@@ -80,7 +80,7 @@ def require_columns(path: Path, columns: list[str]) -> None:
 
 
 def _replace_table(path: Path, table: pd.DataFrame) -> None:
-    with _writable(path), replacing(path) as unfinished:
+    with writable(path), replacing(path) as unfinished:
         WRITERS[path.suffix.lower()](table, unfinished)
 
 
@@ -110,7 +110,7 @@ class ResultsTable:
         for made_with in {str(row["settings"] or "") for row in in_table}:
             require_same_settings(self.path, parse_settings(made_with), settings)
         self.rows = {row["path"]: row for row in [*in_table, *in_journal]}
-        with _writable(self.path):
+        with writable(self.path):
             self._journal = open(self.journal_path, "a", encoding="utf-8")  # noqa: SIM115, closed by finish
             self._journal.truncate(complete_bytes)
             if not header:
@@ -124,7 +124,7 @@ class ResultsTable:
     def add(self, row: dict, path: str, version: str) -> None:
         """Keep one row. path: resolved. version: another text once the file was replaced."""
         row = {**row, "path": path, "version": version, "settings": settings_text(self.settings)}
-        with _writable(self.path):
+        with writable(self.path):
             self._append(row)
         self.rows[path] = row
 
@@ -135,7 +135,7 @@ class ResultsTable:
 
     def finish(self) -> None:
         """Write the table and delete the journal, which stays if that fails. Raises TableError."""
-        with _writable(self.path):
+        with writable(self.path):
             self._journal.close()
             with replacing(self.path) as unfinished:
                 WRITERS[self.path.suffix.lower()](self._frame(), unfinished)
@@ -144,12 +144,16 @@ class ResultsTable:
     def _frame(self) -> pd.DataFrame:
         """The rows with all columns, typed, and behind them columns that someone added to the earlier table."""
         added = dict.fromkeys(name for row in self.rows.values() for name in row if name not in self.columns)
-        frame = pd.DataFrame(list(self.rows.values()), columns=[*self.columns, *added], dtype=object)
-        return frame.astype(self.columns)
+        return typed_table(list(self.rows.values()), self.columns, added)
 
     def _append(self, line: dict) -> None:
         self._journal.write(json.dumps(line) + "\n")
         self._journal.flush()
+
+
+def typed_table(rows: list[dict], columns: dict[str, str], added: Iterable[str] = ()) -> pd.DataFrame:
+    """Rows as a table. columns: name to pandas type. added: names of columns of any type behind them."""
+    return pd.DataFrame(rows, columns=[*columns, *added], dtype=object).astype(columns)
 
 
 def journal_path(table: Path) -> Path:
@@ -163,10 +167,10 @@ def lock_path(table: Path) -> Path:
 
 
 @contextmanager
-def _locked(table: Path) -> Iterator[None]:
+def locked(table: Path) -> Iterator[None]:
     """The table for this process alone. Raises TableError."""
     lock = FileLock(lock_path(table), timeout=0)
-    with _writable(table):
+    with writable(table):
         table.parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire()
@@ -197,7 +201,7 @@ def _holder(table: Path) -> str:
 
 
 @contextmanager
-def _writable(table: Path) -> Iterator[None]:
+def writable(table: Path) -> Iterator[None]:
     """Turn failures to write into TableError."""
     try:
         yield

@@ -54,6 +54,53 @@ def find_recordings(inputs: Iterable[str | Path]) -> tuple[list[Path], dict[Path
     return [path for path, _ in found.values()], {path: why for key, (path, why) in skipped.items() if key not in found}
 
 
+def stream_recordings(inputs: Iterable[str | Path]) -> Iterator[tuple[Path, str | None]]:
+    """As `find_recordings`, one after another: each file with why it is passed over, None for a recording.
+
+    Only one folder is in memory at a time, so a recording that is reached by two links is there twice. A folder inside
+    another that is given too counts once.
+    Raises FileNotFoundError.
+    """
+    given = {}
+    for path in map(Path, inputs):
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist")
+        given.setdefault(resolved(path), path)
+    for place, path in given.items():
+        if any(parent in given for parent in place.parents):
+            continue
+        if path.is_dir():
+            yield from _stream_folder(path)
+        else:
+            yield with_header(path), None
+
+
+def _stream_folder(folder: Path) -> Iterator[tuple[Path, str | None]]:
+    """The files below a folder in the order of their paths."""
+    headers_by_signal, seen = cache(_headers_by_signal), set()
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        yield folder, f"the folder cannot be read: {error.strerror}"
+        return
+    for entry in entries:
+        path = folder / entry.name
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _stream_folder(path)
+        elif entry.is_file(follow_symlinks=False) or _may_be_file(path):
+            recording = _header_of(path, headers_by_signal)
+            if recording not in seen:
+                seen.add(recording)
+                yield recording, why_no_recording(recording)
+
+
+def with_header(path: Path) -> Path:
+    """The header of a file that is named: itself, unless it is the signal file of a WFDB record."""
+    return _header_of(path, _headers_by_signal)
+
+
 def why_no_recording(path: Path) -> str | None:
     """Why a file of a folder is no recording; None if it is one, or may be a damaged one."""
     suffix = path.suffix.lower()

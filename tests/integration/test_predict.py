@@ -13,6 +13,8 @@ from filelock import FileLock
 
 import inference.results_table as results_table
 import predict
+from archive import scoring
+from archive.listing import LISTED
 from config import LEADS, PROJECT
 from ecg.statements import CODES
 from files import sha256
@@ -266,14 +268,14 @@ def test_a_table_that_another_process_writes_is_refused(files, served, tmp_path,
 
 
 def test_a_defect_that_one_file_shows_does_not_stop_the_others(files, served, tmp_path, monkeypatch, capsys):
-    original = predict.read_recording
+    original = scoring.read_recording
 
     def read_recording(path, *rest):
         if path.suffix == ".csv":
             raise ZeroDivisionError("by zero")
         return original(path, *rest)
 
-    monkeypatch.setattr(predict, "read_recording", read_recording)
+    monkeypatch.setattr(scoring, "read_recording", read_recording)
     out = tmp_path / "results.csv"
     arguments = [str(files), "--artifacts", str(served), "--out", str(out)]
     assert predict.main(arguments) == predict.UNREADABLE_FILES
@@ -325,7 +327,7 @@ def test_a_table_of_other_settings_is_not_continued(files, own_served, tmp_path,
 def test_a_table_of_other_code_is_not_continued(files, served, tmp_path, capsys, monkeypatch):
     arguments = [str(files / "ward"), "--artifacts", str(served), "--out", str(tmp_path / "results.csv")]
     assert predict.main(arguments) == predict.SUCCESS
-    monkeypatch.setattr(predict, "sha256", lambda path: "edited" if path.name == "verdict.py" else sha256(path))
+    monkeypatch.setattr(scoring, "sha256", lambda path: "edited" if path.name == "verdict.py" else sha256(path))
     assert predict.main(arguments) == predict.TABLE_UNUSABLE
     assert "other settings (code " in capsys.readouterr().err
 
@@ -354,7 +356,7 @@ def test_what_limits_a_diagnosis_is_printed_beside_it(count, capsys):
 
 
 def test_many_files_passed_over_are_counted(tmp_path, capsys):
-    skipped = {tmp_path / f"{number}.txt": "text without leads" for number in range(predict.LISTED + 7)}
+    skipped = {tmp_path / f"{number}.txt": "text without leads" for number in range(LISTED + 7)}
     predict.list_skipped(skipped)
     printed = capsys.readouterr().err
     assert "(27)" in printed and "7 more" in printed
