@@ -113,8 +113,8 @@ class Directory:
         keys = [key_of(path) for path in paths]
         quarantined = [failed[key] | {"reason": failed[key]["error"]} for key in keys if key in failed]
         new = typed_table([row for row in made.values() if not row["error"]], self.columns)
-        table = pd.concat([kept, new]) if len(kept) else new
-        table = table.set_index("path", drop=False).loc[[key for key in keys if key not in failed]]
+        tables = [table for table in (kept, new) if len(table)] or [new]
+        table = pd.concat(tables).set_index("path", drop=False).loc[[key for key in keys if key not in failed]]
         if rows or len(table) != len(kept) or not self.part(RECORDINGS, number).exists():
             _replace(self.part(QUARANTINE, number), typed_table(quarantined, QUARANTINE_COLUMNS))
             _replace(self.part(RECORDINGS, number), table.reset_index(drop=True))

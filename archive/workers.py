@@ -156,26 +156,20 @@ def run(client, partitions: Iterable[tuple[int, Sequence[str]]], work: Work) -> 
             suspects.clear()
             continue
         future = next(completed)
-        item, error = running.pop(future), _error_of(future)
-        if error is None:
+        item = running.pop(future)
+        try:
             yield from item.put(future.result(), work)
-        elif not isinstance(error, KilledWorker):
-            raise error
-        elif isinstance(item, Piece) and item.last - item.first == 1:
-            suspects.append(item)
-        else:
+        except CancelledError as error:
+            raise OSError("the scheduler is gone, or has cancelled the work; the same command goes on") from error
+        except KilledWorker:
+            if isinstance(item, Piece) and item.last - item.first == 1:
+                suspects.append(item)
+                continue
             pieces = item.pieces(work)
             for piece in pieces:
                 submit(piece)
             if not pieces:  # it had nothing left to do
                 yield item.number, work.join(item.number, item.paths, [])
-
-
-def _error_of(future) -> BaseException | None:
-    try:
-        return future.exception()
-    except CancelledError as error:
-        raise OSError("the scheduler is gone, or has cancelled the work; the same command goes on") from error
 
 
 def _alone(client, suspect: Piece, work: Work) -> list[dict]:
