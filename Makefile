@@ -20,7 +20,7 @@ test test-fast: export OMP_NUM_THREADS := 1
 
 .PHONY: demo train web try test test-fast lint report report-check
 
-.venv/ready: requirements.txt
+.venv/ready: requirements.txt requirements-inference.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt

@@ -1,6 +1,7 @@
 """Heart rate, PR, QRS, QT, QTc and frontal axes, in about 0.1 s."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 import scipy.fft
@@ -25,6 +26,7 @@ PLAUSIBLE_MS = {"pr": (80, 400), "qrs": (50, 240), "qt": (220, 700)}
 MOST_SPREAD_MS = 50  # between the quartiles of the leads
 QRS_VELOCITY = 0.06  # of the greatest: the QRS lasts while the leads move faster
 QRS_PAUSE_MS = 24  # at most, between two parts of a QRS
+NOT_INSTALLED = "measuring it needs the package neurokit2, which is not installed: pip install neurokit2"
 VALUES = ("heart_rate", "pr", "qrs", "qt", "qtc_bazett", "qtc_fridericia", "p_axis", "qrs_axis")
 
 
@@ -87,6 +89,8 @@ def _measure_waves(
     qrs = _agreed("qrs", np.full(len(leads), qrs_end - qrs_onset))
     if isinstance(qrs, str):
         return {"qrs": qrs} | dict.fromkeys(("pr", "qt"), f"the QRS could not be measured: {qrs}")
+    if find_spec("neurokit2") is None:
+        return {"qrs": qrs} | dict.fromkeys(("pr", "qt"), NOT_INSTALLED)
     signal = resample(recording.signal[leads], recording.sampling_rate, DELINEATION_RATE)
     inside = peaks[(peaks >= BEFORE) & (peaks + AFTER <= bands.heart.shape[1])] * (DELINEATION_RATE // BAND_RATE)
     p_onset, t_end = np.array([_wave_ends(lead, inside) for lead in signal]).T

@@ -170,8 +170,9 @@ class StatementFindings(nn.Module):
         """The number of the rhythm, -1 if none reaches its threshold, and whether it is certain; ``(batch,)`` each."""
         above = above.index_select(1, self.rhythm_columns)
         candidates = torch.where(above, calibrated.index_select(1, self.rhythm_columns).float(), -1.0)
-        best, found = candidates.argmax(1), above.any(1)
-        certain = found & self.statements.validated.index_select(0, self.rhythm_columns).index_select(0, best)
+        validated = self.statements.validated.index_select(0, self.rhythm_columns)
+        best, found = candidates.argmax(1), above.any(1) & validated.any()  # else rhythm is not assessed
+        certain = found & validated.index_select(0, best)
         return torch.where(found, best, -1), certain
 
     def assert_statements(self, above: torch.Tensor, rhythm: torch.Tensor, certain: torch.Tensor) -> torch.Tensor:

@@ -15,19 +15,18 @@ number and a word, the rate; one is a unit of voltage; its neighbour names the l
 the recording is kept. No message quotes the header, which holds the name and the date of birth.
 """
 
-import io
 import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-import pandas as pd
 
 from ecg.beats import MINIMUM_RATE
 from ecg.leads import lead_name, millivolts
 from ecg.readers.channels import MAX_SAMPLING_RATE, MAX_VALUES, Channels
 from ecg.readers.csv_tables import decoded
+from ecg.readers.number_tables import read_lines
 from ecg.recording import RecordingError, Subject
 
 HEAD_BYTES = 16_384
@@ -158,23 +157,10 @@ def _samples(body: str) -> np.ndarray:
     if not body:
         return np.empty(0)
     body = _BEHIND_VALUES.sub("", body)
-    decimal = "," if "," in body else "."
     try:
-        table = pd.read_csv(
-            io.StringIO(body),
-            sep="\t",
-            header=None,
-            dtype=np.float64,
-            decimal=decimal,
-            skip_blank_lines=False,
-            keep_default_na=False,
-            na_values=[""],
-        )
+        return read_lines(body.replace(",", "."))
     except (ValueError, OverflowError):  # the message would quote the file
-        table = None
-    if table is None or table.shape[1] != 1:
         raise RecordingError(
             "below its header a watch's ECG must have one number a line, all with a decimal point or all with a comma; "
             "export it again"
-        )
-    return table[0].to_numpy()
+        ) from None

@@ -7,15 +7,14 @@ the caller.
 """
 
 import csv
-import io
 import re
 
 import numpy as np
-import pandas as pd
 
 from ecg.leads import lead_name
 from ecg.readers.channels import MAX_SIGNALS, MAX_VALUES, Channels, declared_or_given, lead_channels
 from ecg.readers.library_errors import library_errors_refused
+from ecg.readers.number_tables import read_columns
 from ecg.recording import RecordingError, printable
 
 MAX_HEADER_CHARACTERS = 10_000
@@ -57,7 +56,7 @@ def read_text(content: bytes, sampling_rate: float | None, units: str | None) ->
         ["" if index in times else name for index, (name, _) in enumerate(columns)],
         hint=f"; {_WHAT_A_TABLE_NEEDS}",
     )
-    table = _numbers(body, delimiter, sorted([*chosen.values(), *times[:1]]), len(names))
+    table = _numbers(body, delimiter, sorted([*chosen.values(), *times[:1]]))
     declared = _rate_in(comments) or (_rate_of(table[times[0]], *columns[times[0]]) if times else None)
     rate = declared_or_given("sampling rate", declared, sampling_rate, "as sampling_rate=, in Hz")
     common = _units_in(comments)
@@ -113,24 +112,15 @@ def _name_and_unit(column: str) -> tuple[str, str | None]:
     return (match[1].strip(), match[2].strip()) if match else (column, None)
 
 
-def _numbers(body: str, delimiter: str, columns: list[int], width: int) -> dict[int, np.ndarray]:
+def _numbers(body: str, delimiter: str, columns: list[int]) -> dict[int, np.ndarray]:
     rows = max(body.count("\n"), body.count("\r"))
     if rows * len(columns) > MAX_VALUES:
         raise RecordingError(f"{rows} rows are too many; at most {MAX_VALUES} numbers are read")
-    with library_errors_refused("pandas", "the table has something else than numbers in the lead columns"):
-        table = pd.read_csv(
-            io.StringIO(body),
-            sep=delimiter,
-            header=None,
-            names=range(width),
-            usecols=columns,
-            index_col=False,
-            dtype=np.float64,
-            decimal="," if delimiter == ";" and "." not in body[:MAX_HEADER_CHARACTERS] else ".",
-            comment="#",
-            skip_blank_lines=True,
-        )
-    return {column: table[column].to_numpy() for column in columns}
+    if delimiter == ";" and "." not in body[:MAX_HEADER_CHARACTERS]:
+        body = body.replace(",", ".")
+    with library_errors_refused("csv", "the table has something else than numbers in the lead columns"):
+        table = read_columns(body, delimiter, columns)
+    return dict(zip(columns, table.T, strict=True))
 
 
 def _rate_in(comments: list[str]) -> float | None:

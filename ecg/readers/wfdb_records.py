@@ -12,11 +12,10 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-import wfdb
-from wfdb.io.header import parse_header_content, rx_record, rx_signal
 
 from ecg.readers.channels import MAX_SIGNALS, Channels, check_extent
 from ecg.readers.library_errors import TEMPORARY_PREFIX, header_number, library_errors_refused
+from ecg.readers.wfdb_header import RECORD_LINE, SIGNAL_LINE, split_header
 from ecg.recording import RecordingError, Subject, printable
 
 MAX_HEADER_BYTES = 65536
@@ -114,6 +113,8 @@ def _by_wfdb(
     lines: list[str], names: list[str], signals: list[dict[str, str]], files: dict[str, bytes]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Counts and physical values ``(samples, signals)`` of signal files in any other format."""
+    import wfdb  # takes long to import, and brings pandas with it
+
     with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX) as folder:
         # under names of our own, so that no signal file can take the place of the checked header
         header = ["record " + lines[0].split(maxsplit=1)[1]]
@@ -148,12 +149,12 @@ def _date(text: str) -> date | None:
 
 def _lines(content: bytes) -> list[str]:
     """The lines of a header but for comments, in ASCII, as wfdb will see them."""
-    return parse_header_content(_text(content))[0]
+    return split_header(_text(content))[0]
 
 
 def _comments(content: bytes) -> list[str]:
     """The comment lines of a header, each with its #."""
-    return parse_header_content(_text(content))[1]
+    return split_header(_text(content))[1]
 
 
 def _text(content: bytes) -> str:
@@ -166,7 +167,7 @@ def _text(content: bytes) -> str:
 
 def _parsed(lines: list[str]) -> tuple[dict[str, str], list[dict[str, str]]]:
     """The record line's and the signal lines' fields, as far as they are safe and usable."""
-    match = rx_record.match(lines[0])
+    match = RECORD_LINE.match(lines[0])
     if not match:
         raise RecordingError(f"the first line of the header cannot be understood: {printable(lines[0])}")
     record = match.groupdict()
@@ -190,7 +191,7 @@ def _signal(line: str) -> dict[str, str]:
         raise RecordingError(
             f"the header names the file {printable(name)}; only plain names of files beside it are read"
         )
-    match = rx_signal.match(line)
+    match = SIGNAL_LINE.match(line)
     if not match or match["file_name"] != name:
         raise RecordingError(f"a signal line of the header cannot be understood: {printable(line)}")
     signal = match.groupdict()

@@ -8,9 +8,11 @@ import pytest
 import scipy.io
 import soundfile
 import wfdb
+from wfdb.io.header import parse_header_content, rx_record, rx_signal
 
 from config import LEADS
 from ecg.readers import read_recording, wfdb_records
+from ecg.readers.wfdb_header import RECORD_LINE, SIGNAL_LINE, split_header
 from ecg.recording import RecordingError
 from tests.support.ecg_files import RATE, TRUTH, assert_is_truth, changed, leads_of, read, refused, wfdb_record
 
@@ -185,3 +187,10 @@ def test_age_and_sex_come_from_the_comments(comments, age, sex):
 )
 def test_the_day_of_recording_comes_from_the_first_line(end, recorded):
     assert read(with_comments("", end)).subject.recorded == recorded
+
+
+def test_our_patterns_of_headers_are_those_of_wfdb():
+    for ours, theirs in ((RECORD_LINE, rx_record), (SIGNAL_LINE, rx_signal)):
+        assert ours.pattern.split() == theirs.pattern.split() and ours.flags == theirs.flags
+    text = "rec 1 500 8\n# Age: 5\n\n  x.dat 16 200/mV\n#Sex: F"
+    assert split_header(text) == parse_header_content(text)
