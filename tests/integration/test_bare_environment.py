@@ -45,8 +45,9 @@ def install(directory: Path, *requirements: str) -> Path:
     directory.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{directory}.lock"):
         if not ready.is_file():
-            venv.create(directory, clear=True, with_pip=True)
-            command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
+            venv.create(directory, clear=True)
+            pip = [sys.executable, "-m", "pip", "--python", str(python), "--quiet", "--disable-pip-version-check"]
+            command = [*pip, "install", "--no-compile", *requirements]
             subprocess.run(command, check=True)
             ready.touch()
     return python
