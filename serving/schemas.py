@@ -161,7 +161,10 @@ class NetworkOut(BaseModel):
 class ModelOut(BaseModel):
     """What is being served, on what terms, and how well it did."""
 
-    classes: dict[str, str] = Field(description="class to its meaning")
+    classes: dict[str, str] = Field(
+        description="class to its name: it stands for those of `statements` with this `superclass`, so that STTC is "
+        "not every change of the ST segment or T wave"
+    )
     thresholds: dict[str, dict[str, float]] = Field(description="task to class to decision threshold")
     statements: list[AnsweredStatement] = Field(
         description="those that are answered, with thresholds and whether they are validated; "
