@@ -6,6 +6,13 @@ from config import LEADS, SUPERCLASSES
 from ecg.statements import BY_CODE
 from inference.verdict import ANSWERS
 
+LIMITS = {
+    "uncertain": "uncertain_because",
+    "withheld": "withheld",
+    "warnings": "warnings",
+    "not assessed": "not_assessed",
+}  # as printed, and their columns
+
 
 def print_rows(rows: list[dict]) -> None:
     """One recording in sentences, several as a table with what limits each below it."""
@@ -21,8 +28,6 @@ def print_rows(rows: list[dict]) -> None:
     for row in shown:
         for name, sentence in (leads(row) | statements(row) | limits(row)).items():
             print(f"{row['file']}: {name}: {sentence}")
-    for sentence in dict.fromkeys(row["not_assessed"] for row in shown if row["not_assessed"]):
-        print(f"not assessed: {sentence}")
     return None
 
 
@@ -36,8 +41,7 @@ def print_recording(row: dict) -> None:
     measured = {name: row[name] for name in row if name == "heart_rate" or name.endswith(("_ms", "_deg", "beats"))}
     numbers["measured"] = ", ".join(f"{name} {value:g}" for name, value in measured.items() if value is not None)
     print(f"{row['file']}: {row['headline']}")
-    found = {"classes": classes(row)} | statements(row) | limits(row) | {"not assessed": row["not_assessed"]}
-    for name, text in (leads(row) | found | numbers).items():
+    for name, text in (leads(row) | {"classes": classes(row)} | statements(row) | limits(row) | numbers).items():
         if text:
             print(f"  {name:<20}{text}")
 
@@ -62,5 +66,4 @@ def classes(row: dict) -> str:
 
 def limits(row: dict) -> dict[str, str]:
     """What keeps one from relying on a row, by name, where there is anything."""
-    sentences = {"uncertain": row["uncertain_because"], "withheld": row["withheld"], "warnings": row["warnings"]}
-    return {name: sentence for name, sentence in sentences.items() if sentence}
+    return {name: row[column] for name, column in LIMITS.items() if row[column]}

@@ -343,6 +343,7 @@ def test_one_file_is_printed(files, served, capsys):
 def test_what_limits_a_diagnosis_is_printed_beside_it(count, capsys):
     row = {name: 0.5 if kind == "Float64" else None for name, kind in columns_of().items()}
     row |= {"headline": "Pacemaker.", "statements": "PACE IVCD", "statement_PACE": 0.7654}
+    row |= {"leads": "I II"}
     row |= {"file": "a.hea", "predicted_classes": "CD", "uncertain_because": "doubtful", "warnings": "Noisy."}
     row |= {"withheld": "mi_vs_norm: not here", "not_assessed": "No rhythm.", "norm_vs_abnormal": True}
     predict.print_rows([row, row | {"file": "b.hea", "predicted_classes": None}][:count])
@@ -351,6 +352,8 @@ def test_what_limits_a_diagnosis_is_printed_beside_it(count, capsys):
     for part in ("CD", "doubtful", "mi_vs_norm: not here", "No rhythm.", "Noisy."):
         assert part in printed
     assert ("no class asserted" in printed) == (count == 2)
+    if count == 2:  # each recording has its own
+        assert "a.hea: not assessed: No rhythm." in printed and "b.hea: not assessed: No rhythm." in printed
     if count == 1:
         assert "NORM or MI" not in printed and "abnormal, probability" in printed  # no number for what is withheld
 
