@@ -7,7 +7,7 @@
 # make test          lint and all tests, about 8 minutes on two cores
 # make test-fast     the unit tests, in less than a minute
 # make lint          ruff, and the order in which folders may import one another
-# make report        tables and drawing of the documents from artifacts/
+# make report        tables, examples and drawing of the documents from artifacts/
 # make report-check  do the documents agree with artifacts/?
 
 PYTHON ?= python3
@@ -72,6 +72,8 @@ test-fast: .venv/ready-dev
 
 report: .venv/ready-dev
 	$(BIN)/python -m tools.update_docs
+	$(BIN)/python -m tools.make_api_guide
 
 report-check: .venv/ready-dev
 	$(BIN)/python -m tools.update_docs --check
+	$(BIN)/python -m tools.make_api_guide --check
