@@ -23,7 +23,7 @@ from tqdm import tqdm
 from config import ANYLEAD_CHECKPOINT, CHECKPOINT_NAMES, CHEST_LEADS, LEADS, LIMB_LEADS, SYNTHETIC_NOTICE
 from dataset import PTBXLDataset
 from ecg.leads import LIMB_FROM_I_II
-from ecg.windows import predict_probabilities
+from ecg.stretches import predict_probabilities
 from evaluation.bootstrap import BOOTSTRAP_DRAWS, paired_difference, point_and_interval, value_and_replicate_weights
 from evaluation.cli import add_shared_flags, add_split_flag, exit_code
 from evaluation.metrics import auroc_and_auprc
