@@ -8,6 +8,7 @@ from config import SUPERCLASSES
 from ecg.lead_sets import CANONICAL_SETS
 from ecg.preprocessing import FULL_DURATION_S
 from ecg.quality import Flag, Quality
+from ecg.readers.channels import MISSING_LEADS
 from ecg.recording import Recording
 from inference.lead_sets import LeadSetDecisions, leads_phrase
 from inference.summary import RhythmResult
@@ -71,8 +72,11 @@ def set_phrase(name: str) -> str:
 
 
 def warnings_of(recording: Recording, quality: Quality | None) -> tuple[str, ...]:
-    """Notes of the file's reader, too short a recording, poor quality: one sentence each."""
-    warnings = list(recording.notes)
+    """Notes of the file's reader, too short a recording, poor quality: one sentence each.
+
+    Missing leads are left out, of which `leads_sentence` says more.
+    """
+    warnings = [note for note in recording.notes if not note.startswith(MISSING_LEADS)]
     if recording.duration < FULL_DURATION_S - 0.05:
         warnings.append(
             f"The recording lasts {recording.duration:.1f} s; the networks were evaluated on {FULL_DURATION_S:g} s."

@@ -15,6 +15,7 @@ from ecg.leads import derive_limb_leads, lead_name, millivolts
 from ecg.readers.gaps import fill_gaps
 from ecg.recording import DeclarationError, Recording, RecordingError, Subject, printable
 
+MISSING_LEADS = "missing leads: "  # how the note on them begins
 MAX_DURATION_S = 3600
 MAX_SIGNALS = 64
 MAX_VALUES = 24_000_000  # samples of all signals together: twelve leads, an hour, at 500 Hz and a little more
@@ -85,7 +86,7 @@ def assemble(channels: Channels) -> Recording:
     notes += fill_gaps(signal, present, channels.sampling_rate)
     notes += derive_limb_leads(signal, present)
     if not present.all():
-        notes.append(f"missing leads: {', '.join(LEADS[row] for row in np.flatnonzero(~present))}")
+        notes.append(f"{MISSING_LEADS}{', '.join(LEADS[row] for row in np.flatnonzero(~present))}")
     return Recording(
         signal=signal,
         sampling_rate=float(channels.sampling_rate),

@@ -9,7 +9,7 @@ import pytest
 
 import predict
 from config import ANYLEAD, BINARY_TASKS, CHEST_LEADS, LEADS, LIMB_LEADS, SUPERCLASSES
-from ecg.lead_sets import CANONICAL_SETS
+from ecg.lead_sets import CANONICAL_SETS, FITTED_SETS
 from ecg.recording import RecordingError
 from export_onnx import export_anylead, write_manifest
 from files import sha256
@@ -20,6 +20,7 @@ from inference.results_table import read_rows
 from tests.support.ecgs import generated
 from tests.support.lead_sets import with_leads
 from tests.support.manifests import edit_json, list_again
+from tests.support.server import assert_problem, client_with, prediction_of
 
 
 @pytest.fixture(scope="module")
@@ -235,3 +236,69 @@ def test_predict_takes_a_file_of_one_lead(served_anylead, whole, tmp_path, capsy
     assert row["lead_set_exact"]
     assert row["not_assessable"].split() == ["MI", "mi_vs_norm", "IMI"]
     assert row["model"] == sha256(served_anylead / "anylead_best.pth")[:12]
+
+
+# --------------------------------------------------------------------------- the server
+
+
+@pytest.fixture(scope="module")
+def client(served_anylead):
+    with client_with(served_anylead) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def body(whole):
+    leads = dict(zip(LEADS, whole.signal.astype(float).round(4).tolist(), strict=True))
+    return {"sampling_rate": whole.sampling_rate, "units": "mV", "leads": leads}
+
+
+def only(body, *leads):
+    return {**body, "leads": {lead: body["leads"][lead] for lead in leads}}
+
+
+def test_the_server_takes_one_lead_in_every_form(client, body, served_anylead):
+    of_watch = only(body, "I")
+    prediction = prediction_of(client.post("/predict", json=of_watch))
+    assert prediction["leads"] == ["I"]
+    assert prediction["lead_set"] == "I"
+    assert prediction["lead_set_exact"] is True
+    assert prediction["not_assessable"] == ["MI", "mi_vs_norm", "IMI"]
+    assert prediction["model"] == {"anylead": sha256(served_anylead / "anylead_best.pth")}
+    rows = "\n".join(map(str, of_watch["leads"]["I"]))
+    upload = {"files": ("watch.csv", f"I\n{rows}\n".encode())}
+    query = f"?sampling_rate={body['sampling_rate']:g}&units=mV"
+    of_file = prediction_of(client.post(f"/predict/file{query}", files=upload))
+    assert of_file["probabilities"] == prediction["probabilities"]
+    sent = [body, of_watch, only(body, "V3")]
+    whole, again, chest = client.post("/predict/batch", json={"recordings": sent}).json()["results"]
+    assert (whole["lead_set"], whole["leads"]) == ("12", list(LEADS))
+    assert again["probabilities"] == prediction["probabilities"]
+    assert (chest["lead_set"], chest["predicted_classes"]) == (None, [])
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda leads: {}, ["no leads were given", "V6"]),
+        (lambda leads: {"I": leads["I"], "V02": leads["V2"]}, ["unknown leads: V02", "V6"]),
+        (lambda leads: {"I": leads["I"], "II": leads["II"][:-7]}, ["different lengths", "I 5000", "II 4993"]),
+    ],
+)
+def test_leads_that_make_no_recording_have_a_message_each(client, body, path, change, words):
+    bad = {**body, "leads": change(body["leads"])}
+    if path == "/predict":
+        assert_problem(client.post(path, json=bad), 422, *words)
+        return
+    good, problem = client.post(path, json={"recordings": [only(body, "I"), bad]}).json()["results"]
+    assert good["leads"] == ["I"]
+    assert problem["status"] == 422
+    assert all(word in problem["detail"] for word in words)
+
+
+def test_the_model_names_the_lead_sets_and_both_networks(client, served_anylead):
+    facts = client.get("/model").json()
+    assert facts["input"]["lead_sets"] == list(FITTED_SETS)
+    assert facts["networks"]["anylead"]["checkpoint_sha256"] == sha256(served_anylead / "anylead_best.pth")
+    assert {"anylead_best.onnx", "anylead_thresholds.json"} <= set(facts["files"])
