@@ -258,6 +258,12 @@ class Diagnoser:
         networks = self.answering(recording.present).networks
         return {name: of_one[0] for name, of_one in all_probabilities(networks, [signal_of(recording)]).items()}
 
+    def seen(self, recording: Recording, quality: Quality | None) -> Recording:
+        """A recording as the networks saw it, without its lost leads; quality: of its `Diagnosis`."""
+        if quality is None or self.anylead is None:
+            return recording
+        return set_lost_leads_aside(recording, quality)[0]
+
     def self_test(self, expected: dict[str, float], recording: Recording) -> None:
         """Raise InferenceError unless the stored ECG gets the probabilities noted at export."""
         diagnosis = self.diagnose(recording, quality=False)

@@ -16,6 +16,7 @@ from inference.summary import RhythmResult
 RHYTHM_NOT_ASSESSED = (
     "The networks do not assess the rhythm: atrial fibrillation, for example, is not among the classes."
 )
+NOT_ASSESSABLE = "Not assessable from "  # how the sentence on what the leads do not show begins
 NOT_FROM_THESE_LEADS = "not assessable from these leads"
 TASK_NAMES = {"mi_vs_norm": "MI against NORM", "norm_vs_abnormal": "NORM against abnormal"}
 NO_CALIBRATION = "these leads contain no set of leads that the network was calibrated for: nothing is asserted"
@@ -47,7 +48,7 @@ def not_assessable_sentence(present: np.ndarray, names: tuple[str, ...]) -> tupl
     counted = [f"{statements} statement{'s' * (statements != 1)}"] if statements else []
     if not names:
         return ()
-    return (f"Not assessable from {leads_phrase(present)}: {', '.join([*classes, *tasks, *counted])}.",)
+    return (f"{NOT_ASSESSABLE}{leads_phrase(present)}: {', '.join([*classes, *tasks, *counted])}.",)
 
 
 def leads_sentence(present: np.ndarray, chosen: LeadSetDecisions, exact: bool) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from config import DEFAULT_OUT, SUPERCLASSES, data_directory
+from config import ANYLEAD, ANYLEAD_CHECKPOINT, CHECKPOINT_NAMES, DEFAULT_OUT, SUPERCLASSES, data_directory
 from ecg.intervals import Intervals, measure_intervals
 from ecg.plotting.layout import Span
 from ecg.preprocessing import model_input
@@ -120,19 +120,20 @@ class ClassExplanation:
 
 
 @st.cache_resource(show_spinner=False)
-def _network(directory: Path):
-    """The multi-label checkpoint and its network in PyTorch, which explanations need."""
+def _network(path: Path):
+    """A checkpoint and its network in PyTorch, which explanations need."""
     from models.checkpoint import load_checkpoint  # deferred: loads PyTorch, which the page opens without
 
-    checkpoint = load_checkpoint(directory / "multilabel_best.pth")
+    checkpoint = load_checkpoint(path)
     return checkpoint, checkpoint.network()
 
 
-def _explain(recording: Recording, class_name: str, directory: Path) -> ClassExplanation:
+def _explain(recording: Recording, class_name: str, path: Path) -> ClassExplanation:
+    """path: of the checkpoint that answered. recording: as it saw it."""
     from inference.explain import explain  # deferred: loads PyTorch, which the page opens without
 
-    checkpoint, network = _network(directory)
-    signal = model_input(recording, checkpoint.input_scale)
+    checkpoint, network = _network(path)
+    signal = model_input(recording, checkpoint.input_scale) * recording.present[:, None]
     found = explain(network, signal, explained=(class_name,))
     return ClassExplanation(
         class_name=class_name, lead_shares=found.ranked_leads(class_name), spans=found.spans(class_name)
@@ -140,16 +141,20 @@ def _explain(recording: Recording, class_name: str, directory: Path) -> ClassExp
 
 
 @st.cache_resource(max_entries=64, show_spinner="Computing the explanation …")
-def _explanation(key: str, _ecg: DisplayedECG, class_name: str, directory: Path) -> ClassExplanation | str:
+def _explanation(key: str, _seen: Recording, class_name: str, path: Path) -> ClassExplanation | str:
     try:
-        return _explain(_ecg.recording, class_name, directory)
+        return _explain(_seen, class_name, path)
     except ValueError as error:  # RecordingError and CheckpointError are such
         return str(error)
 
 
 def explanation(ecg: DisplayedECG, class_name: str) -> ClassExplanation | str:
     """What speaks for a class or a statement (its code) in an ECG, or why that cannot be computed."""
-    return _explanation(ecg.key, ecg, class_name, artifacts())
+    diagnosis, diagnoser = diagnose(ecg), load_diagnoser()
+    if isinstance(diagnosis, str) or isinstance(diagnoser, str):
+        return str(diagnosis)
+    name = ANYLEAD_CHECKPOINT if ANYLEAD in diagnosis.model else CHECKPOINT_NAMES["multilabel"]
+    return _explanation(ecg.key, diagnoser.seen(ecg.recording, diagnosis.quality), class_name, artifacts() / name)
 
 
 @st.cache_resource
@@ -160,7 +165,7 @@ def warm_up(directory: Path) -> None:
         try:
             ecg = example_ecg(directory, next(iter(EXAMPLES)))
             measure_intervals(ecg.recording)
-            _explain(ecg.recording, SUPERCLASSES[0], directory)
+            _explain(ecg.recording, SUPERCLASSES[0], directory / CHECKPOINT_NAMES["multilabel"])
         except Exception:  # whatever is wrong is shown when it is needed
             log.info("warming up failed", exc_info=True)
 

@@ -11,6 +11,8 @@ from ecg.intervals import Intervals
 from ecg.rr_intervals import RRIntervals
 from ecg.statements import BY_CODE, STATEMENTS
 from inference.diagnoser import BinaryResult, Diagnosis
+from inference.lead_sets import leads_phrase
+from inference.sentences import NOT_ASSESSABLE, NOT_FROM_THESE_LEADS
 from inference.summary import POSSIBLE, StatementResult
 from ui.sources import DisplayedECG
 
@@ -49,7 +51,10 @@ def heading_html(ecg: DisplayedECG) -> str:
     rate = f"{ecg.recording.sampling_rate:g} Hz"
     if ecg.finer:
         rate = f"drawn at {ecg.finer.sampling_rate:g} Hz, diagnosed at {rate}"
-    facts = [ecg.patient or "age and sex unknown", ecg.recorded, f"{ecg.recording.duration:.0f} s", rate, ecg.notice]
+    present = ecg.recording.present
+    leads = "" if present.all() else sentence(leads_phrase(present)).rstrip(".")
+    length = f"{ecg.recording.duration:.0f} s"
+    facts = [ecg.patient or "age and sex unknown", ecg.recorded, leads, length, rate, ecg.notice]
     details = " · ".join(escape(fact) for fact in facts if fact)
     return f'<div class="ecg-heading"><b>{escape(ecg.title)}</b><span>{details}</span></div>'
 
@@ -64,7 +69,7 @@ def headline(diagnosis: Diagnosis) -> str:
     """The prediction in plain text: a summary, rhythm first, or the classes if the network has no statements."""
     if unusable_because(diagnosis):
         return "No diagnosis: recording unusable"
-    if diagnosis.statements:
+    if diagnosis.statements or diagnosis.lead_set is None:
         return " ".join(map(sentence, diagnosis.headline))
     names = " + ".join(SUPERCLASS_NAMES[name] for name in diagnosis.predicted_classes)
     return (names[0].upper() + names[1:]) if names else "None of the five classes"
@@ -93,13 +98,19 @@ def asserted_statements(diagnosis: Diagnosis) -> list[StatementResult]:
 def not_assessed(diagnosis: Diagnosis) -> tuple[str, tuple[str, ...]]:
     """What the prediction leaves open, as a title and sentences; no sentences if there is nothing."""
     rhythm = diagnosis.rhythm
+    left_open = tuple(note for note in diagnosis.not_assessed if not note.startswith(NOT_ASSESSABLE))
     if rhythm is None:
-        return "Not assessed", diagnosis.not_assessed
-    notes = tuple(note for note in diagnosis.not_assessed if note.rstrip(".") != rhythm.sentence)
+        return "Not assessed", left_open
+    notes = tuple(note for note in left_open if note.rstrip(".") != rhythm.sentence)
     if rhythm.certain:
         return "Rhythm", notes
     possible = f"{BY_CODE[rhythm.code].name} is likeliest, but not validated" if rhythm.code else ""
     return "Rhythm not asserted", (possible or "No rhythm reaches its threshold", *notes)
+
+
+def not_assessable(diagnosis: Diagnosis) -> str:
+    """What the leads do not show, as one sentence; empty with all twelve leads."""
+    return " ".join(note for note in diagnosis.not_assessed if note.startswith(NOT_ASSESSABLE))
 
 
 def screening(diagnosis: Diagnosis) -> dict[str, str]:
@@ -113,6 +124,8 @@ def screening(diagnosis: Diagnosis) -> dict[str, str]:
 
 def binary_outcome(result: BinaryResult, yes: str, no: str, withheld: str) -> str:
     """One binary result in plain text, or why it is withheld. yes, no, withheld: words for each."""
+    if result.withheld_because == NOT_FROM_THESE_LEADS:
+        return result.withheld_because
     if result.positive is None:
         return f"{withheld}: {result.withheld_because}"
     borderline = " (borderline)" if result.uncertain else ""
@@ -137,14 +150,27 @@ def prediction_html(diagnosis: Diagnosis) -> str:
         title, notes = not_assessed(diagnosis)
         omitted = " ".join(escape(sentence(note)) for note in notes)
         parts += [f'<p class="not-assessed"><b>{title}.</b> {omitted}</p>'] * bool(omitted)
+        parts += [f'<p class="not-assessed">{escape(not_assessable(diagnosis))}</p>'] * bool(not_assessable(diagnosis))
         parts.append(f'<div class="chips">{"".join(chips)}</div>')
         reasons = " ".join(escape(sentence(reason)) for reason in diagnosis.uncertain_because)
         parts += [f'<p class="uncertain"><b>Uncertain.</b> {reasons}</p>'] * bool(reasons)
     return f'<section class="prediction" aria-label="Prediction">{"".join(parts)}</section>'
 
 
-def probability_row_html(name: str, title: str, probability: float, threshold: float, asserted: bool) -> str:
-    """One probability as a bar with its threshold marked. asserted: the class is in the prediction."""
+def probability_row_html(
+    name: str, title: str, probability: float, threshold: float, asserted: bool, assessable: bool = True
+) -> str:
+    """One probability as a bar with its threshold marked. asserted: the class is in the prediction.
+
+    assessable: what the leads do not show is grey and has no threshold.
+    """
+    if not assessable:
+        return (
+            f'<div class="bar-row unassessed" role="img" aria-label="{name}, {title}: {percent(probability)}, '
+            f'{NOT_FROM_THESE_LEADS}"><div class="bar-name"><b>{name}</b> {title}</div>'
+            f'<div class="track"><div class="fill" style="width:{100 * probability:.1f}%"></div></div>'
+            f'<div class="bar-value">{percent(probability)}</div></div>'
+        )
     return (
         f'<div class="bar-row {"yes" if asserted else ""}" role="img" aria-label="{name}, {title}: '
         f'{percent(probability)}, threshold {percent(threshold)}, {"predicted" if asserted else "not predicted"}">'
@@ -161,11 +187,18 @@ def probabilities_html(diagnosis: Diagnosis) -> str:
         return '<p class="note">Not shown: of an unusable recording they say nothing.</p>'
     rows = [
         probability_row_html(
-            name, SUPERCLASS_NAMES[name], probability, diagnosis.thresholds[name], name in diagnosis.predicted_classes
+            name,
+            SUPERCLASS_NAMES[name],
+            probability,
+            diagnosis.thresholds[name],
+            name in diagnosis.predicted_classes,
+            name not in diagnosis.not_assessable,
         )
         for name, probability in diagnosis.probabilities.items()
     ]
     note = "┃ threshold &nbsp; ✓ predicted. Several classes may be present, or none; NORM yields to any other."
+    if set(diagnosis.not_assessable) & set(diagnosis.probabilities):
+        note += f" Grey, without a threshold: {NOT_FROM_THESE_LEADS}."
     return f'<div class="bars">{"".join(rows)}<p class="note">{note}</p></div>'
 
 

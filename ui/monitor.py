@@ -1,7 +1,9 @@
 """A bedside monitor fed from a recording: the loop it plays, what it has seen so far, and the sweeping trace."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,13 @@ import numpy as np
 from config import LEADS
 from ecg.bands import BAND_RATE, split_bands
 from ecg.beats import find_beats
+from ecg.leads import derive_limb_leads
 from ecg.preprocessing import MINIMUM_DURATION_S
 from ecg.recording import Recording
 
-MONITOR_LEADS = ("I", "II", "V2", "V5")
+MONITOR_LEADS = ("I", "II", "V2", "V5")  # shown of an ECG that is watched with all its leads
+CHOICES = ("I", "II", "V1", "V5")  # that a monitor may have alone
+MOST_TRACES = 4
 MEMORY_S = 10.0  # what each prediction looks back on
 BEFORE_BEAT_S = 0.3  # before an R peak, between the last T wave and the P wave
 SWEEP_RATE = 250  # samples/s sent to the browser, at most
@@ -34,6 +39,19 @@ def seamless_loop(recording: Recording) -> Recording:
     return replace(recording, signal=signal)
 
 
+def with_leads(recording: Recording, leads: Sequence[str]) -> Recording:
+    """The recording as a monitor with these leads alone would have it; with I and II all limb leads follow.
+
+    leads: none for all that were recorded.
+    """
+    if not leads:
+        return recording
+    present = recording.present & np.isin(LEADS, leads)
+    signal = recording.signal * present[:, None]
+    derive_limb_leads(signal, present)
+    return replace(recording, signal=signal, present=present)
+
+
 def last_seconds(loop: Recording, now_s: float) -> Recording | None:
     """What a monitor that has played ``loop`` for ``now_s`` seconds remembers; None before 5 s."""
     seconds = min(now_s, MEMORY_S)
@@ -44,13 +62,21 @@ def last_seconds(loop: Recording, now_s: float) -> Recording | None:
     return replace(loop, signal=np.take(loop.signal, samples, axis=1, mode="wrap"))
 
 
-def monitor_html(loop: Recording) -> str:
-    """A page with the sweeping traces of the loop, from its start."""
+def shown_leads(loop: Recording, chosen: Sequence[str]) -> list[str]:
+    """The traces of the monitor: the chosen leads, else four of a 12-lead ECG or the first that were recorded."""
+    recorded = list(compress(LEADS, loop.present))
+    usual = [lead for lead in recorded if lead in (chosen or MONITOR_LEADS)]
+    return usual or recorded[:MOST_TRACES]
+
+
+def monitor_html(loop: Recording, chosen: Sequence[str] = ()) -> str:
+    """A page with the sweeping traces of the loop, from its start; chosen: as for `with_leads`."""
     stride = max(1, round(loop.sampling_rate / SWEEP_RATE))
-    traces = [
-        {"lead": lead, "mv": np.round(row - np.median(row), 3).tolist()}
-        for lead, row in zip(LEADS, loop.signal[:, ::stride], strict=True)
-        if lead in MONITOR_LEADS
-    ]
+    leads = shown_leads(loop, chosen)
+    traces = []
+    for lead in leads:
+        row = loop.signal[LEADS.index(lead), ::stride]
+        traces.append({"lead": lead, "mv": np.round(row - np.median(row), 3).tolist()})
     facts = {"rate": loop.sampling_rate / stride, "traces": traces}
-    return TEMPLATE.read_text(encoding="utf-8").replace('"FACTS"', json.dumps(facts))
+    page = TEMPLATE.read_text(encoding="utf-8").replace('"FACTS"', json.dumps(facts))
+    return page.replace("LEADS", ", ".join(leads))

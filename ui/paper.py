@@ -4,12 +4,22 @@ from base64 import b64encode
 from dataclasses import dataclass
 from html import escape
 
+import numpy as np
 import streamlit as st
 
 from config import RESEARCH_ONLY
 from ecg.plotting.draw import draw, export
 from ecg.plotting.interactive import draw_interactive, measure_rectangle
-from ecg.plotting.layout import GAINS_MM_MV, LEAD_IN_MM, LEAD_OUT_MM, SPEEDS_MM_S, Scale, layout, traces_overlap
+from ecg.plotting.layout import (
+    GAINS_MM_MV,
+    LEAD_IN_MM,
+    LEAD_OUT_MM,
+    SPEEDS_MM_S,
+    Scale,
+    arrange,
+    layout,
+    traces_overlap,
+)
 from ecg.plotting.rr_line import RR_LINE_MM
 from ecg.rr_intervals import RRIntervals
 from ui import html
@@ -17,7 +27,7 @@ from ui.cached import ClassExplanation
 from ui.sources import SHOWN_S, DisplayedECG
 
 LAYOUTS = ("3x4", "6x2", "12x1")
-SCREEN_HEIGHT_MM = {"3x4": 145.0, "6x2": 180.0, "12x1": 240.0}
+SCREEN_ROWS, SCREEN_HEIGHTS_MM = (1, 2, 3, 4, 6, 12), (70.0, 95.0, 120.0, 145.0, 180.0, 240.0)
 HEIGHT_GROWTH = (1.0, 1.25, 1.5, 2.0)  # tried in turn
 MARGIN_MM = 2 * 8.5 + LEAD_IN_MM + LEAD_OUT_MM  # of a page, beside the traces
 
@@ -61,7 +71,7 @@ def show_paper(
     shaded = explanation.class_name if explanation else ""
     width_mm, _ = screen_size(ecg, paper.scale, paper.arrangement, rr is not None)
     uri = svg_uri(ecg.key, ecg, paper.scale, paper.arrangement, shaded, rr is not None, explanation, rr)
-    about = f"12-lead ECG, {ecg.title}, {paper.arrangement}, "
+    about = f"{lead_count(ecg)} ECG, {ecg.title}, {paper.arrangement}, "
     about += f"{paper.scale.speed_mm_s:g} mm/s, {paper.scale.gain_mm_mv:g} mm/mV"
     about += f", {ecg.drawn.sampling_rate:g} Hz"
     about += f", evidence for {shaded} shaded" if shaded else ""
@@ -97,6 +107,11 @@ def svg_uri(
     return "data:image/svg+xml;base64," + b64encode(export(figure, "svg")).decode()
 
 
+def lead_count(ecg: DisplayedECG) -> str:
+    """How many leads an ECG has, as an adjective."""
+    return f"{ecg.recording.present.sum()}-lead"
+
+
 def screen_size(ecg: DisplayedECG, scale: Scale, arrangement: str, with_rr: bool = False) -> tuple[float, float]:
     """A page in mm that shows all of an ECG at its scale, as high as its traces need so as not to overlap.
 
@@ -104,7 +119,8 @@ def screen_size(ecg: DisplayedECG, scale: Scale, arrangement: str, with_rr: bool
     """
     foot = RR_LINE_MM if with_rr else 0.0
     width = max(160.0, MARGIN_MM + min(ecg.recording.duration, SHOWN_S) * scale.speed_mm_s)
-    height = SCREEN_HEIGHT_MM[arrangement.split()[0]] * max(1.0, scale.gain_mm_mv / 12)
+    rows = arrange(ecg.recording.present, arrangement, ecg.recording.duration, SHOWN_S).rows
+    height = float(np.interp(rows, SCREEN_ROWS, SCREEN_HEIGHTS_MM)) * max(1.0, scale.gain_mm_mv / 12)
     for growth in HEIGHT_GROWTH:
         size = width, growth * height + foot
         if not traces_overlap(layout(ecg.drawn, scale, arrangement, size, foot), ecg.drawn):
@@ -128,7 +144,7 @@ def show_interactive(
             on_select="rerun",
             selection_mode="box",
             config={"displaylogo": False, "displayModeBar": True, "scrollZoom": True},
-            alt=f"12-lead ECG, {ecg.title}, to zoom and measure",
+            alt=f"{lead_count(ecg)} ECG, {ecg.title}, to zoom and measure",
         )
     st.caption(f"{page.scale_text} · {ecg.notice}".removesuffix(" · "))
     if event.selection.box:

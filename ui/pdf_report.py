@@ -26,6 +26,7 @@ from ui.html import (
     asserted_statements,
     headline,
     measurements,
+    not_assessable,
     not_assessed,
     percent,
     screening,
@@ -149,7 +150,9 @@ def _draw_head(sheet: Axes, diagnosis: Diagnosis) -> None:
     for number, line in enumerate(titles):
         _text(sheet, LEFT_MM, TITLE_MM - 5 * number, line, size=size, weight="bold")
     title, reasons = ("Unusable because", unusable) if unusable else not_assessed(diagnosis)
-    lines = textwrap.wrap(f"{title}: {' '.join(map(sentence, reasons))}", HEAD_WIDTH) if reasons else []
+    notes = [f"{title}: {' '.join(map(sentence, reasons))}"] if reasons else []
+    notes += [not_assessable(diagnosis)] if not_assessable(diagnosis) and not unusable else []
+    lines = textwrap.wrap(" ".join(notes), HEAD_WIDTH)
     for number, line in enumerate(lines[:2]):
         _text(sheet, LEFT_MM, TITLE_MM - 5 * len(titles) - 0.5 - 3.6 * number, line, size=7.5)
 
@@ -162,13 +165,15 @@ def _draw_probabilities(sheet: Axes, diagnosis: Diagnosis, top_mm: float) -> Non
     bar_mm, length_mm = LEFT_MM + 46, 24
     for name, probability in diagnosis.probabilities.items():
         threshold, yes = diagnosis.thresholds[name], name in diagnosis.predicted_classes
-        weight = "bold" if yes else "normal"
-        _text(sheet, LEFT_MM, y_mm, f"{name}  {SUPERCLASS_NAMES[name]}", weight=weight)
+        assessable = name not in diagnosis.not_assessable
+        style = {"weight": "bold" if yes else "normal", "color": INK if assessable else MUTED_INK}
+        _text(sheet, LEFT_MM, y_mm, f"{name}  {SUPERCLASS_NAMES[name]}", **style)
         sheet.add_patch(Rectangle((bar_mm, y_mm - 0.4), length_mm, 2.6, facecolor="#e6e6e6"))
-        colour = SHADE if yes else "#8a939b"
+        colour = SHADE if yes else "#8a939b" if assessable else "#c8cdd1"
         sheet.add_patch(Rectangle((bar_mm, y_mm - 0.4), length_mm * probability, 2.6, facecolor=colour))
-        sheet.plot([bar_mm + length_mm * threshold] * 2, [y_mm - 1, y_mm + 2.8], color=INK, linewidth=1.2)
-        _text(sheet, bar_mm + length_mm + 2, y_mm, percent(probability), weight=weight)
+        if assessable:
+            sheet.plot([bar_mm + length_mm * threshold] * 2, [y_mm - 1, y_mm + 2.8], color=INK, linewidth=1.2)
+        _text(sheet, bar_mm + length_mm + 2, y_mm, percent(probability) if assessable else "n. a.", **style)
         y_mm -= 5.2
     for name, result in screening(diagnosis).items():
         for line in textwrap.wrap(f"{name}: {result}", 60):

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from config import PROJECT, SUPERCLASS_NAMES, SUPERCLASSES, TEST_FOLD, VALIDATION_FOLD
+from ecg.plotting.layout import MOST_CONTINUED
 from ecg.readers import read_recording, read_uploaded
 from ecg.recording import Recording, Subject
 from ptbxl.index import DatasetError, Index, read_index
@@ -25,7 +26,7 @@ EXAMPLES = {
     "left_hypertrophy": "Left ventricular hypertrophy",
 }
 DEMONSTRATION_DATA = PROJECT / "demo" / "data"
-SHOWN_S = 10.0  # the page shows and diagnoses this much at a time
+SHOWN_S = 10.0  # the page shows and diagnoses this much at a time, but see `most_shown_s`
 SPLITS = {VALIDATION_FOLD: "val", TEST_FOLD: "test"}
 UNKNOWN_AGE = 300  # PTB-XL's code for over 89
 ADULT_AGE = 18
@@ -102,14 +103,20 @@ def uploaded_ecg(files: Mapping[str, bytes], sampling_rate: float | None, units:
     return DisplayedECG(key=f"upload {digest.hexdigest()}", title=title, recording=recording)
 
 
+def most_shown_s(recording: Recording) -> float:
+    """How much of a recording is shown and diagnosed at a time (s): a single lead has room for half a minute."""
+    return SHOWN_S * MOST_CONTINUED if recording.present.sum() == 1 else SHOWN_S
+
+
 def crop(ecg: DisplayedECG, start_s: float) -> DisplayedECG:
-    """The 10 s of an ECG from ``start_s`` on; all of it if it is no longer."""
+    """As much of an ECG as is shown at a time, from ``start_s`` on; all of it if it is no longer."""
     recording = ecg.recording
-    if recording.duration <= SHOWN_S:
+    length_s = most_shown_s(recording)
+    if recording.duration <= length_s:
         return ecg
     first = round(start_s * recording.sampling_rate)
-    signal = recording.signal[:, first : first + round(SHOWN_S * recording.sampling_rate)]
-    title = f"{ecg.title}, {start_s:g} to {start_s + SHOWN_S:g} s"
+    signal = recording.signal[:, first : first + round(length_s * recording.sampling_rate)]
+    title = f"{ecg.title}, {start_s:g} to {start_s + length_s:g} s"
     return replace(ecg, key=f"{ecg.key} {first}", title=title, recording=replace(recording, signal=signal), finer=None)
 
 

@@ -1,12 +1,13 @@
 """All SCP statements of a diagnosis: which are shown, in which order, the table, and how two diagnoses differ."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from html import escape
 
 import streamlit as st
 
 from ecg.statements import GROUPS, RHYTHMS
 from inference.diagnoser import Diagnosis
+from inference.sentences import NOT_FROM_THESE_LEADS
 from inference.summary import LIKELY, StatementResult, capitalised
 from ui.html import likeliest_first, percent, probability_row_html
 
@@ -22,8 +23,9 @@ LIKELIEST_RHYTHMS = 4  # shown as reasons
 
 
 @st.fragment
-def show_statements(statements: Sequence[StatementResult]) -> None:
+def show_statements(diagnosis: Diagnosis) -> None:
     """The table with its search, group and order."""
+    statements = diagnosis.statements
     st.subheader("All statements", anchor=False)
     search, group, order = st.columns((3, 4, 2), vertical_alignment="top")
     text = search.text_input("Search", key="statement search", placeholder="Code, name, class or SNOMED CT code")
@@ -38,7 +40,7 @@ def show_statements(statements: Sequence[StatementResult]) -> None:
     )
     by = order.selectbox("Sort by", list(ORDERS), key="statement order")
     found = arrange(statements, text, "" if chosen == "all" else chosen, by)
-    st.html(statements_html(found))
+    st.html(statements_html(found, diagnosis.not_assessable))
     asserted = sum(one.asserted for one in statements)
     st.caption(
         f"{len(found)} of {len(statements)} statements shown; {asserted} asserted. Asserted is what reaches its "
@@ -61,19 +63,19 @@ def arrange(
     return sorted(filter(matches, statements), key=ORDERS[order])
 
 
-def statements_html(statements: Sequence[StatementResult]) -> str:
-    """A table, a row a statement, in a box that scrolls."""
+def statements_html(statements: Sequence[StatementResult], not_assessable: Container[str] = ()) -> str:
+    """A table, a row a statement, in a box that scrolls. not_assessable: codes of what the leads do not show."""
     if not statements:
         return '<p class="note">No statement matches. Clear the search, or choose another group.</p>'
     head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
-    rows = "".join(map(_row_html, statements))
+    rows = "".join(_row_html(one, one.code not in not_assessable) for one in statements)
     return (
         '<div class="statements" tabindex="0" role="region" aria-label="Statements">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 
-def _row_html(one: StatementResult) -> str:
+def _row_html(one: StatementResult, assessable: bool) -> str:
     kind = "yes" if one.asserted else "" if one.validated else "unvalidated"
     group = ", ".join(one.groups) + (f" · {one.superclass}" if one.superclass else "")
     track = (
@@ -85,7 +87,7 @@ def _row_html(one: StatementResult) -> str:
         f'<div class="probability">{track}{percent(one.probability)}</div>',
         percent(one.threshold),
         ("✓ yes" if one.probability >= LIKELY else "✓ possible") if one.asserted else "no",
-        "yes" if one.validated else "not validated",
+        "yes" if one.validated else "not validated" if assessable else NOT_FROM_THESE_LEADS,
         group,
         one.snomed_ct or "–",
     )
@@ -103,6 +105,7 @@ def likeliest_rhythms_html(diagnosis: Diagnosis) -> str:
             one.probability,
             one.threshold,
             one.asserted,
+            one.code not in diagnosis.not_assessable,
         )
         for one in likeliest_first(rhythms)[:LIKELIEST_RHYTHMS]
     ]

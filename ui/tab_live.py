@@ -5,27 +5,40 @@ from html import escape
 
 import streamlit as st
 
+from config import LEADS
 from ecg.preprocessing import FULL_DURATION_S, MINIMUM_DURATION_S
 from ecg.recording import Recording, RecordingError
 from ecg.rr_intervals import measure_rr_intervals
 from inference.diagnoser import Diagnosis
 from ui import html
 from ui.cached import load_diagnoser
-from ui.monitor import last_seconds, monitor_html, seamless_loop
+from ui.monitor import CHOICES, last_seconds, monitor_html, seamless_loop, shown_leads, with_leads
 from ui.sources import DisplayedECG
+
+LEAST_HEIGHT, TRACE_HEIGHT = 160, 100  # CSS pixels of the monitor, and of each of its traces
 
 
 def live_tab(ecg: DisplayedECG) -> None:
     st.html(html.heading_html(ecg))
-    running = st.toggle("Running", value=True, key="running")
+    switch, leads = st.columns((1, 4), vertical_alignment="center")
+    running = switch.toggle("Running", value=True, key="running")
+    recorded = [lead for lead in CHOICES if ecg.recording.present[LEADS.index(lead)]]
+    chosen = leads.pills(
+        "Leads on the monitor",
+        recorded,
+        selection_mode="multi",
+        key="monitor leads",
+        help="The network sees just these; with I and II all limb leads follow. None chosen: all that were recorded",
+    )
     if not running:
         st.session_state.pop("live", None)
         st.caption("Stopped. Switch on to start the recording again.")
         return
-    loop = seamless_loop(ecg.recording)
+    loop = with_leads(seamless_loop(ecg.recording), chosen)
     if st.session_state.get("live", ("", 0))[0] != ecg.key:
         st.session_state["live"] = (ecg.key, time.time())
-    st.iframe(monitor_html(loop), height=400, alt="Bedside monitor")
+    traces = len(shown_leads(loop, chosen))
+    st.iframe(monitor_html(loop, chosen), height=max(LEAST_HEIGHT, TRACE_HEIGHT * traces), alt="Bedside monitor")
     live_prediction(loop)
     st.caption(
         f"Monitor: 25 mm/s, 10 mm/mV. The recording repeats every {loop.duration:.1f} s, cut between heartbeats. "

@@ -51,7 +51,7 @@ def read_tab(ecg: DisplayedECG, paper: PaperSettings) -> None:
             show_explanation(diagnosis, chosen, explained, rr)
         show_label(ecg, diagnosis)
     if diagnosis.statements and not unusable:
-        show_statements(diagnosis.statements)
+        show_statements(diagnosis)
     show_downloads(ecg, diagnosis, paper, explained, chosen)
 
 
@@ -73,7 +73,8 @@ def show_warnings(diagnosis: Diagnosis) -> None:
 def choose_explained(place: DeltaGenerator, diagnosis: Diagnosis) -> str | None:
     """The class or asserted statement to explain, or the rhythm."""
     codes = [one.code for one in html.asserted_statements(diagnosis) if "rhythm" not in one.groups]
-    options = [*SUPERCLASSES, *([RHYTHM] if diagnosis.rhythm else []), *(c for c in codes if c not in SUPERCLASSES)]
+    classes = [name for name in SUPERCLASSES if name not in diagnosis.not_assessable]
+    options = [*classes, *([RHYTHM] if diagnosis.rhythm else []), *(c for c in codes if c not in SUPERCLASSES)]
     if st.session_state.get("shaded") not in options:  # another ECG has other statements
         st.session_state.pop("shaded", None)
     return place.pills(
@@ -153,8 +154,9 @@ def show_downloads(
     rr = None if html.unusable_because(diagnosis) else rr_intervals(ecg)
 
     def report() -> bytes:
-        likeliest = max(diagnosis.probabilities, key=diagnosis.probabilities.get)
-        reasons = explained or ("" if html.unusable_because(diagnosis) else explanation(ecg, likeliest))
+        shown = {n: p for n, p in diagnosis.probabilities.items() if n not in diagnosis.not_assessable}
+        silent = html.unusable_because(diagnosis) or not shown
+        reasons = explained or ("" if silent else explanation(ecg, max(shown, key=shown.get)))
         found = intervals(ecg)
         return report_pdf(
             ecg,

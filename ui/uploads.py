@@ -5,7 +5,7 @@ import streamlit as st
 from ecg.readers import MAX_UPLOAD_BYTES
 from ecg.readers.formats import FORMATS
 from ecg.recording import DeclarationError, RecordingError
-from ui.sources import SHOWN_S, DisplayedECG, NoECG, crop, uploaded_ecg
+from ui.sources import DisplayedECG, NoECG, crop, most_shown_s, uploaded_ecg
 
 DECLARATION = "My file does not state its rate or unit"
 
@@ -46,8 +46,9 @@ def say_why(missing: NoECG) -> None:
 
 
 def choose_seconds(ecg: DisplayedECG | NoECG) -> DisplayedECG | NoECG:
-    """The ten seconds to show of a longer ECG."""
-    if isinstance(ecg, NoECG) or ecg.recording.duration <= SHOWN_S:
+    """The part to show of a longer ECG."""
+    if isinstance(ecg, NoECG) or ecg.recording.duration <= most_shown_s(ecg.recording):
         return ecg
-    latest = float(ecg.recording.duration - SHOWN_S)
-    return crop(ecg, st.slider(f"Show {SHOWN_S:g} s from (s)", 0.0, latest, 0.0, 0.5, key=f"start {ecg.key}"))
+    length_s = most_shown_s(ecg.recording)
+    latest = float(ecg.recording.duration - length_s)
+    return crop(ecg, st.slider(f"Show {length_s:g} s from (s)", 0.0, latest, 0.0, 0.5, key=f"start {ecg.key}"))
