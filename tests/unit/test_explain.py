@@ -284,3 +284,13 @@ def test_maps_depend_on_the_weights(shipped, method):
     (random,) = explain(randomised(network, 0)["stem"], signal, explained=("CD",), method=method).importance
     assert abs(agreement(trained, random)["signed"]) < 0.3
     assert agreement(trained, trained) == pytest.approx({"signed": 1, "absolute": 1, "strongest": 1})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_missing_lead_is_never_shaded(method):
+    present = np.isin(LEADS, ("I", "V2"))
+    signal = generated() * present[:, None]
+    found = explain(narrow_network(branch=True), signal, method=method)
+    assert not found.importance[:, ~present].any()
+    assert found.importance[:, present].any()
+    assert {span.lead for name in SUPERCLASSES for span in found.spans(name)} <= {"I", "V2"}

@@ -10,19 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pypdf import PdfReader
 
-from config import DEFAULT_OUT, RESEARCH_ONLY, SUPERCLASSES
+from config import DEFAULT_OUT, LEADS, RESEARCH_ONLY, SUPERCLASSES
 from ecg.intervals import VALUES, Intervals
 from ecg.plotting.layout import ARRANGEMENTS, Scale, Span, layout, traces_overlap
 from ecg.quality import assess
 from ecg.recording import Recording, Subject
 from ecg.statements import STATEMENTS
 from inference.diagnoser import BinaryResult, Diagnosis
+from inference.sentences import NOT_FROM_THESE_LEADS
 from ui import html
 from ui.cached import ClassExplanation
-from ui.monitor import last_seconds, monitor_html, seamless_loop
+from ui.monitor import last_seconds, monitor_html, seamless_loop, shown_leads, with_leads
 from ui.paper import screen_size
 from ui.pdf_report import place_ecg, report_pdf
-from ui.sources import EXAMPLES, crop, describe_patient, example_ecg
+from ui.sources import EXAMPLES, crop, describe_patient, example_ecg, most_shown_s
 
 INFARCTION = Diagnosis(
     probabilities=dict(zip(SUPERCLASSES, (0.001, 0.999, 0.05, 0.24, 0.1), strict=True)),
@@ -178,6 +179,62 @@ def test_the_paper_on_the_screen_grows_until_no_traces_overlap():
     assert not traces_overlap(layout(recording, Scale(), "3x4", high), recording)
 
 
+# -- Few leads --------------------------------------------------------------------------------------------------------
+
+OF_WATCH = replace(
+    INFARCTION,
+    predicted_classes=("NORM",),
+    mi_vs_norm=replace(NOT_APPLICABLE, withheld_because=NOT_FROM_THESE_LEADS),
+    not_assessed=("Not assessable from lead I: MI, MI against NORM.", "The rhythm."),
+    leads=("I",),
+    lead_set="I",
+    not_assessable=("MI", "mi_vs_norm", "IMI"),
+    model={"anylead": "fedcba9876543210"},
+)
+
+
+def test_what_the_leads_do_not_show_is_grey_and_has_no_threshold():
+    rows = html.probabilities_html(OF_WATCH).split('<div class="bar-row ')[1:]
+    grey = [row for row in rows if row.startswith("unassessed")]
+    assert len(rows) == 5 and len(grey) == 1
+    assert "MI" in grey[0] and "not assessable from these leads" in grey[0] and 'class="tick"' not in grey[0]
+    assert all('class="tick"' in row for row in rows if row not in grey)
+    assert "Grey, without a threshold" in html.probabilities_html(OF_WATCH)
+    assert "Grey" not in html.probabilities_html(INFARCTION)
+
+
+def test_what_the_leads_do_not_show_is_said_apart_from_the_rhythm():
+    shown = html.prediction_html(OF_WATCH)
+    assert '<p class="not-assessed">Not assessable from lead I: MI, MI against NORM.</p>' in shown
+    assert "<b>MI screening:</b> not assessable from these leads</span>" in shown
+    assert html.not_assessed(OF_WATCH)[1] == ("The rhythm.",)
+    assert html.not_assessable(INFARCTION) == ""
+
+
+def test_the_heading_names_the_leads_of_an_ecg_with_few():
+    few = replace(ECG.recording, present=np.isin(LEADS, ("I", "V5")))
+    assert "Leads I, V5" in html.heading_html(replace(ECG, recording=few))
+    assert " leads" not in html.heading_html(ECG) and "Lead" not in html.heading_html(ECG)
+
+
+def test_the_report_of_one_lead_marks_what_it_does_not_show():
+    present = np.isin(LEADS, ("I",))
+    one = replace(ECG.recording, signal=ECG.recording.signal * present[:, None], present=present)
+    (text,) = sheets(replace(ECG, recording=one), OF_WATCH)
+    assert "Not assessable from lead I: MI, MI against NORM." in text
+    assert "n. a." in text and "anylead fedcba987654" in text
+    assert "not recorded" not in text
+
+
+def test_half_a_minute_of_a_single_lead_is_shown_at_once():
+    one = replace(flat(6000), present=np.isin(LEADS, ("I",)))
+    assert most_shown_s(one) == 30.0
+    assert crop(replace(ECG, recording=one), 20.0).recording.duration == 30.0
+    assert crop(replace(ECG, recording=flat(6000)), 20.0).recording.duration == 10.0
+    wide, tall = screen_size(replace(ECG, recording=replace(one, signal=one.signal[:, :3000])), Scale(), "3x4")
+    assert (wide, tall) == (screen_size(ECG, Scale(), "3x4")[0], 120.0)
+
+
 # -- Monitor ----------------------------------------------------------------------------------------------------------
 
 
@@ -195,6 +252,22 @@ def test_the_monitor_gets_its_samples_even_of_a_recording_without_beats():
     assert seamless_loop(recording) is recording
     page = monitor_html(replace(recording, sampling_rate=500))
     assert '"FACTS"' not in page and '"rate": 250.0, "traces": [{"lead": "I"' in page
+
+
+def test_a_monitor_with_chosen_leads_has_nothing_else():
+    loop = seamless_loop(ECG.recording)
+    assert with_leads(loop, []) is loop
+    assert shown_leads(loop, []) == ["I", "II", "V2", "V5"]
+    single = with_leads(loop, ["V1"])
+    assert list(single.present) == [lead == "V1" for lead in LEADS]
+    assert not single.signal[~single.present].any()
+    page = monitor_html(single, ["V1"])
+    assert '"lead": "V1"' in page and page.count('"lead"') == 1 and "Monitor: V1, sweeping" in page
+    both = with_leads(loop, ["I", "II"])
+    assert both.present.tolist() == [True] * 6 + [False] * 6
+    np.testing.assert_allclose(both.signal[:6], loop.signal[:6], atol=0.01)
+    assert shown_leads(both, ["I", "II"]) == ["I", "II"]
+    assert shown_leads(with_leads(loop, ["V1"]), []) == ["V1"]
 
 
 @pytest.mark.parametrize(("now_s", "seconds"), [(4.9, None), (5, 5), (7.5, 7.5), (10, 10), (27, 10)])

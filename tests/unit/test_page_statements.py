@@ -102,6 +102,13 @@ def test_the_table_marks_what_is_asserted_what_is_possible_and_what_is_not_valid
     assert "Clear the search" in statements_html([])
 
 
+def test_the_table_tells_what_the_leads_do_not_show_from_what_is_never_asserted(diagnosis):
+    statements = [replace(one, validated=False) for one in diagnosis.statements]
+    table = statements_html(statements, ("IMI",))
+    rows = {code: row for row in table.split("<tr")[1:] for code in re.findall('<th scope="row">([^<]+)', row)}
+    assert "not assessable from these leads" in rows["IMI"] and "not validated" in rows["ASMI"]
+
+
 def test_reasons_for_a_rhythm_are_the_likeliest_rhythms(diagnosis):
     shown = likeliest_rhythms_html(asserting(diagnosis, AFIB=0.8, AFLT=0.5))
     names = re.findall("<b>([A-Z]+)</b>", shown)
