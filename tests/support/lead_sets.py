@@ -12,7 +12,7 @@ from ecg.statements import CODES
 from files import sha256
 from inference.lead_sets import LeadSetDecisions, LeadSets, save_lead_sets, undecided
 from models.checkpoint import save_checkpoint
-from tests.support.networks import ALL, checkpoint_of, narrow_network
+from tests.support.networks import ALL, NARROW_ANY_LEADS, checkpoint_of, narrow_network
 
 
 def lead_sets(validated: dict[str, tuple[str, ...]] | None = None) -> LeadSets:
@@ -40,7 +40,8 @@ def lead_sets(validated: dict[str, tuple[str, ...]] | None = None) -> LeadSets:
 def write_anylead(directory: Path) -> None:
     """A network of random weights and its decisions, as training and threshold_search.py leave them."""
     path = directory / "anylead_best.pth"
-    save_checkpoint(path, checkpoint_of(narrow_network(ALL, branch=True)))
+    network = narrow_network(ALL, branch=True, arguments=NARROW_ANY_LEADS)
+    save_checkpoint(path, checkpoint_of(network, model_arguments=NARROW_ANY_LEADS))
     save_lead_sets(directory / "anylead_thresholds.json", lead_sets(), sha256(path), 9, {}, {})
 
 

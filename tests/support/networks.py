@@ -8,14 +8,15 @@ from models.checkpoint import Checkpoint
 from models.recording_network import RecordingNetwork, make_network
 
 NARROW = {"lead_channels": (2, 4), "group_channels": 8, "heart_channels": 16, "heart_kernels": (3,)}
+NARROW_ANY_LEADS = NARROW | {"any_leads": True}
 FIVE = Outputs(classes=SUPERCLASSES)
 ALL = Outputs(classes=SUPERCLASSES, statements=CODES, binary_tasks=BINARY_TASKS)
 
 
-def narrow_network(outputs: Outputs = FIVE, branch: bool = False) -> RecordingNetwork:
+def narrow_network(outputs: Outputs = FIVE, branch: bool = False, arguments: dict = NARROW) -> RecordingNetwork:
     """A narrow HMT-ECGNet with random weights, whose probabilities are far from 0.5 and differ between windows."""
     torch.manual_seed(0)
-    network = make_network("hmt_ecgnet", NARROW, outputs, 2.5, 1.25, branch).eval()
+    network = make_network("hmt_ecgnet", arguments, outputs, 2.5, 1.25, branch).eval()
     with torch.no_grad():
         network.trunk.head.weight *= 300
     return network
