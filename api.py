@@ -77,7 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="HMT-ECGNet",
         version="1",
-        description=f"Diagnoses 12-lead ECGs. {RESEARCH_ONLY}",
+        description=f"Diagnoses ECGs of one to twelve leads. {RESEARCH_ONLY}",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,

@@ -33,7 +33,7 @@ def main() -> None:
     st.set_page_config("HMT-ECGNet", "🫀", layout="wide")
     st.html(STYLE)
     st.html(f'<div class="disclaimer" role="note">{RESEARCH_ONLY}</div>')
-    st.html('<div class="brand"><b>HMT-ECGNet</b><span>reads a 12-lead ECG and shows why</span></div>')
+    st.html('<div class="brand"><b>HMT-ECGNet</b><span>reads an ECG of one to twelve leads and shows why</span></div>')
     diagnoser = load_diagnoser()
     if isinstance(diagnoser, str):
         st.error(f"The networks cannot be used: {diagnoser}")

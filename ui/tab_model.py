@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from config import SAMPLING_RATE, SUPERCLASSES
+from config import ANYLEAD, SAMPLING_RATE, SUPERCLASSES
 from ecg.statements import BY_CODE, RHYTHMS
 from evaluation.releases import comparison_of_checkpoint, metrics_of_checkpoint, read_releases
 from evaluation.statements import FEWEST_POSITIVES, LEAST_AUROC
@@ -24,7 +24,8 @@ STATEMENT_METRICS = {
 FIGURES = {"roc": "ROC", "pr": "precision and recall", "reliability": "reliability", "confusion": "confusion"}
 INTRODUCTION = f"""
 A convolutional network of about 0.3 million parameters reads twelve leads at {SAMPLING_RATE} Hz, in mV, with one
-encoder for all leads. It was trained on PTB-XL folds 1 to 8. 95 % intervals are in brackets.
+encoder for all leads. It was trained on PTB-XL folds 1 to 8. 95 % intervals are in brackets. Where leads are missing, a
+second network of the same kind answers, which was trained without some of them.
 
 - **Validation set (fold 9):** architecture, loss, epoch, calibration and thresholds were chosen on it, so it favours
   this network over the baselines. Metrics that need a threshold are cross-fitted by patient.
@@ -38,6 +39,8 @@ LIMITS = """
   ST elevation and inverted T waves that are only described, without a diagnosis, to no class.
 - **Labels are opinions.** Disagreeing with one is not always an error.
 - **Hypertrophy is the weakest class**, as in the published work.
+- **Fewer leads show less.** What the leads of a recording do not show well enough is grey and never asserted. A normal
+  result then means: as far as these leads show it.
 """
 OFTEN_MISSED = 0.6  # share found, below which a rhythm is listed
 LIMITS_OF_CLASSES = """
@@ -76,6 +79,8 @@ def model_tab() -> None:
         st.markdown(f"**{split_title(content)}**")
         st.caption(f"{content['n']:,} recordings; intervals: {content['intervals']}")
         st.table(comparison_table(content))
+    for content in read_lead_sets(directory):
+        show_lead_sets(content)
     groups = directory / "analysis" / "groups.png"
     if groups.is_file():
         st.subheader("Errors by group of patients")
@@ -184,6 +189,33 @@ def show_metrics(content: dict) -> None:
         st.warning("Measured on synthetic data: it says nothing about accuracy.")
     st.caption("; ".join(part for part in (f"{content['n']:,} recordings", content.get("decisions")) if part))
     st.table(metrics_table(content))
+
+
+def show_lead_sets(content: dict) -> None:
+    """What the network for missing leads reaches with each set of leads."""
+    st.subheader("Missing leads")
+    st.markdown(f"**{split_title(content)}**")
+    st.caption(
+        f"{content['n']:,} recordings, only some of whose leads the network sees; limb: the six limb leads, which two "
+        "of I, II and III give; 11: any one chest lead missing"
+    )
+    st.table(lead_sets_table(content))
+
+
+def lead_sets_table(content: dict) -> pd.DataFrame:
+    """A row for each set of leads: macro metrics with intervals, and the AUROC of atrial fibrillation alone."""
+    rows = {
+        name: {METRIC_COLUMNS[key]: metric_cell(row[key]) for key in ("auroc", "auprc", "f1")}
+        | {"AUROC of atrial fibrillation": metric_cell(row["afib_auroc"]) if "afib_auroc" in row else "–"}
+        for name, row in content["lead_sets"].items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def read_lead_sets(directory: Path) -> list[dict]:
+    """Evaluations of the network for missing leads that is in use."""
+    in_use = checkpoint_in_use(directory, ANYLEAD)
+    return [content for content in read_splits(directory, "lead_sets") if content["checkpoint_sha256"] == in_use]
 
 
 def split_title(content: dict) -> str:

@@ -19,7 +19,14 @@ from ui.pdf_report import report_pdf
 from ui.sources import example_ecg
 from ui.statements import ORDERS, arrange, differences, likeliest_rhythms_html, statements_html
 from ui.tab_live import rhythm_html
-from ui.tab_model import confusion_html, limits_of_statements, statements_table, tasks_table
+from ui.tab_model import (
+    confusion_html,
+    lead_sets_table,
+    limits_of_statements,
+    read_lead_sets,
+    statements_table,
+    tasks_table,
+)
 
 ECG = example_ecg(DEFAULT_OUT, "anterior_infarction")
 
@@ -173,3 +180,17 @@ def test_metrics_of_tasks_statements_and_rhythms_become_tables(metrics):
     assert statements.loc["AFIB atrial fibrillation", "AUROC"].startswith("0.99")
     confusion = confusion_html(metrics["rhythm"])
     assert confusion.count('scope="row"') == 9 and confusion.count("class=right") == 9
+
+
+def test_only_evaluations_of_the_network_in_use_are_shown_of_missing_leads(tmp_path):
+    metric = {"value": 0.9, "ci95": [0.8, 0.95]}
+    row = dict.fromkeys(("auroc", "auprc", "f1", "afib_auroc"), metric)
+    lead_sets = {"12": row, "I": {key: value for key, value in row.items() if key != "afib_auroc"}}
+    table = lead_sets_table({"lead_sets": lead_sets})
+    assert list(table.index) == ["12", "I"] and list(table["AUROC of atrial fibrillation"])[1] == "–"
+    for split, digest in (("val", "a"), ("test", "b")):
+        content = json.dumps({"checkpoint_sha256": digest, "split": split})
+        (tmp_path / f"lead_sets_{split}.json").write_text(content)
+    assert read_lead_sets(tmp_path) == []
+    (tmp_path / "anylead_thresholds.json").write_text(json.dumps({"checkpoint_sha256": "a"}))
+    assert [content["split"] for content in read_lead_sets(tmp_path)] == ["val"]
