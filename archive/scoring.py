@@ -17,7 +17,8 @@ from ecg.readers.folders import resolved, version_of
 from ecg.recording import Recording, RecordingError
 from files import sha256
 from inference import InferenceError
-from inference.diagnoser import Diagnoser, Diagnosis
+from inference.diagnoser import Diagnoser
+from inference.diagnosis import Diagnosis
 from inference.result_rows import file_name, row_of
 
 CODE = ("ecg/*.py", "ecg/readers/*.py", "inference/*.py")  # which decides the rows, together with the networks

@@ -19,7 +19,7 @@ class Answering:
     """Which networks answer for one recording, and by whose decisions.
 
     networks, decisions: by task, as of `inference.diagnoser.Diagnoser`.
-    model, lead_set, lead_set_exact, not_assessable: see `inference.diagnoser.Diagnosis`.
+    model, lead_set, lead_set_exact, not_assessable: see `inference.diagnosis.Diagnosis`.
     doubts, not_assessed, warnings: sentences on it for its fields; none with all twelve leads.
     """
 

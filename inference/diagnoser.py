@@ -12,19 +12,17 @@ of a stored ECG against those noted when the networks were exported.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
-from config import ANYLEAD, BINARY_TASKS, DEFAULT_OUT, LEADS, SUPERCLASSES, TASK_CLASSES, described
+from config import DEFAULT_OUT, LEADS, TASK_CLASSES
 from ecg.heartbeats import find_heartbeats
 from ecg.lost_leads import set_lost_leads_aside
 from ecg.preprocessing import model_input
 from ecg.quality import Quality, assess
 from ecg.recording import Recording, RecordingError
 from ecg.rhythm_signs import measure_rhythm
-from ecg.statements import CODES, RHYTHMS
 from ecg.stretches import predict_all
 from files import sha256
 from inference import InferenceError
@@ -38,8 +36,7 @@ from inference.decisions import (
     task_probabilities,
     thresholds_path,
 )
-from inference.findings import implied_superclasses
-from inference.lead_sets import leads_phrase
+from inference.diagnosis import Diagnosis, PreparedRecording, diagnoses_of
 from inference.manifest import (
     SELF_TEST_ECG,
     SELF_TEST_LEADS,
@@ -47,106 +44,6 @@ from inference.manifest import (
     self_test_recording,
     verify_files,
 )
-from inference.sentences import NOT_FROM_THESE_LEADS, not_assessed, warnings_of
-from inference.summary import (
-    RhythmResult,
-    StatementResult,
-    SubclassResult,
-    headline,
-    statement_results,
-    threshold_statements,
-)
-from inference.verdict import doubt_sentences, reach_verdicts, withheld_sentence
-
-IRREGULAR = [CODES.index(code) for code in RHYTHMS if code not in ("SR", "STACH", "SBRAD")]
-
-
-@dataclass(frozen=True)
-class BinaryResult:
-    """The result of one of the two binary questions, each with a threshold of its own; see `inference.verdict`."""
-
-    probability: float = described("calibrated, 0 to 1")
-    threshold: float = described("the decision threshold, chosen on the validation set")
-    positive: bool | None = described(
-        "whether the probability reaches the threshold; null where the result is withheld"
-    )
-    uncertain: bool = described("whether the probability is too close to the threshold to decide either way")
-    withheld_because: str = described("why `positive` is null, in plain text; empty if it is not", default="")
-
-
-@dataclass(frozen=True, eq=False)
-class Diagnosis:
-    """What the networks find in one recording.
-
-    probabilities, thresholds: class to calibrated probability and decision threshold.
-    predicted_classes: those asserted by the rule of `inference.verdict`, in the order of ``config.SUPERCLASSES``; none
-    for a recording that quality calls unusable.
-    uncertain_because: reasons not to rely on the prediction; empty if there are none.
-    not_assessed: sentences on what the prediction says nothing of, to be shown beside it.
-    statements, subclasses, rhythm: all SCP statements, their subclasses and the named rhythm; empty and None if the
-    network has no statements.
-    quality: what is wrong with the recording; None if it was not assessed.
-    warnings: sentences for whoever reads the diagnosis.
-    model: task to the SHA-256 of the checkpoint that was used; "anylead" instead of a task where leads were missing.
-    milliseconds: time for preprocessing, networks and quality.
-    leads: those the networks saw, recorded or derived.
-    lead_set: of `ecg.lead_sets.CANONICAL_SETS`, whose calibration and thresholds apply; None if there is none, then the
-    probabilities are uncalibrated, the thresholds mean nothing and nothing is asserted.
-    lead_set_exact: whether they were fitted for just these leads.
-    not_assessable: superclasses, binary tasks and codes of statements that these leads do not show.
-    """
-
-    probabilities: dict[str, float]
-    thresholds: dict[str, float]
-    predicted_classes: tuple[str, ...]
-    mi_vs_norm: BinaryResult
-    norm_vs_abnormal: BinaryResult
-    uncertain_because: tuple[str, ...]
-    not_assessed: tuple[str, ...]
-    statements: tuple[StatementResult, ...]
-    subclasses: tuple[SubclassResult, ...]
-    rhythm: RhythmResult | None
-    quality: Quality | None
-    warnings: tuple[str, ...]
-    model: dict[str, str]
-    milliseconds: float
-    leads: tuple[str, ...] = LEADS
-    lead_set: str | None = "12"
-    lead_set_exact: bool = True
-    not_assessable: tuple[str, ...] = ()
-
-    @property
-    def uncertain(self) -> bool:
-        return bool(self.uncertain_because)
-
-    @property
-    def checkpoint_sha256(self) -> str:
-        """Of the network that answered for the classes."""
-        return self.model.get(ANYLEAD) or self.model["multilabel"]
-
-    @property
-    def headline(self) -> tuple[str, ...]:
-        """What is said of the recording, a phrase each, rhythm first; see `inference.summary.headline`."""
-        seen = leads_phrase(np.isin(LEADS, self.leads)) if set(self.not_assessable) & set(SUPERCLASSES) else ""
-        if set(SUPERCLASSES) <= set(self.not_assessable):
-            return (*((self.rhythm.sentence,) if self.rhythm else ()), f"No diagnosis can be told from {seen}")
-        return headline(self.rhythm, self.statements, self.predicted_classes, self.probabilities, seen)
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class PreparedRecording:
-    """A recording before the networks.
-
-    recording: without its lost leads. signal: ``(12, samples)`` in mV at 100 Hz, zeros for missing leads.
-    quality: None if it was not assessed. answering: who answers for it.
-    rhythm_signs: `ecg.rhythm_signs.RhythmSigns.doubts`; none without usable quality.
-    """
-
-    recording: Recording
-    signal: np.ndarray
-    quality: Quality | None
-    rhythm_signs: tuple[str, ...]
-    answering: Answering
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +118,9 @@ class Diagnoser:
             if isinstance(one, PreparedRecording):
                 alike.setdefault(one.recording.present.tobytes(), []).append(number)
         for numbers in alike.values():
-            diagnoses = self._diagnoses([results[number] for number in numbers], results[numbers[0]].answering)
+            together, answering = [results[number] for number in numbers], results[numbers[0]].answering
+            probabilities = all_probabilities(answering.networks, [one.signal for one in together])
+            diagnoses = diagnoses_of(together, probabilities, answering)
             for number, diagnosis in zip(numbers, diagnoses, strict=True):
                 results[number] = diagnosis
         milliseconds = round(1000 * (time.perf_counter() - began) / max(len(recordings), 1), 2)
@@ -298,72 +197,6 @@ class Diagnoser:
         except RecordingError as error:
             return error
 
-    def _diagnoses(self, prepared: Sequence[PreparedRecording], answering: Answering) -> list[Diagnosis]:
-        """What is said of recordings with the same leads."""
-        decisions, multilabel = answering.decisions, answering.decisions["multilabel"]
-        probabilities = all_probabilities(answering.networks, [one.signal for one in prepared])
-        calibrated = {task: decisions[task].calibrate(probabilities[task]) for task in TASK_CLASSES}
-        above = {task: decisions[task].decide(calibrated[task]) for task in TASK_CLASSES}
-        near = {task: decisions[task].uncertain(calibrated[task]) for task in TASK_CLASSES}
-        asked = [task for task in BINARY_TASKS if task not in answering.not_assessable]
-        found = threshold_statements(multilabel, probabilities["statements"]) if multilabel.statements else None
-        explained = np.zeros(len(prepared), bool) if found is None else found.asserted[:, IRREGULAR].any(axis=1)
-        verdicts = reach_verdicts(
-            above["multilabel"],
-            near["multilabel"],
-            {task: above[task][:, 0] for task in asked},
-            np.array([one.quality.severity if one.quality else "" for one in prepared]),
-            np.array([bool(one.rhythm_signs) for one in prepared]) & ~explained,
-            implied_superclasses(found.asserted) if found else None,
-        )
-        unusable = verdicts.doubts["unusable"]
-        results = [((), (), None)] * len(prepared)
-        if found:
-            results = statement_results(multilabel, found, verdicts.classes, unusable)
-        nearest = multilabel.distances(calibrated["multilabel"]).argmin(axis=1)
-        return [
-            Diagnosis(
-                probabilities=dict(zip(SUPERCLASSES, calibrated["multilabel"][n].tolist(), strict=True)),
-                thresholds=dict(zip(SUPERCLASSES, multilabel.thresholds, strict=True)),
-                predicted_classes=tuple(compress(SUPERCLASSES, verdicts.classes[n])),
-                **{
-                    task: binary_result(
-                        probability=float(calibrated[task][n, 0]),
-                        threshold=decisions[task].thresholds[0],
-                        above=bool(above[task][n, 0]),
-                        near=bool(near[task][n]),
-                        withheld_because=withheld_sentence(verdicts, task, n)
-                        if task in asked
-                        else NOT_FROM_THESE_LEADS,
-                    )
-                    for task in BINARY_TASKS
-                },
-                uncertain_because=(
-                    *doubt_sentences(
-                        verdicts,
-                        multilabel.classes[nearest[n]],
-                        {task: bool(above[task][n, 0]) for task in asked},
-                        one.rhythm_signs,
-                        n,
-                    ),
-                    *answering.doubts,
-                ),
-                not_assessed=(*answering.not_assessed, *not_assessed(one.rhythm_signs, rhythm)),
-                statements=statements,
-                subclasses=subclasses,
-                rhythm=rhythm,
-                quality=one.quality,
-                warnings=(*answering.warnings, *warnings_of(one.recording, one.quality)),
-                model=answering.model,
-                milliseconds=0.0,
-                leads=tuple(compress(LEADS, one.recording.present)),
-                lead_set=answering.lead_set,
-                lead_set_exact=answering.lead_set_exact,
-                not_assessable=answering.not_assessable,
-            )
-            for n, (one, (statements, subclasses, rhythm)) in enumerate(zip(prepared, results, strict=True))
-        ]
-
 
 def signal_of(recording: Recording) -> np.ndarray:
     """``(12, samples)`` in mV at 100 Hz, resampled once for all networks, zeros for missing leads."""
@@ -394,14 +227,3 @@ def only_leads(recording: Recording, leads: tuple[str, ...] = SELF_TEST_LEADS) -
     """A recording as if some of its leads were all there is."""
     present = recording.present & np.isin(LEADS, leads)
     return replace(recording, signal=recording.signal * present[:, None], present=present)
-
-
-def binary_result(probability: float, threshold: float, above: bool, near: bool, withheld_because: str) -> BinaryResult:
-    """One recording's result in a binary task."""
-    return BinaryResult(
-        probability=probability,
-        threshold=threshold,
-        positive=None if withheld_because else above,
-        uncertain=near,
-        withheld_because=withheld_because,
-    )

@@ -11,7 +11,7 @@ from ecg.intervals import VALUES, measure_intervals
 from ecg.recording import Recording
 from ecg.statements import CODES, STATEMENTS
 from inference.decisions import FindingDecisions
-from inference.diagnoser import Diagnosis
+from inference.diagnosis import Diagnosis
 
 TEXT, NUMBER, YES_NO = "string", "Float64", "boolean"  # types of pandas that know missing values
 INTERVAL_COLUMNS = {

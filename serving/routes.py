@@ -21,7 +21,7 @@ from ecg.readers import read_uploaded
 from ecg.readers.channels import MAX_SAMPLING_RATE
 from ecg.readers.formats import split_recordings
 from ecg.recording import Recording, RecordingError, printable
-from inference.diagnoser import Diagnosis
+from inference.diagnosis import Diagnosis
 from serving.admission import computed, diagnosis_place, received
 from serving.bodies import batch_limit, recording_limit, require_type, uploaded_files, whole_body
 from serving.json_recordings import recording_from_json, recordings_of

@@ -1,6 +1,6 @@
 """What the server sends: every field with its description, which /docs shows and docs/api.md repeats.
 
-A prediction is made from `inference.diagnoser.Diagnosis` and sends the dataclasses in it as they are.
+A prediction is made from `inference.diagnosis.Diagnosis` and sends the dataclasses in it as they are.
 """
 
 from pydantic import BaseModel, Field
@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from config import RESEARCH_ONLY, SUPERCLASSES
 from ecg.intervals import Intervals
 from ecg.quality import Flag
-from inference.diagnoser import BinaryResult
+from inference.diagnosis import BinaryResult
 from inference.summary import AnsweredStatement, AnsweredSubclass, RhythmResult, StatementResult, SubclassResult
 
 # --------------------------------------------------------------------------- a prediction

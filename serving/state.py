@@ -17,7 +17,8 @@ from ecg.readers.channels import MAX_SAMPLING_RATE
 from evaluation.releases import FOLDER as RELEASED
 from inference import InferenceError
 from inference.backends import Network
-from inference.diagnoser import Diagnoser, Diagnosis
+from inference.diagnoser import Diagnoser
+from inference.diagnosis import Diagnosis
 from inference.manifest import MANIFEST, self_test_recording
 from serving.schemas import ModelOut
 from serving.settings import Settings

@@ -43,7 +43,8 @@ from evaluation.verdicts import (
 )
 from files import replacing, write_text
 from inference import InferenceError
-from inference.diagnoser import IRREGULAR, Diagnoser, Diagnosis
+from inference.diagnoser import Diagnoser
+from inference.diagnosis import IRREGULAR, Diagnosis
 from inference.findings import assert_statements, implied_superclasses, keep_consistent, name_rhythm
 from inference.verdict import NORM, Verdicts, reach_verdicts
 from ptbxl.index import DatasetError, read_index

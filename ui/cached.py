@@ -20,7 +20,8 @@ from ecg.preprocessing import model_input
 from ecg.recording import Recording, RecordingError
 from ecg.rr_intervals import RRIntervals, measure_rr_intervals
 from inference import InferenceError
-from inference.diagnoser import Diagnoser, Diagnosis
+from inference.diagnoser import Diagnoser
+from inference.diagnosis import Diagnosis
 from ptbxl.index import DatasetError
 from ui.sources import EXAMPLES, DisplayedECG, PTBXLFold, example_ecg, open_fold
 

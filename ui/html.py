@@ -10,7 +10,7 @@ from config import SUPERCLASS_NAMES
 from ecg.intervals import Intervals
 from ecg.rr_intervals import RRIntervals
 from ecg.statements import BY_CODE, STATEMENTS
-from inference.diagnoser import BinaryResult, Diagnosis
+from inference.diagnosis import BinaryResult, Diagnosis
 from inference.lead_sets import leads_phrase
 from inference.sentences import NOT_ASSESSABLE, NOT_FROM_THESE_LEADS
 from inference.summary import POSSIBLE, StatementResult

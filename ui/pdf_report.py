@@ -19,7 +19,7 @@ from ecg.plotting.layout import A4_LANDSCAPE_MM, GAINS_MM_MV, Page, Scale, layou
 from ecg.plotting.rr_line import RR_LINE_MM
 from ecg.recording import Recording
 from ecg.rr_intervals import RRIntervals
-from inference.diagnoser import Diagnosis
+from inference.diagnosis import Diagnosis
 from inference.summary import capitalised
 from ui.cached import ClassExplanation
 from ui.html import (

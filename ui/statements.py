@@ -6,7 +6,7 @@ from html import escape
 import streamlit as st
 
 from ecg.statements import GROUPS, RHYTHMS
-from inference.diagnoser import Diagnosis
+from inference.diagnosis import Diagnosis
 from inference.sentences import NOT_FROM_THESE_LEADS
 from inference.summary import LIKELY, StatementResult, capitalised
 from ui.html import likeliest_first, percent, probability_row_html

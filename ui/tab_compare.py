@@ -6,7 +6,7 @@ import streamlit as st
 
 from config import SUPERCLASSES
 from ecg.recording import RecordingError
-from inference.diagnoser import Diagnosis
+from inference.diagnosis import Diagnosis
 from ptbxl.index import DatasetError
 from ui import html
 from ui.cached import artifacts, diagnose, load_fold

@@ -9,7 +9,7 @@ from config import LEADS
 from ecg.preprocessing import FULL_DURATION_S, MINIMUM_DURATION_S
 from ecg.recording import Recording, RecordingError
 from ecg.rr_intervals import measure_rr_intervals
-from inference.diagnoser import Diagnosis
+from inference.diagnosis import Diagnosis
 from ui import html
 from ui.cached import load_diagnoser
 from ui.monitor import CHOICES, last_seconds, monitor_html, seamless_loop, shown_leads, with_leads

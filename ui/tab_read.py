@@ -9,7 +9,7 @@ from config import RESEARCH_ONLY, SUPERCLASS_NAMES, SUPERCLASSES
 from ecg.plotting.draw import draw, export
 from ecg.rr_intervals import RRIntervals
 from ecg.statements import BY_CODE
-from inference.diagnoser import Diagnosis
+from inference.diagnosis import Diagnosis
 from ui import html
 from ui.cached import ClassExplanation, diagnose, explanation, intervals, rr_intervals
 from ui.paper import PaperSettings, show_interactive, show_paper

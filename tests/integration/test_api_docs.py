@@ -11,7 +11,7 @@ import pytest
 
 from config import PROJECT
 from ecg.beats import MINIMUM_RATE
-from inference import diagnoser
+from inference.diagnosis import Diagnosis
 from serving import schemas
 from serving.settings import Settings
 from tests.support.server import client_with
@@ -55,7 +55,7 @@ def test_an_example_that_differs_by_more_than_rounding_is_written_anew():
 
 
 def test_the_diagnosis_is_sent_but_for_its_timing():
-    found = {field.name for field in fields(diagnoser.Diagnosis)} - {"milliseconds"} | {"headline"}
+    found = {field.name for field in fields(Diagnosis)} - {"milliseconds"} | {"headline"}
     assert found <= set(schemas.Prediction.model_fields)
 
 

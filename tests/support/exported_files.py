@@ -8,7 +8,7 @@ import onnxruntime
 
 from config import BINARY_TASKS, SUPERCLASSES
 from ecg.statements import RHYTHMS
-from inference.diagnoser import Diagnosis
+from inference.diagnosis import Diagnosis
 from inference.verdict import WITHHELD
 
 MI = SUPERCLASSES.index("MI")

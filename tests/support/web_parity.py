@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterable
 
 from ecg.readers import read_uploaded
-from inference.diagnoser import Diagnoser, Diagnosis
+from inference.diagnoser import Diagnoser
+from inference.diagnosis import Diagnosis
 from ptbxl.index import Index
 from ptbxl.records import record_path
 from tests.support.web_page import ask

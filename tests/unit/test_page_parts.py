@@ -16,7 +16,7 @@ from ecg.plotting.layout import ARRANGEMENTS, Scale, Span, layout, traces_overla
 from ecg.quality import assess
 from ecg.recording import Recording, Subject
 from ecg.statements import STATEMENTS
-from inference.diagnoser import BinaryResult, Diagnosis
+from inference.diagnosis import BinaryResult, Diagnosis
 from inference.sentences import NOT_FROM_THESE_LEADS
 from ui import html
 from ui.cached import ClassExplanation

@@ -12,7 +12,8 @@ from pypdf import PdfReader
 from config import DEFAULT_OUT
 from ecg.rr_intervals import rr_intervals_of
 from ecg.statements import BY_CODE, CODES
-from inference.diagnoser import Diagnoser, Diagnosis
+from inference.diagnoser import Diagnoser
+from inference.diagnosis import Diagnosis
 from inference.summary import RhythmResult
 from ui import html
 from ui.pdf_report import report_pdf

@@ -13,7 +13,7 @@ from ecg.recording import RecordingError
 from ecg.rr_intervals import measure_rr_intervals
 from ecg.statements import CODES, STATEMENTS
 from inference.decisions import FindingDecisions
-from inference.diagnoser import BinaryResult, Diagnosis
+from inference.diagnosis import BinaryResult, Diagnosis
 from inference.result_rows import INTERVAL_COLUMNS, LONG_COLUMNS, columns_of, long_rows, row_of
 from inference.results_table import OWN_COLUMNS
 from inference.summary import RhythmResult, StatementResult
