@@ -51,12 +51,7 @@ def evaluate_split(
     if len(recordings.classes) > 1:
         classes, _ = verdict_of_network(held_out.positive, held_out.certainty, severity, held_out.asserted)
         macro = _metrics(predictions, replace(held_out, positive=classes), labelled)["macro"]
-        content["verdict"] = {key: macro[key] for key in VERDICT_METRICS} | {
-            "confusion": {
-                name: confusion(classes[labelled, k], recordings.targets[labelled, k])
-                for k, name in enumerate(recordings.classes)
-            }
-        }
+        content["verdict"] = {key: macro[key] for key in VERDICT_METRICS}
     else:
         content["confusion"] = confusion(held_out.positive[:, 0], recordings.targets[:, 0])
     arrays = prediction_arrays(predictions, held_out, severity)

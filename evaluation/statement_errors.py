@@ -5,17 +5,19 @@ asserts: validated, above a cross-fitted threshold, and not contradicted by the 
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ecg.statements import BY_CODE, CODES, RHYTHMS, STATEMENTS
+from config import SUPERCLASSES
+from ecg.statements import BY_CODE, CODES, RHYTHMS, STATEMENTS, any_present
 from evaluation.bootstrap import point_and_interval, value_and_replicate_weights
 from evaluation.coverage import verdict_of_network
 from evaluation.metrics import auroc_and_auprc, decision_metrics
 from evaluation.statements import UNCERTAIN
-from inference.findings import RHYTHM_COLUMNS, keep_consistent
+from inference.findings import OWNERS, RHYTHM_COLUMNS, keep_consistent
 from inference.verdict import MI
 from ptbxl.index import DatasetError
 
@@ -80,6 +82,29 @@ def read_statements(path: Path) -> StoredStatements | None:
             )
     except (ValueError, KeyError, OSError) as error:
         raise DatasetError(f"{path} is not a file of multi-label predictions: {error}") from error
+
+
+def class_confusions(statements: StoredStatements) -> dict[str, dict[str, int]]:
+    """Superclasses after the rule of the verdict against the annotated ones, in recordings, by name of the class."""
+    annotated = any_present(statements.made, [np.flatnonzero(OWNERS == name) for name in SUPERCLASSES])
+    return {
+        name: {
+            "annotated, asserted": int((annotated[:, k] & statements.classes[:, k]).sum()),
+            "annotated, not asserted": int((annotated[:, k] & ~statements.classes[:, k]).sum()),
+            "not annotated, asserted": int((~annotated[:, k] & statements.classes[:, k]).sum()),
+            "neither": int((~annotated[:, k] & ~statements.classes[:, k]).sum()),
+        }
+        for k, name in enumerate(SUPERCLASSES)
+    }
+
+
+def assertions_by_probability(statements: StoredStatements, edges: tuple[float, ...]) -> list[dict]:
+    """How many statements are asserted with a probability between two edges, and how many of them are annotated."""
+    rows = []
+    for low, high in pairwise(edges):
+        there = statements.asserted & (statements.calibrated >= low) & (statements.calibrated < high)
+        rows.append({"low": low, "high": high, "n": int(there.sum()), "annotated": int(statements.made[there].sum())})
+    return rows
 
 
 def confusions(statements: StoredStatements, count: int) -> list[dict]:

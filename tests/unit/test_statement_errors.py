@@ -14,7 +14,9 @@ from evaluation.statement_errors import (
     NOT_MEASURABLE,
     OTHER_WALL,
     StoredStatements,
+    assertions_by_probability,
     by_age_and_sex,
+    class_confusions,
     confusions,
     infarction_walls,
     named_walls,
@@ -46,6 +48,21 @@ def test_a_missed_statement_is_paired_with_what_was_asserted_instead_and_rhythms
         {"annotated": "SR", "asserted": "AFIB", "n": 1, "missed": 1, "annotated_n": 2},
         {"annotated": "AFIB", "asserted": "SR", "n": 1, "missed": 1, "annotated_n": 1},
     ]  # WPW is never asserted
+
+
+def test_superclasses_are_counted_against_those_of_the_annotated_statements():
+    made = [("IMI", "SR"), ("ASMI", "IMI"), ("NORM",), ("PVC",)]
+    counts = class_confusions(statements_of(made, [()] * 4, mi=[True, False, True, False]))
+    assert set(counts) == set(SUPERCLASSES) and all(sum(of_class.values()) == 4 for of_class in counts.values())
+    assert list(counts["MI"].values()) == [1, 1, 1, 1]
+    assert list(counts["NORM"].values()) == [0, 1, 0, 3]
+
+
+def test_assertions_are_counted_by_their_probability():
+    made, asserted = [("IMI", "SR"), ("SR",)], [("IMI", "SR")] * 2
+    statements = statements_of(made, asserted, calibrated=np.where(codes(("IMI",)), 0.5, 0.9).repeat(2, axis=0))
+    rows = assertions_by_probability(statements, (0, 0.5, 0.9, 1.01))
+    assert [(row["n"], row["annotated"]) for row in rows] == [(0, 0), (2, 1), (2, 2)]
 
 
 def test_an_unknown_age_is_in_no_group_and_300_is_old():

@@ -1,10 +1,17 @@
 """The tables in README.md, MODEL_CARD.md and docs/: macros of tables.md.j2, and what they are filled with."""
 
+import numpy as np
 from jinja2.runtime import Macro
 
 from config import DEFAULT_OUT
 from ecg.statements import STATEMENTS
 from evaluation.releases import Release, metrics_of_checkpoint, read_releases
+from evaluation.statement_errors import (
+    StoredStatements,
+    assertions_by_probability,
+    class_confusions,
+    read_statements,
+)
 from evaluation.statements import FEWEST_POSITIVES
 from tools.documents import TEMPLATES, read_artifact
 from tools.documents.published import PUBLISHED, PUBLISHED_TASKS
@@ -18,6 +25,9 @@ def document_tables() -> dict[str, Macro]:
         "FEWEST_POSITIVES": FEWEST_POSITIVES,
         "STATEMENT_NAMES": {statement.code: statement.name for statement in STATEMENTS},
         "artifact": read_artifact,
+        "stored_statements": stored_statements,
+        "class_confusions": class_confusions,
+        "assertions_by_probability": assertions_by_probability,
         "tested": tested,
         "last_compared": last_compared,
         "read_releases": lambda: read_releases(DEFAULT_OUT),
@@ -30,6 +40,17 @@ def tested(task: str) -> dict | None:
     """Test-set metrics of a task's shipped weights; None where these very weights were not tested yet."""
     shipped = read_artifact(f"{task}_metrics_val.json")["checkpoint_sha256"]
     return metrics_of_checkpoint(read_releases(DEFAULT_OUT), task, shipped)
+
+
+def stored_statements() -> StoredStatements:
+    """The shipped network's statements on the validation set. Raises ValueError where the file is of other weights."""
+    content = read_artifact("multilabel_metrics_val.json")
+    path = DEFAULT_OUT / "predictions" / f"{content['model']}_multilabel_val.npz"
+    statements = read_statements(path)
+    with np.load(path) as stored:
+        if statements is None or str(stored["checkpoint_sha256"]) != content["checkpoint_sha256"]:
+            raise ValueError(f"{path} is of other weights than the metrics: python eval_multilabel.py")
+    return statements
 
 
 def last_compared() -> Release:
