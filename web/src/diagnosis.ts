@@ -36,14 +36,14 @@ export async function diagnose(recording: Recording, network: Network, forMI?: N
   const rows = modelInput(recording);
   const outputs = await runNetwork(network, rows);
   const { decisions, rhythms, checkpoint_sha256 } = network.facts;
-  const asserted = CLASSES.filter((_, k) => outputs.asserted_classes[k]);
-  const { results, reasons } = await binaryResults(rows, network, outputs, asserted, forMI);
+  const asserted = assertedOf(outputs);
+  const { results, reasons } = await binaryResults(rows, network, outputs, forMI);
   const statements = statementsOf(outputs, network);
   const named = statements.find((one) => one.code === rhythms[outputs.rhythm[0]]);
   const rhythm = rhythmOf(named, Boolean(outputs.rhythm_certain[0]));
   const probabilities = Object.fromEntries(CLASSES.map((name, k) => [name, outputs.calibrated[k]]));
   return {
-    headline: headlineOf(rhythm, statements, probabilities, asserted),
+    headline: headlineOf(rhythm, findings(statements, probabilities, asserted), probabilities, asserted),
     probabilities,
     thresholds: Object.fromEntries(CLASSES.map((name, k) => [name, decisions.multilabel.thresholds[k]])),
     predicted_classes: asserted,
@@ -62,13 +62,8 @@ export async function diagnose(recording: Recording, network: Network, forMI?: N
 }
 
 /** Both binary results, and why each is withheld by its key in the table of sentences. */
-async function binaryResults(
-  rows: Float32Array[],
-  network: Network,
-  outputs: Outputs,
-  asserted: string[],
-  forMI?: Network,
-): Promise<{ results: BinaryResult[]; reasons: string[] }> {
+async function binaryResults(rows: Float32Array[], network: Network, outputs: Outputs, forMI?: Network) {
+  const asserted = assertedOf(outputs);
   const reasons = outputs.withheld.map((code) => network.facts.withheld[code]);
   const found = TASKS.map((task, k) => ({
     facts: [network, forMI].find((one) => one?.facts.decisions[task])?.facts,
@@ -83,7 +78,7 @@ async function binaryResults(
     reasons[0] = yes === asserted.includes("MI") ? "" : "contradicts";
   }
   const others = listed(asserted, ["STTC", "CD", "HYP"]);
-  const results = found.map(({ facts, probability, positive, near }, k) => ({
+  const results: BinaryResult[] = found.map(({ facts, probability, positive, near }, k) => ({
     probability,
     threshold: facts?.decisions[TASKS[k]].thresholds[0],
     positive: reasons[k] ? null : positive,
@@ -93,7 +88,9 @@ async function binaryResults(
   return { results, reasons };
 }
 
-const fill = (text: string, words: Record<string, string>) => text.replace(/\{(\w+)\}/g, (_, name) => words[name] ?? "");
+const assertedOf = (outputs: Outputs) => CLASSES.filter((_, k) => outputs.asserted_classes[k]);
+
+const fill = (text: string, words: Record<string, string>) => text.replace(/\{(\w+)\}/g, (_, name) => words[name]);
 
 const listed = (asserted: string[], among = CLASSES) =>
   among.filter((name) => asserted.includes(name)).join(", ") || "no class";
@@ -109,8 +106,9 @@ function statementsOf(outputs: Outputs, { facts }: Network): Statement[] {
 }
 
 function rhythmOf(named: Statement | undefined, certain: boolean) {
-  const possibly = named ? `Rhythm uncertain (possibly ${named.name})` : "Rhythm uncertain";
-  return { code: named?.code ?? "", certain, sentence: named && certain ? phrase(named.name, named.probability) : possibly };
+  if (!named) return { code: "", certain, sentence: "Rhythm uncertain" };
+  const { code, name, probability } = named;
+  return { code, certain, sentence: certain ? phrase(name, probability) : `Rhythm uncertain (possibly ${name})` };
 }
 
 /** Why the prediction is uncertain. reasons: why each binary result is withheld. */
@@ -138,8 +136,12 @@ function doubtsOf(outputs: Outputs, asserted: string[], reasons: string[]): stri
 const phrase = (name: string, probability: number) => (probability >= likely ? capitalised(name) : `Possible ${name}`);
 
 /** A phrase each: rhythm, likely findings, possible ones, whether it is normal; as `inference.summary.headline`. */
-function headlineOf(rhythm: ReturnType<typeof rhythmOf>, statements: Statement[], classes: Record<string, number>, asserted: string[]) {
-  const found = findings(statements, classes, asserted);
+function headlineOf(
+  rhythm: ReturnType<typeof rhythmOf>,
+  found: [string, number][],
+  classes: Record<string, number>,
+  asserted: string[],
+) {
   const [sure, possible] = [true, false].map((wanted) => found.filter(([, p]) => p >= likely === wanted));
   const phrases = [rhythm.sentence, ...[...sure, ...possible].map((one) => phrase(...one))];
   if (asserted.includes("NORM")) {
@@ -167,6 +169,7 @@ function findings(statements: Statement[], classes: Record<string, number>, asse
 
 function warningsOf(recording: Recording): string[] {
   const duration = durationOf(recording);
-  const short = `The recording lasts ${duration.toFixed(1)} s; the networks were evaluated on ${limits.full_duration_s} s.`;
-  return duration < limits.full_duration_s - 0.05 ? [...recording.notes, short] : recording.notes;
+  if (duration >= limits.full_duration_s - 0.05) return recording.notes;
+  const evaluated = `the networks were evaluated on ${limits.full_duration_s} s`;
+  return [...recording.notes, `The recording lasts ${duration.toFixed(1)} s; ${evaluated}.`];
 }

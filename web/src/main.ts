@@ -72,7 +72,8 @@ function fail(error: Error): void {
   if (!refused) console.error(error);
   const message = `${refused ? "This ECG cannot be used" : "Something went wrong"}: ${error.message}`;
   const isUndeclared = error instanceof DeclarationError;
-  byId("error").textContent = sentence(message) + (isUndeclared ? " Set or clear it under “My file does not state its rate or unit”." : "");
+  byId("error").textContent =
+    sentence(message) + (isUndeclared ? " Set or clear it under “My file does not state its rate or unit”." : "");
   byId("error").hidden = false;
   if (isUndeclared) (byId("given") as HTMLDetailsElement).open = true;
 }
@@ -138,7 +139,8 @@ function drawShown(): void {
   const arrangement = chosenOf("layout") + (input("cabrera").checked ? " Cabrera" : "");
   const settings = { arrangement, speed: Number(chosenOf("speed")), gain: Number(chosenOf("gain")) };
   const leads = leadsOf(recording);
-  const facts = [`${total.toFixed(0)} s`, `${plain(recording.rate)} Hz`, leads.length === 1 ? `lead ${leads[0]}` : `${leads.length} leads`, notice];
+  const which = leads.length === 1 ? `lead ${leads[0]}` : `${leads.length} leads`;
+  const facts = [`${total.toFixed(0)} s`, `${plain(recording.rate)} Hz`, which, notice];
   byId("details").textContent = facts.filter(Boolean).join(" · ");
   const { svg, width } = drawPaper(part, settings, {
     caption: title,
@@ -173,7 +175,8 @@ function setUp(): void {
   for (const [name, title] of Object.entries(tables.examples)) input("example").append(new Option(title, name));
   for (const group of tables.groups) input("group").append(new Option(group, group));
   input("example").addEventListener("change", () => void showExample(input("example").value).catch(fail));
-  input("files").addEventListener("change", () => void showOwn(input("files").files!).then(() => (input("files").value = "")));
+  const own = async () => (await showOwn(input("files").files!), (input("files").value = ""));
+  input("files").addEventListener("change", () => void own());
   for (const id of ["rate", "unit"]) byId(id).addEventListener("change", again);
   for (const id of ["cabrera", "start"]) byId(id).addEventListener("input", drawShown);
   for (const id of ["search", "group"]) byId(id).addEventListener("input", listStatements);
@@ -196,12 +199,13 @@ async function prepareOffline(): Promise<void> {
     await navigator.serviceWorker.register("sw.js");
     await navigator.serviceWorker.ready;
   }
-  byId("offline").textContent = "serviceWorker" in navigator ? "✓ Works offline now" : "This browser keeps no page offline";
+  byId("offline").textContent = "serviceWorker" in navigator ? "✓ Works offline now" : "Not kept for use offline";
   const { recording } = shown;
   if (!recording?.present.every(Boolean)) return;
   const times: number[] = [];
   while (times.length < TIMED_RUNS) times.push((await diagnose(recording, await load(MAIN))).milliseconds);
-  byId("latency").textContent = `Time for a 10-s ECG in this browser, median of ${TIMED_RUNS} runs: ${times.sort((a, b) => a - b)[TIMED_RUNS >> 1].toFixed(1)} ms.`;
+  const median = times.sort((a, b) => a - b)[TIMED_RUNS >> 1].toFixed(1);
+  byId("latency").textContent = `A 10-s ECG in this browser, median of ${TIMED_RUNS} runs: ${median} ms.`;
 }
 
 setUp();

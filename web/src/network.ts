@@ -46,11 +46,11 @@ export function modelInput(recording: Recording): Float32Array[] {
   const duration = durationOf(recording);
   const { minimum_duration_s, full_duration_s, sampling_rate } = limits;
   if (duration < minimum_duration_s) {
-    const wanted = `at least ${minimum_duration_s} s are needed, ${full_duration_s} s are what the network was evaluated on`;
-    refuse(`the recording lasts ${duration.toFixed(1)} s; ${wanted}`);
+    const wanted = `${minimum_duration_s} s are needed, ${full_duration_s} s are what the network was evaluated on`;
+    refuse(`the recording lasts ${duration.toFixed(1)} s; at least ${wanted}`);
   }
   if (duration > LONGEST_S) {
-    refuse(`the recording lasts ${duration.toFixed(0)} s; here up to ${LONGEST_S} s are read: use python predict.py FILE`);
+    refuse(`the recording lasts ${duration.toFixed(0)} s; up to ${LONGEST_S} s are read here: use python predict.py FILE`);
   }
   return resample(recording.signal, recording.rate, sampling_rate);
 }

@@ -7,7 +7,7 @@ import { escape, plain } from "./text";
 const P = tables.paper;
 const mm = (value: number) => value.toFixed(2);
 
-/** caption: above the grid. notice: at its foot. about: what it shows, for screen readers. total: s, of the recording. */
+/** caption: above the grid. notice: at its foot. about: for screen readers. total: s, of the whole recording. */
 export interface PaperTexts {
   caption: string;
   notice: string;
@@ -16,7 +16,7 @@ export interface PaperTexts {
 }
 
 /** The paper as an svg element whose units are mm, and its width in mm. */
-export function drawPaper(recording: Recording, settings: PaperSettings, texts: PaperTexts): { svg: string; width: number } {
+export function drawPaper(recording: Recording, settings: PaperSettings, texts: PaperTexts) {
   const page = layOut(recording, settings);
   const { grid, width, height } = page;
   const [shown, total] = [durationOf(recording), texts.total].map((s) => `${plain(Number(s.toFixed(2)))} s`);

@@ -45,8 +45,10 @@ export function factsHtml({ leads, milliseconds, model }: Diagnosis, network: st
 }
 
 /** What the reader had to do, in one box; nothing if that is nothing. */
-export const warningsHtml = (warnings: string[]): string =>
-  warnings.length ? `<ul class="warning">${warnings.map((one) => `<li>${escape(sentence(one))}</li>`).join("")}</ul>` : "";
+export function warningsHtml(warnings: string[]): string {
+  const items = warnings.map((one) => `<li>${escape(sentence(one))}</li>`).join("");
+  return items && `<ul class="warning">${items}</ul>`;
+}
 
 const track = (probability: number, threshold: number): string =>
   `<svg class="track" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">` +
@@ -59,7 +61,8 @@ export function probabilitiesHtml(diagnosis: Diagnosis): string {
     const threshold = diagnosis.thresholds[name];
     const title = tables.superclass_names[name as keyof typeof tables.superclass_names];
     const predicted = diagnosis.predicted_classes.includes(name);
-    const label = `${name}, ${title}: ${percent(probability)}, threshold ${percent(threshold)}, ${predicted ? "" : "not "}predicted`;
+    const facts = `${percent(probability)}, threshold ${percent(threshold)}, ${predicted ? "predicted" : "not predicted"}`;
+    const label = `${name}, ${title}: ${facts}`;
     return (
       `<div class="bar-row${predicted ? " yes" : ""}" role="img" aria-label="${escape(label)}">` +
       `<div class="bar-name"><b>${name}</b> ${title}</div>${track(probability, threshold)}` +

@@ -1,5 +1,5 @@
 /**
- * Apple Health's export of a watch's ECG, whose keys are in the language of the phone; as `ecg/readers/apple_health.py`.
+ * Apple Health's export of a watch's ECG, in the language of the phone; as `ecg/readers/apple_health.py`.
  *
  * Above the first line without a letter one value is the rate, one a unit of voltage, and its neighbour names the lead.
  * Nothing else of the header, which holds name and date of birth, is kept or quoted.
@@ -23,7 +23,7 @@ function headerOf(lines: string[]) {
   const count = Math.min(above < 0 ? lines.length : above, MAX_HEADER_LINES);
   const header = lines.slice(0, count).filter((line) => line.trim());
   if (header.length < MIN_HEADER_LINES || header[0].trim().startsWith("#")) return undefined;
-  const values = header.map((line) => line.normalize("NFKC").replace(/^[^,;\t]*[,;\t]/, "").replace(/^[\s;,"]+|[\s;,"]+$/g, ""));
+  const values = header.map((line) => line.normalize("NFKC").replace(/^[^,;\t]*[,;\t][\s;,"]*|[\s;,"]+$/g, ""));
   const quantities = values.flatMap((value) => {
     const [, number, word] = QUANTITY.exec(value) ?? [];
     return number ? [{ rate: Number(number.replace(",", ".")), word }] : [];
@@ -32,7 +32,8 @@ function headerOf(lines: string[]) {
   const inHertz = possible.filter(({ word }) => HERTZ.test(word));
   const rates = new Set((inHertz.length ? inHertz : possible).map(({ rate }) => rate));
   const unitAt = values.findLastIndex((value) => millivolts(value) !== undefined);
-  const words = unitAt < 0 ? [] : values.slice(Math.max(unitAt - 1, 0), unitAt + 2).flatMap((value) => value.match(/-?[0-9A-Za-z]+/g) ?? []);
+  const besideUnit = unitAt < 0 ? [] : values.slice(Math.max(unitAt - 1, 0), unitAt + 2);
+  const words = besideUnit.flatMap((value) => value.match(/-?[0-9A-Za-z]+/g) ?? []);
   const leads = new Set(words.map(leadName).filter(Boolean));
   return {
     rate: rates.size === 1 ? [...rates][0] : undefined,
@@ -54,12 +55,12 @@ export function readExport(bytes: Uint8Array, given: Given): Channels {
   const lines = linesOf(bytes);
   const { rate, unit, lead, lines: above = 0 } = headerOf(lines) ?? {};
   if (!rate || !unit || !lead) {
-    return refuse("the file is built like an ECG exported from Apple Health, but rate, unit or lead are missing; export it again");
+    return refuse("the file is built like Apple Health’s ECG, but rate, unit or lead are missing; export it again");
   }
   const samples = lines.slice(above).join("\n").trim().split("\n").map((line) => line.trim().replace(/[\s;,]+$/, ""));
   const isNumber = samples.some((line) => line.includes(",")) ? /^([+-]?\d*,?\d+)?$/ : /^([+-]?\d*\.?\d+)?$/;
   if (!samples.every((line) => isNumber.test(line))) {
-    refuse("below its header a watch’s ECG must have one number a line, all with a decimal point or all with a comma");
+    refuse("below its header a watch’s ECG must have one number a line, all with a point or all with a comma");
   }
   return {
     names: [lead],

@@ -2,7 +2,7 @@
 import { type Channels, declaredOrGiven, type Given, leadChannels, refuse } from "../recording";
 import { limits, lookUp, tables } from "../tables";
 import { printable } from "../text";
-import { decode, ELSEWHERE } from "./text";
+import { decode, ELSEWHERE, isUTF16 } from "./text";
 
 const MAX_HEADER_CHARACTERS = 10_000;
 const MAX_NAME_CHARACTERS = 100;
@@ -18,7 +18,7 @@ const UNITS_COMMENT = whole(tables.csv.units_comment);
 
 /** Whether the bytes could be a table in text: no binary zeros, unless in UTF-16, and no XML. */
 export const isTable = (bytes: Uint8Array): boolean =>
-  ([0xfffe, 0xfeff].includes((bytes[0] << 8) | bytes[1]) || !bytes.includes(0)) && !/^\s*</.test(decode(bytes.slice(0, 99)));
+  (isUTF16(bytes) || !bytes.includes(0)) && !/^\s*</.test(decode(bytes.slice(0, 99)));
 
 /** The lead columns of a table. Throws RecordingError if rate or units are neither there nor given. */
 export function readTable(bytes: Uint8Array, given: Given): Channels {
@@ -27,7 +27,7 @@ export function readTable(bytes: Uint8Array, given: Given): Channels {
   const delimiter = [",", ";", "\t"].reduce((best, mark) => (count(mark) > count(best) ? mark : best));
   const columns = header.split(delimiter).map((name) => nameAndUnit(unquoted(name).slice(0, MAX_NAME_CHARACTERS)));
   if (columns.length > MAX_COLUMNS) refuse(`${columns.length} columns; at most ${MAX_COLUMNS} are read`);
-  const isTime = (name: string) => /^(time|t)$/i.test(name) || lookUp(tables.csv.seconds, name.toLowerCase()) !== undefined;
+  const isTime = (name: string) => ["time", "t", ...Object.keys(tables.csv.seconds)].includes(name.toLowerCase());
   const { chosen, notes } = leadChannels(
     columns.map(({ name }) => (isTime(name) ? "" : name)),
     `; a table needs a header row of lead names and samples down the rows. ${ELSEWHERE}`,
@@ -95,7 +95,7 @@ function rateOf(times: Float64Array, { name, unit }: { name: string; unit?: stri
   if (second === undefined) return undefined;
   const last = times.length - 1;
   const step = (times[last] - times[0]) / last;
-  if (!(step > 0) || !times.every(Number.isFinite)) refuse(`the time column ${printable(name)} does not rise throughout`);
+  if (!(step > 0 && times.every(Number.isFinite))) refuse(`the time column ${printable(name)} does not rise throughout`);
   if (times.some((time, i) => Math.abs(time - times[0] - i * step) > step)) {
     refuse(`the time column ${printable(name)} is uneven: samples are missing, or the rate changes`);
   }

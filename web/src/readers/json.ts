@@ -6,7 +6,7 @@ import { decode, ELSEWHERE } from "./text";
 const FIELDS = ["sampling_rate", "units", "leads"];
 
 /** Whether the bytes start like a JSON object or list. */
-export const isJson = (bytes: Uint8Array): boolean => /^\s*(\{\s*["}]|\[\s*[[{"\d-])/.test(decode(bytes.slice(0, 1000)));
+export const isJson = (bytes: Uint8Array): boolean => /^\s*(\{\s*["}]|\[\s*[[{"\d-])/.test(decode(bytes.slice(0, 99)));
 
 export function readJson(bytes: Uint8Array, given: Given): Channels {
   let body: Record<string, unknown> = {};

@@ -6,11 +6,13 @@ export const ELSEWHERE =
   "This page reads WFDB format 16, CSV, NPY, EDF, Apple Health’s ECG and the server’s JSON. For other formats use the " +
   "Streamlit page (streamlit run app.py) or python predict.py FILE";
 
+export const isUTF16 = (bytes: Uint8Array): boolean => [0xfffe, 0xfeff].includes((bytes[0] << 8) | bytes[1]);
+
 /** UTF-16 by its mark, else UTF-8, else Latin-1, in which spreadsheets of the West write the sign of micro. */
 export function decode(bytes: Uint8Array): string {
-  const encoding = { 0xfffe: "utf-16le", 0xfeff: "utf-16be" }[(bytes[0] << 8) | bytes[1]];
+  const encoding = isUTF16(bytes) && (bytes[0] === 0xff ? "utf-16le" : "utf-16be");
   try {
-    return new TextDecoder(encoding ?? "utf-8", { fatal: !encoding }).decode(bytes);
+    return new TextDecoder(encoding || "utf-8", { fatal: !encoding }).decode(bytes);
   } catch {
     return latin1(bytes);
   }
