@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from config import LEADS, PROJECT, RESEARCH_ONLY, SAMPLING_RATE, SUPERCLASS_NAMES
-from ecg import leads, preprocessing, statements
+from ecg import lead_sets, leads, preprocessing, statements
 from ecg.beats import MINIMUM_RATE
 from ecg.plotting import draw, layout
 from ecg.readers import MAX_UPLOAD_BYTES, apple_health, channels, csv_tables, gaps
@@ -47,7 +47,7 @@ def tables() -> dict:
         "statements": [vars(statement) for statement in statements.STATEMENTS],
         "groups": statements.GROUPS,
         "rhythms": statements.RHYTHMS,
-        "subclasses": statements.SUBCLASSES,
+        "lead_sets": {name: lead_sets.CANONICAL_SETS[name] for name in lead_sets.FITTED_SETS},
         "superclass_names": SUPERCLASS_NAMES,
         "sentences": sentences(),
         "paper": paper_geometry(),
@@ -81,6 +81,9 @@ def sentences() -> dict:
         "sinus": summary.SINUS,
         "likely": summary.LIKELY,
         "possible": summary.POSSIBLE,
+        "no_calibration": NO_CALIBRATION,
+        "not_from_these_leads": NOT_FROM_THESE_LEADS,
+        "task_names": TASK_NAMES,
         "long_headline": html.LONG_HEADLINE,
     }
 

@@ -13,12 +13,14 @@ const { examples } = JSON.parse(readFileSync(join(here, "src", "generated", "tab
 // the first is needed; the page says which of the others this build lacks
 const [main, ...others] = ["multilabel_best", "mi_best", "anylead_best", "multilabel_tiny"];
 const networks = [main, ...others.filter((name) => existsSync(join(artifacts, `${name}.onnx`)))];
+const networkFiles = networks.map((name) => `${name}.onnx`);
+if (networks.includes("anylead_best")) networkFiles.push("anylead_thresholds.json");
 
 rmSync(out, { recursive: true, force: true });
 const copies = [
   [here, ".", ["index.html", "style.css", "icon.svg", "manifest.webmanifest"]],
   [runtime, "ort", ["ort-wasm-simd-threaded.wasm", "ort-wasm-simd-threaded.mjs"]],
-  [artifacts, "networks", networks.map((name) => `${name}.onnx`)],
+  [artifacts, "networks", networkFiles],
   [join(artifacts, "examples"), "examples", Object.keys(examples).flatMap((name) => [`${name}.hea`, `${name}.dat`])],
 ];
 for (const [from, to, names] of copies) {

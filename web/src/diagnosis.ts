@@ -2,12 +2,14 @@
  * From a network's outputs to a diagnosis in words, field by field what the server sends; as `inference/diagnoser.py`.
  * Which classes and statements are asserted is decided inside the ONNX file. Here it only gets its sentences.
  */
-import { modelInput, type Network, type Outputs, runNetwork } from "./network";
+import { type Choice, chooseLeadSet, decide, factsWith } from "./lead_sets";
+import { type Facts, modelInput, type Network, type Outputs, runNetwork } from "./network";
 import { durationOf, leadsOf, type Recording } from "./recording";
-import { limits, lookUp, tables } from "./tables";
+import { LEADS, limits, lookUp, tables } from "./tables";
 import { capitalised } from "./text";
 
 const { doubts, withheld, answers, headline_order, sinus, likely, research_only } = tables.sentences;
+const { no_calibration, not_from_these_leads, task_names } = tables.sentences;
 const CLASSES = Object.keys(tables.superclass_names);
 const OTHER_FILE = "other file"; // answers this task
 const TASKS = ["mi_vs_norm", "norm_vs_abnormal"] as const;
@@ -34,39 +36,49 @@ export type Diagnosis = Awaited<ReturnType<typeof diagnose>>;
 export async function diagnose(recording: Recording, network: Network, forMI?: Network) {
   const began = performance.now();
   const rows = modelInput(recording);
-  const outputs = await runNetwork(network, rows);
-  const { decisions, rhythms, checkpoint_sha256 } = network.facts;
+  const leads = leadsOf(recording);
+  const raw = await runNetwork(network, rows);
+  const choice = network.leadSets && chooseLeadSet(leads, network.leadSets);
+  const outputs = choice ? decide(raw.probabilities, choice.set, TASKS, network.facts.withheld) : raw;
+  const facts = choice ? factsWith(network.facts, choice.set) : network.facts;
   const asserted = assertedOf(outputs);
-  const { results, reasons } = await binaryResults(rows, network, outputs, forMI);
-  const statements = statementsOf(outputs, network);
-  const named = statements.find((one) => one.code === rhythms[outputs.rhythm[0]]);
+  const { results, reasons } = await binaryResults(rows, facts, outputs, choice, forMI);
+  const statements = statementsOf(outputs, facts);
+  const named = statements.find((one) => one.code === facts.rhythms[outputs.rhythm[0]]);
   const rhythm = rhythmOf(named, Boolean(outputs.rhythm_certain[0]));
   const probabilities = Object.fromEntries(CLASSES.map((name, k) => [name, outputs.calibrated[k]]));
   return {
-    headline: headlineOf(rhythm, findings(statements, probabilities, asserted), probabilities, asserted),
+    headline: headlineOf(rhythm, findings(statements, probabilities, asserted), probabilities, asserted, limitedTo(leads, choice)),
     probabilities,
-    thresholds: Object.fromEntries(CLASSES.map((name, k) => [name, decisions.multilabel.thresholds[k]])),
+    thresholds: Object.fromEntries(CLASSES.map((name, k) => [name, facts.decisions.multilabel.thresholds[k]])),
     predicted_classes: asserted,
     mi_vs_norm: results[0],
     norm_vs_abnormal: results[1],
     rhythm,
     statements,
-    uncertain_because: doubtsOf(outputs, asserted, reasons),
-    not_assessed: rhythm.certain ? [] : [`${rhythm.sentence}.`],
-    warnings: warningsOf(recording),
-    leads: leadsOf(recording),
-    model: checkpoint_sha256,
+    uncertain_because: [...doubtsOf(outputs, asserted, reasons), ...(choice && !choice.name ? [no_calibration] : [])],
+    not_assessed: [...notAssessable(leads, choice), ...(rhythm.certain ? [] : [`${rhythm.sentence}.`])],
+    warnings: [...(choice ? [leadsSentence(leads, choice)] : []), ...warningsOf(recording)],
+    leads,
+    not_assessable: choice?.notAssessable ?? [],
+    model: facts.checkpoint_sha256,
     milliseconds: performance.now() - began,
     disclaimer: research_only,
   };
 }
 
 /** Both binary results, and why each is withheld by its key in the table of sentences. */
-async function binaryResults(rows: Float32Array[], network: Network, outputs: Outputs, forMI?: Network) {
+async function binaryResults(
+  rows: Float32Array[],
+  facts: Facts,
+  outputs: Outputs,
+  choice?: Choice,
+  forMI?: Network,
+) {
   const asserted = assertedOf(outputs);
-  const reasons = outputs.withheld.map((code) => network.facts.withheld[code]);
+  const reasons = outputs.withheld.map((code) => facts.withheld[code]);
   const found = TASKS.map((task, k) => ({
-    facts: [network, forMI].find((one) => one?.facts.decisions[task])?.facts,
+    facts: [facts, forMI?.facts].find((one) => one?.decisions[task]),
     probability: outputs.calibrated[outputs.calibrated.length - TASKS.length + k],
     positive: Boolean(outputs.positive[k]),
     near: Boolean(outputs.binary_near[k]),
@@ -78,12 +90,13 @@ async function binaryResults(rows: Float32Array[], network: Network, outputs: Ou
     reasons[0] = yes === asserted.includes("MI") ? "" : "contradicts";
   }
   const others = listed(asserted, ["STTC", "CD", "HYP"]);
-  const results: BinaryResult[] = found.map(({ facts, probability, positive, near }, k) => ({
+  const unavailable = choice ? not_from_these_leads : "this build lacks the network for it";
+  const results: BinaryResult[] = found.map(({ facts: own, probability, positive, near }, k) => ({
     probability,
-    threshold: facts?.decisions[TASKS[k]].thresholds[0],
+    threshold: own?.decisions[TASKS[k]].thresholds[0],
     positive: reasons[k] ? null : positive,
     uncertain: near,
-    withheld_because: fill(lookUp<string>(withheld, reasons[k]) ?? "this build lacks the network for it", { others }),
+    withheld_because: fill(lookUp<string>(withheld, reasons[k]) ?? unavailable, { others }),
   }));
   return { results, reasons };
 }
@@ -95,7 +108,7 @@ const fill = (text: string, words: Record<string, string>) => text.replace(/\{(\
 const listed = (asserted: string[], among = CLASSES) =>
   among.filter((name) => asserted.includes(name)).join(", ") || "no class";
 
-function statementsOf(outputs: Outputs, { facts }: Network): Statement[] {
+function statementsOf(outputs: Outputs, facts: Facts): Statement[] {
   const { names, thresholds, validated } = facts.decisions.multilabel.statements;
   return tables.statements.map((statement) => {
     const k = names.indexOf(statement.code);
@@ -141,12 +154,13 @@ function headlineOf(
   found: [string, number][],
   classes: Record<string, number>,
   asserted: string[],
+  limit: string,
 ) {
   const [sure, possible] = [true, false].map((wanted) => found.filter(([, p]) => p >= likely === wanted));
   const phrases = [rhythm.sentence, ...[...sure, ...possible].map((one) => phrase(...one))];
   if (asserted.includes("NORM")) {
     const alone = !found.length && sinus.includes(rhythm.code) && rhythm.certain;
-    const normal = alone ? "normal ECG" : "otherwise normal ECG";
+    const normal = `${alone ? "normal ECG" : "otherwise normal ECG"}${limit}`;
     phrases.push(capitalised(classes.NORM >= likely ? normal : `possibly ${normal}`));
   }
   return asserted.length ? phrases : [...phrases, "No diagnostic class asserted"];
@@ -165,6 +179,35 @@ function findings(statements: Statement[], classes: Record<string, number>, asse
   });
   const isOtherRhythm = (one: Statement) => one.groups.includes("rhythm") && !tables.rhythms.includes(one.code);
   return [...diagnoses, ...those((one) => one.groups.join() === "form"), ...those(isOtherRhythm)];
+}
+
+/** The leads as they stand in a sentence. */
+function leadsPhrase(leads: string[]): string {
+  if (leads.length === LEADS.length) return "all twelve leads";
+  if (LEADS.slice(0, 6).every((lead) => leads.includes(lead))) return ["the limb leads", ...leads.slice(6)].join(", ");
+  return `${leads.length === 1 ? "lead" : "leads"} ${leads.join(", ")}`;
+}
+
+/** What the headline's normal is limited to, if the leads do not show every superclass. */
+const limitedTo = (leads: string[], choice?: Choice) =>
+  choice?.notAssessable.some((name) => CLASSES.includes(name)) ? ` as far as can be told from ${leadsPhrase(leads)}` : "";
+
+function notAssessable(leads: string[], choice?: Choice): string[] {
+  const names = choice?.notAssessable ?? [];
+  const known = names.filter((name) => CLASSES.includes(name) || lookUp(task_names, name));
+  const count = names.length - known.length;
+  const counted = count ? [`${count} statement${count === 1 ? "" : "s"}`] : [];
+  const listed = [...known.map((name) => lookUp<string>(task_names, name) ?? name), ...counted].join(", ");
+  return names.length ? [`Not assessable from ${leadsPhrase(leads)}: ${listed}.`] : [];
+}
+
+/** By which network and whose thresholds a recording with missing leads was read. */
+function leadsSentence(leads: string[], { name, exact }: Choice): string {
+  const read = `Read from ${leadsPhrase(leads)} by the network for missing leads`;
+  if (!name) return `${read}, which has no calibration for them: the probabilities are as they come, nothing is asserted.`;
+  if (exact) return `${read}, with the thresholds for this set of leads.`;
+  const set = name === "11" ? "eleven leads" : leadsPhrase(lookUp<string[]>(tables.lead_sets, name)!);
+  return `${read}, with the thresholds for ${set}, the largest set among them that has its own.`;
 }
 
 function warningsOf(recording: Recording): string[] {

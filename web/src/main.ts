@@ -11,6 +11,7 @@ import { factsHtml, predictionHtml, probabilitiesHtml, statementRowsHtml, warnin
 declare const NETWORKS: string[]; // that this build has; filled in by build.mjs
 
 const [MAIN, TINY, ANY_LEADS, MI] = ["multilabel_best", "multilabel_tiny", "anylead_best", "mi_best"];
+const THRESHOLDS = "anylead_thresholds.json";
 const GENERATED = "Generated ECG, not from a patient.";
 const TIMED_RUNS = 15;
 
@@ -82,7 +83,8 @@ function fail(error: Error): void {
 
 /** A network of this build, loaded once. */
 function load(name: string): Promise<Network> {
-  if (!loading.has(name)) loading.set(name, loadNetwork(`networks/${name}.onnx`));
+  const thresholds = name === ANY_LEADS ? `networks/${THRESHOLDS}` : undefined;
+  if (!loading.has(name)) loading.set(name, loadNetwork(`networks/${name}`, thresholds));
   return loading.get(name)!;
 }
 

@@ -1,5 +1,6 @@
 /** Networks run by ONNX Runtime in WebAssembly: a recording in, named arrays out; docs/onnx.md says what they are. */
 import * as ort from "onnxruntime-web/wasm";
+import type { LeadSets } from "./lead_sets";
 import { durationOf, type Recording, refuse } from "./recording";
 import { resample } from "./resample";
 import { limits } from "./tables";
@@ -7,25 +8,18 @@ import { limits } from "./tables";
 const PROPERTIES = 14; // field of an ONNX file's outermost message, of key (1) and value (2)
 const LONGEST_S = 300; // all of a recording is in memory at once
 
-interface Thresholds {
-  names: string[];
-  thresholds: number[];
-  validated: boolean[];
-}
+type Thresholds = { names: string[]; thresholds: number[]; validated: boolean[] };
 
 /** What a network's file says of itself. */
 export interface Facts {
   checkpoint_sha256: string;
-  synthetic: boolean;
-  decisions: Record<string, Thresholds & { statements: Thresholds }>;
+  decisions: Record<string, { thresholds: number[]; statements: Thresholds }>;
   rhythms: string[];
   withheld: string[];
 }
 
-export interface Network {
-  session: ort.InferenceSession;
-  facts: Facts;
-}
+/** leadSets: decisions by canonical set of leads, where they are not inside the file. */
+export type Network = { session: ort.InferenceSession; facts: Facts; leadSets?: LeadSets };
 
 /** Output name to its numbers for the one recording. */
 export type Outputs = Record<string, number[]>;
@@ -33,12 +27,18 @@ export type Outputs = Record<string, number[]>;
 ort.env.wasm.wasmPaths = new URL("./ort/", document.baseURI).href;
 ort.env.wasm.numThreads = crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
 
-export async function loadNetwork(path: string): Promise<Network> {
+/** path: without .onnx. thresholds: of the file with decisions by lead set. */
+export async function loadNetwork(path: string, thresholds?: string): Promise<Network> {
+  const bytes = new Uint8Array(await (await fetched(`${path}.onnx`)).arrayBuffer());
+  const leadSets = thresholds ? (await (await fetched(thresholds)).json()).lead_sets : undefined;
+  const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
+  return { session, facts: JSON.parse(propertiesOf(bytes)["hmt_ecgnet"]), leadSets };
+}
+
+async function fetched(path: string): Promise<Response> {
   const response = await fetch(path);
   if (!response.ok) throw new Error(`${path} cannot be loaded: ${response.status}`);
-  const bytes = new Uint8Array(await response.arrayBuffer());
-  const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
-  return { session, facts: JSON.parse(propertiesOf(bytes)["hmt_ecgnet"]) };
+  return response;
 }
 
 /** What the networks take: twelve rows in mV at 100 Hz. Throws RecordingError if the recording is too short or long. */
