@@ -19,6 +19,7 @@ from ecg.plotting import draw, layout
 from ecg.readers import MAX_UPLOAD_BYTES, apple_health, channels, csv_tables, gaps
 from files import write_text
 from inference import summary, verdict
+from inference.sentences import NO_CALIBRATION, NOT_FROM_THESE_LEADS, TASK_NAMES
 from ui import html, paper
 from ui.sources import EXAMPLES
 
@@ -91,7 +92,12 @@ def sentences() -> dict:
 def paper_geometry() -> dict:
     """In mm, but for names and colours."""
     return {
-        "arrangements": {name: vars(one) for name, one in layout.ARRANGEMENTS.items()},
+        "arrangements": {
+            name: {"columns": one.columns, "rhythm": one.rhythm} for name, one in layout.ARRANGEMENTS.items()
+        },
+        "rows": layout.ROWS,
+        "standard_from": layout.STANDARD_FROM,
+        "most_below_each_other": layout.MOST_BELOW_EACH_OTHER,
         "layouts": paper.LAYOUTS,
         "screen_heights": paper.SCREEN_HEIGHT_MM,
         "growth": paper.HEIGHT_GROWTH,

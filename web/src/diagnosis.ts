@@ -14,20 +14,10 @@ const CLASSES = Object.keys(tables.superclass_names);
 const OTHER_FILE = "other file"; // answers this task
 const TASKS = ["mi_vs_norm", "norm_vs_abnormal"] as const;
 
-export interface BinaryResult {
-  probability: number;
-  threshold?: number;
-  positive: boolean | null;
-  uncertain: boolean;
-  withheld_because: string;
-}
-
-export type Statement = (typeof tables.statements)[number] & {
-  probability: number;
-  threshold: number;
-  asserted: boolean;
-  validated: boolean;
-};
+export type BinaryResult = Threshold & { positive: boolean | null; uncertain: boolean; withheld_because: string };
+export type Statement = (typeof tables.statements)[number] & Threshold & { asserted: boolean; validated: boolean };
+type Threshold = { probability: number; threshold: number };
+type Classes = Record<string, number>; // superclass to its probability
 
 /** The server's fields, but for quality and intervals; leads, milliseconds: which were used, and how long it took. */
 export type Diagnosis = Awaited<ReturnType<typeof diagnose>>;
@@ -44,11 +34,11 @@ export async function diagnose(recording: Recording, network: Network, forMI?: N
   const asserted = assertedOf(outputs);
   const { results, reasons } = await binaryResults(rows, facts, outputs, choice, forMI);
   const statements = statementsOf(outputs, facts);
-  const named = statements.find((one) => one.code === facts.rhythms[outputs.rhythm[0]]);
-  const rhythm = rhythmOf(named, Boolean(outputs.rhythm_certain[0]));
+  const rhythm = rhythmOf(statements, facts.rhythms[outputs.rhythm[0]], Boolean(outputs.rhythm_certain[0]));
   const probabilities = Object.fromEntries(CLASSES.map((name, k) => [name, outputs.calibrated[k]]));
+  const found = findings(statements, probabilities, asserted);
   return {
-    headline: headlineOf(rhythm, findings(statements, probabilities, asserted), probabilities, asserted, limitedTo(leads, choice)),
+    headline: headlineOf(rhythm, found, probabilities, asserted, limitedTo(leads, choice)),
     probabilities,
     thresholds: Object.fromEntries(CLASSES.map((name, k) => [name, facts.decisions.multilabel.thresholds[k]])),
     predicted_classes: asserted,
@@ -68,13 +58,7 @@ export async function diagnose(recording: Recording, network: Network, forMI?: N
 }
 
 /** Both binary results, and why each is withheld by its key in the table of sentences. */
-async function binaryResults(
-  rows: Float32Array[],
-  facts: Facts,
-  outputs: Outputs,
-  choice?: Choice,
-  forMI?: Network,
-) {
+async function binaryResults(rows: Float32Array[], facts: Facts, outputs: Outputs, choice?: Choice, forMI?: Network) {
   const asserted = assertedOf(outputs);
   const reasons = outputs.withheld.map((code) => facts.withheld[code]);
   const found = TASKS.map((task, k) => ({
@@ -93,7 +77,7 @@ async function binaryResults(
   const unavailable = choice ? not_from_these_leads : "this build lacks the network for it";
   const results: BinaryResult[] = found.map(({ facts: own, probability, positive, near }, k) => ({
     probability,
-    threshold: own?.decisions[TASKS[k]].thresholds[0],
+    threshold: own?.decisions[TASKS[k]].thresholds[0] ?? NaN,
     positive: reasons[k] ? null : positive,
     uncertain: near,
     withheld_because: fill(lookUp<string>(withheld, reasons[k]) ?? unavailable, { others }),
@@ -118,10 +102,14 @@ function statementsOf(outputs: Outputs, facts: Facts): Statement[] {
   });
 }
 
-function rhythmOf(named: Statement | undefined, certain: boolean) {
-  if (!named) return { code: "", certain, sentence: "Rhythm uncertain" };
-  const { code, name, probability } = named;
-  return { code, certain, sentence: certain ? phrase(name, probability) : `Rhythm uncertain (possibly ${name})` };
+type Rhythm = ReturnType<typeof rhythmOf>;
+
+function rhythmOf(statements: Statement[], code: string | undefined, certain: boolean) {
+  const named = statements.find((one) => one.code === code);
+  if (named && certain) return { code: named.code, certain, sentence: phrase(named.name, named.probability) };
+  if (named) return { code: named.code, certain, sentence: `Rhythm uncertain (possibly ${named.name})` };
+  const isAssessed = statements.some((one) => tables.rhythms.includes(one.code) && one.validated);
+  return { code: "", certain, sentence: isAssessed ? "Rhythm uncertain" : "Rhythm not assessed" };
 }
 
 /** Why the prediction is uncertain. reasons: why each binary result is withheld. */
@@ -149,13 +137,7 @@ function doubtsOf(outputs: Outputs, asserted: string[], reasons: string[]): stri
 const phrase = (name: string, probability: number) => (probability >= likely ? capitalised(name) : `Possible ${name}`);
 
 /** A phrase each: rhythm, likely findings, possible ones, whether it is normal; as `inference.summary.headline`. */
-function headlineOf(
-  rhythm: ReturnType<typeof rhythmOf>,
-  found: [string, number][],
-  classes: Record<string, number>,
-  asserted: string[],
-  limit: string,
-) {
+function headlineOf(rhythm: Rhythm, found: [string, number][], classes: Classes, asserted: string[], limit: string) {
   const [sure, possible] = [true, false].map((wanted) => found.filter(([, p]) => p >= likely === wanted));
   const phrases = [rhythm.sentence, ...[...sure, ...possible].map((one) => phrase(...one))];
   if (asserted.includes("NORM")) {
@@ -167,7 +149,7 @@ function headlineOf(
 }
 
 /** What is asserted beside the rhythm and NORM: diagnoses, forms, other rhythms; as `inference.summary.findings`. */
-function findings(statements: Statement[], classes: Record<string, number>, asserted: string[]): [string, number][] {
+function findings(statements: Statement[], classes: Classes, asserted: string[]): [string, number][] {
   const said = statements.filter((one) => one.asserted).sort((a, b) => b.probability - a.probability);
   const those = (wanted: (one: Statement) => boolean) =>
     said.filter(wanted).map(({ name, probability }): [string, number] => [name, probability]);
@@ -189,8 +171,10 @@ function leadsPhrase(leads: string[]): string {
 }
 
 /** What the headline's normal is limited to, if the leads do not show every superclass. */
-const limitedTo = (leads: string[], choice?: Choice) =>
-  choice?.notAssessable.some((name) => CLASSES.includes(name)) ? ` as far as can be told from ${leadsPhrase(leads)}` : "";
+function limitedTo(leads: string[], choice?: Choice): string {
+  const isLimited = choice?.notAssessable.some((name) => CLASSES.includes(name));
+  return isLimited ? ` as far as can be told from ${leadsPhrase(leads)}` : "";
+}
 
 function notAssessable(leads: string[], choice?: Choice): string[] {
   const names = choice?.notAssessable ?? [];
@@ -204,7 +188,8 @@ function notAssessable(leads: string[], choice?: Choice): string[] {
 /** By which network and whose thresholds a recording with missing leads was read. */
 function leadsSentence(leads: string[], { name, exact }: Choice): string {
   const read = `Read from ${leadsPhrase(leads)} by the network for missing leads`;
-  if (!name) return `${read}, which has no calibration for them: the probabilities are as they come, nothing is asserted.`;
+  const bare = "which has no calibration for them: the probabilities are as they come, nothing is asserted";
+  if (!name) return `${read}, ${bare}.`;
   if (exact) return `${read}, with the thresholds for this set of leads.`;
   const set = name === "11" ? "eleven leads" : leadsPhrase(lookUp<string[]>(tables.lead_sets, name)!);
   return `${read}, with the thresholds for ${set}, the largest set among them that has its own.`;

@@ -5,35 +5,16 @@ import { LEADS, lookUp, tables } from "./tables";
 const P = tables.paper;
 
 /** arrangement: a key of the table. speed: mm/s. gain: mm/mV. */
-export interface PaperSettings {
-  arrangement: string;
-  speed: number;
-  gain: number;
-}
+export type PaperSettings = { arrangement: string; speed: number; gain: number };
 
 /** start: s. x: mm. trace: x from the page's edge, y from the row's baseline, where the lead's median is drawn. */
-export interface Strip {
-  label: string;
-  row: number;
-  start: number;
-  x: number;
-  present: boolean;
-  trace: [number, number][];
-}
+export type Strip = { label: string; row: number; start: number; x: number; present: boolean; trace: Point[] };
+export type Point = [number, number];
 
 /** baselines: y of each row's, from the top. */
-export interface Page {
-  width: number;
-  height: number;
-  grid: { x: number; y: number; width: number; height: number };
-  strips: Strip[];
-  baselines: number[];
-}
-
-interface Arrangement {
-  columns: string[][];
-  rhythm: string[];
-}
+export type Page = Size & { grid: Size & { x: number; y: number }; strips: Strip[]; baselines: number[] };
+type Size = { width: number; height: number };
+type Arrangement = { columns: string[][]; rhythm: string[] };
 
 const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
 
@@ -42,27 +23,29 @@ export function layOut(recording: Recording, settings: PaperSettings): Page {
   const [arrangement, height] = arranged(recording, settings.arrangement);
   const width = Math.max(160, P.margin + durationOf(recording) * settings.speed);
   const least = height * Math.max(1, settings.gain / 12);
-  const pages = P.growth.map((growth) => place(recording, settings, arrangement, width, growth * least));
+  const pages = P.growth.map((growth) => place(recording, settings, arrangement, { width, height: growth * least }));
   return pages.find((page) => !overlaps(page, settings.speed / recording.rate)) ?? pages[0];
 }
 
-/** Which leads stand where, and how high; where some were not recorded, the others one below the other. */
+/** Which leads stand where, and how high; of fewer than eight leads only those that were recorded. */
 function arranged(recording: Recording, name: string): [Arrangement, number] {
-  if (recording.present.every(Boolean)) {
-    return [lookUp<Arrangement>(P.arrangements, name)!, lookUp<number>(P.screen_heights, name.split(" ")[0])!];
+  const whole = lookUp<Arrangement>(P.arrangements, name)!;
+  const rows = lookUp<number>(P.rows, name.split(" ")[0])!;
+  const isRecorded = (label: string) => recording.present[LEADS.indexOf(label.replace("-", ""))];
+  if (recording.present.filter(Boolean).length >= P.standard_from) {
+    return [whole, lookUp<number>(P.screen_heights, name.split(" ")[0])!];
   }
-  const order = P.arrangements[name.includes("Cabrera") ? "12x1 Cabrera" : "12x1"].columns.flat();
-  const column = order.filter((label) => recording.present[LEADS.indexOf(label.replace("-", ""))]);
-  return [{ columns: [column], rhythm: [] }, P.top + P.bottom + 15 + 20 * column.length];
+  const leads = whole.columns.flat().filter(isRecorded);
+  const high = leads.length <= P.most_below_each_other ? leads.length : Math.min(rows, leads.length);
+  const starts = leads.map((_, k) => k).filter((k) => k % high === 0);
+  const columns = starts.map((k) => leads.slice(k, k + high));
+  const rhythm = columns.length > 1 ? whole.rhythm.filter(isRecorded) : [];
+  return [{ columns, rhythm }, P.top + P.bottom + 15 + 25 * (high + rhythm.length)];
 }
 
-function place(
-  recording: Recording,
-  { speed, gain }: PaperSettings,
-  { columns, rhythm }: Arrangement,
-  width: number,
-  height: number,
-): Page {
+function place(recording: Recording, { speed, gain }: PaperSettings, arrangement: Arrangement, size: Size): Page {
+  const { columns, rhythm } = arrangement;
+  const { width, height } = size;
   const across = Math.floor((width - 2 * P.side) / P.square) * P.square;
   const up = Math.floor((height - P.top - P.bottom) / P.square) * P.square;
   const grid = { x: (width - across) / 2, y: P.bottom, width: across, height: up };
@@ -73,10 +56,8 @@ function place(
     const sign = name.startsWith("-") ? -1 : 1;
     const x = grid.x + P.lead_in + start * speed;
     const baseline = median(samples(recording, number, 0, shown).map(([, mv]) => mv));
-    const trace = samples(recording, number, start, end).map(([s, mv]): [number, number] => [
-      x + (s - start) * speed,
-      sign * (mv - baseline) * gain,
-    ]);
+    const at = ([s, mv]: Point): Point => [x + (s - start) * speed, sign * (mv - baseline) * gain];
+    const trace = samples(recording, number, start, end).map(at);
     return { label: name.replace("-", "−"), row, start, x, present: recording.present[number], trace };
   };
   const strips = [
@@ -88,7 +69,7 @@ function place(
 }
 
 /** Times (s) and voltages (mV) of a lead's samples from start to end, both included. */
-function samples({ signal, rate }: Recording, lead: number, start: number, end: number): [number, number][] {
+function samples({ signal, rate }: Recording, lead: number, start: number, end: number): Point[] {
   const [first, last] = [Math.ceil(start * rate - 1e-6), Math.floor(end * rate + 1e-6)];
   return Array.from(signal[lead].subarray(first, last + 1), (mv, i) => [(first + i) / rate, mv]);
 }
@@ -108,9 +89,8 @@ function baselinesOf(page: Page, gain: number, spacing: number): number[] {
       Math.ceil(Math.min(Math.max(mm + 1, least), grid.height / 4)),
     );
   let [head, foot] = edges(grid.height / rows / 2);
-  if (rows === 1) return [grid.y + Math.round((grid.height + foot - head) / 2)];
   let room = grid.height - head - foot;
-  let distances = Array<number>(rows - 1).fill(Math.floor(room / (rows - 1)));
+  let distances = Array<number>(rows - 1).fill(Math.floor(room / Math.max(rows - 1, 1)));
   const needed = distances.map((_, row) =>
     Math.ceil(Math.max(...highest[row + 1].map((high, column) => high - lowest[row][column])) + 1),
   );

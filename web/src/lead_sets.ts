@@ -1,6 +1,6 @@
 /**
- * Decisions of the network for missing leads, whose file gives probabilities alone, because its thresholds depend on the
- * leads: the rule of docs/verdict.md as in `inference/lead_sets.py`, `findings.py` and `verdict.py`.
+ * Decisions of the network for missing leads, whose file gives probabilities alone because its thresholds depend on
+ * the leads: the rule of docs/verdict.md as in `inference/lead_sets.py`, `findings.py` and `verdict.py`.
  */
 import type { Facts, Outputs } from "./network";
 import { tables } from "./tables";
@@ -11,16 +11,12 @@ const OUTSIDE = ["STTC", "CD", "HYP"];
 
 type Calibrator = { kind: string; a: number; b: number; c: number; x: number[]; y: number[] };
 type Finding = { threshold: number; validated: boolean; calibrator: Calibrator };
-type TaskDecisions = {
-  thresholds: Record<string, number>;
-  calibrators: Record<string, Calibrator>;
-  margin: number;
-  statements: Record<string, Finding>;
-};
+type Named<T> = Record<string, T>;
+type Fit = { thresholds: Named<number>; calibrators: Named<Calibrator>; margin: number; statements: Named<Finding> };
 
 /** One canonical set of anylead_thresholds.json: decisions by task, and the classes and tasks it does not show. */
-export type LeadSet = { auroc: { value: number | null }; not_assessable: string[]; decisions: Record<string, TaskDecisions> };
-export type LeadSets = Record<string, LeadSet>;
+export type LeadSet = { auroc: { value: number | null }; not_assessable: string[]; decisions: Named<Fit> };
+export type LeadSets = Named<LeadSet>;
 
 /** Whose decisions were used ("" if there are none for these leads), and what the leads do not show. */
 export type Choice = { name: string; set: LeadSet; exact: boolean; notAssessable: string[] };
@@ -42,7 +38,7 @@ export function chooseLeadSet(leads: string[], sets: LeadSets): Choice {
 function withoutCalibration({ decisions }: LeadSet): LeadSet {
   const calibrator = { kind: "identity", a: 1, b: 1, c: 0, x: [], y: [] };
   const all = <T>(names: object, value: T) => Object.fromEntries(Object.keys(names).map((name) => [name, value]));
-  const undecided = ({ thresholds, statements }: TaskDecisions) => ({
+  const undecided = ({ thresholds, statements }: Fit) => ({
     thresholds: all(thresholds, 0.5),
     calibrators: all(thresholds, calibrator),
     margin: 0,
@@ -57,7 +53,8 @@ const clipped = (p: number) => Math.min(Math.max(p, 1e-6), 1 - 1e-6);
 const logOdds = (p: number) => Math.log(clipped(p)) - Math.log1p(-clipped(p));
 
 function calibrate({ kind, a, b, c, x, y }: Calibrator, p: number): number {
-  if (kind !== "isotonic") return 0.5 * (1 + Math.tanh(0.5 * (a * Math.log(clipped(p)) - b * Math.log1p(-clipped(p)) + c)));
+  const logit = a * Math.log(clipped(p)) - b * Math.log1p(-clipped(p)) + c;
+  if (kind !== "isotonic") return 0.5 * (1 + Math.tanh(0.5 * logit));
   const k = x.findIndex((at) => at > p);
   if (k <= 0) return k ? y[y.length - 1] : y[0];
   return y[k - 1] + ((y[k] - y[k - 1]) * (p - x[k - 1])) / (x[k] - x[k - 1]);
@@ -65,15 +62,11 @@ function calibrate({ kind, a, b, c, x, y }: Calibrator, p: number): number {
 
 /** A network's facts with the thresholds of these decisions. */
 export function factsWith(facts: Facts, { decisions }: LeadSet): Facts {
-  const { multilabel } = decisions;
-  const plain = ({ thresholds }: TaskDecisions) => ({ thresholds: Object.values(thresholds) });
-  const found = Object.entries(multilabel.statements).map(([name, { threshold, validated }]) => ({ name, threshold, validated }));
-  const statements = {
-    names: found.map((one) => one.name),
-    thresholds: found.map((one) => one.threshold),
-    validated: found.map((one) => one.validated),
-  };
-  const tasks = Object.entries(decisions).map(([task, one]) => [task, { ...plain(one), statements }]);
+  const found = Object.values(decisions.multilabel.statements);
+  const [thresholds, validated] = [found.map((one) => one.threshold), found.map((one) => one.validated)];
+  const statements = { names: Object.keys(decisions.multilabel.statements), thresholds, validated };
+  const of = (fit: Fit) => ({ thresholds: Object.values(fit.thresholds), statements });
+  const tasks = Object.entries(decisions).map(([task, fit]) => [task, of(fit)]);
   return { ...facts, decisions: Object.fromEntries(tasks) };
 }
 

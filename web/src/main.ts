@@ -16,13 +16,7 @@ const GENERATED = "Generated ECG, not from a patient.";
 const TIMED_RUNS = 15;
 
 /** What is on the page. files: what it was read from, to read it again with another rate or unit. */
-interface Shown {
-  title: string;
-  notice: string;
-  files: Files;
-  recording?: Recording;
-  diagnosis?: Diagnosis;
-}
+type Shown = { title: string; notice: string; files: Files; recording?: Recording; diagnosis?: Diagnosis };
 
 let shown: Shown = { title: "", notice: "", files: new Map() };
 const loading = new Map<string, Promise<Network>>();

@@ -11,12 +11,8 @@ const LONGEST_S = 300; // all of a recording is in memory at once
 type Thresholds = { names: string[]; thresholds: number[]; validated: boolean[] };
 
 /** What a network's file says of itself. */
-export interface Facts {
-  checkpoint_sha256: string;
-  decisions: Record<string, { thresholds: number[]; statements: Thresholds }>;
-  rhythms: string[];
-  withheld: string[];
-}
+export type Facts = { checkpoint_sha256: string; decisions: Decisions; rhythms: string[]; withheld: string[] };
+export type Decisions = Record<string, { thresholds: number[]; statements: Thresholds }>;
 
 /** leadSets: decisions by canonical set of leads, where they are not inside the file. */
 export type Network = { session: ort.InferenceSession; facts: Facts; leadSets?: LeadSets };
@@ -50,7 +46,7 @@ export function modelInput(recording: Recording): Float32Array[] {
     refuse(`the recording lasts ${duration.toFixed(1)} s; at least ${wanted}`);
   }
   if (duration > LONGEST_S) {
-    refuse(`the recording lasts ${duration.toFixed(0)} s; up to ${LONGEST_S} s are read here: use python predict.py FILE`);
+    refuse(`the recording lasts ${duration.toFixed(0)} s; here up to ${LONGEST_S} s are read: use predict.py`);
   }
   return resample(recording.signal, recording.rate, sampling_rate);
 }

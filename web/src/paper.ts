@@ -1,5 +1,5 @@
 /** An ECG on millimetre paper as SVG, in mm; as `ecg/plotting/draw.py`. */
-import { layOut, type Page, type PaperSettings, type Strip } from "./layout";
+import { layOut, type Page, type PaperSettings, type Point, type Strip } from "./layout";
 import { durationOf, type Recording } from "./recording";
 import { tables } from "./tables";
 import { escape, plain } from "./text";
@@ -8,12 +8,7 @@ const P = tables.paper;
 const mm = (value: number) => value.toFixed(2);
 
 /** caption: above the grid. notice: at its foot. about: for screen readers. total: s, of the whole recording. */
-export interface PaperTexts {
-  caption: string;
-  notice: string;
-  about: string;
-  total: number;
-}
+export type PaperTexts = { caption: string; notice: string; about: string; total: number };
 
 /** The paper as an svg element whose units are mm, and its width in mm. */
 export function drawPaper(recording: Recording, settings: PaperSettings, texts: PaperTexts) {
@@ -47,7 +42,7 @@ function gridLines({ grid: { width, height } }: Page): string {
 }
 
 /** Points of the page, y from the row's baseline, as a line. */
-function polyline(page: Page, row: number, points: [number, number][]): string {
+function polyline(page: Page, row: number, points: Point[]): string {
   const base = page.height - page.baselines[row];
   return `<polyline class="trace" points="${points.map(([x, y]) => `${mm(x)},${mm(base - y)}`).join(" ")}"/>`;
 }
@@ -59,9 +54,8 @@ function calibration(page: Page, settings: PaperSettings): string {
   const start = end - P.calibration_s * settings.speed;
   const closest = Math.min(...page.baselines.slice(1).map((y, row) => page.baselines[row] - y));
   const rows = [...page.baselines.keys()].slice(high < closest ? 0 : -1);
-  return rows
-    .map((row) => polyline(page, row, [[start - 2, 0], [start, 0], [start, high], [end, high], [end, 0], [end + 2, 0]]))
-    .join("");
+  const pulse: Point[] = [[start - 2, 0], [start, 0], [start, high], [end, high], [end, 0], [end + 2, 0]];
+  return rows.map((row) => polyline(page, row, pulse)).join("");
 }
 
 /** The lead's name above the start of its strip, over the first wave as far as the row above allows. */
@@ -72,5 +66,6 @@ function leadLabel(page: Page, { label, row, x, start, present, trace }: Strip):
   const top = page.grid.y + page.grid.height - roomUp - page.baselines[row];
   const y = page.height - page.baselines[row] - Math.min(Math.max(4, ...near) + 1, above - 2 - roomUp, top);
   const change = start > 0 ? `<path class="change" d="M${mm(x)} ${mm(y + 0.6)}V${mm(y - roomUp + 0.3)}"/>` : "";
-  return `${change}<text class="lead" x="${mm(x + 1)}" y="${mm(y)}">${label}</text>`;
+  const missing = present ? "" : `<text x="${mm(x + 1)}" y="${mm(y + 5)}">not recorded</text>`;
+  return `${change}<text class="lead" x="${mm(x + 1)}" y="${mm(y)}">${label}</text>${missing}`;
 }

@@ -13,27 +13,14 @@ export function refuse(message: string): never {
 }
 
 /** signal: twelve leads in mV, those not `present` zero. rate: Hz. notes: what the reader had to do. */
-export interface Recording {
-  signal: Float32Array[];
-  rate: number;
-  present: boolean[];
-  notes: string[];
-}
+export type Recording = { signal: Float32Array[]; rate: number; present: boolean[]; notes: string[] };
 
 /** What a file holds: one entry a channel, values in the channel's unit, NaN where a sample is missing. */
-export interface Channels {
-  names: string[];
-  values: ArrayLike<number>[];
-  units: string[];
-  rate: number;
-  notes?: string[];
-}
+export type Channels = Named & { values: ArrayLike<number>[]; rate: number; notes?: string[] };
+type Named = { names: string[]; units: string[] };
 
 /** What the user says of a file that does not say it itself. */
-export interface Given {
-  rate?: number;
-  unit?: string;
-}
+export type Given = { rate?: number; unit?: string };
 
 const LEAD_PREFIX = new RegExp(tables.lead_prefix);
 const NEGATED = new RegExp(tables.negated);

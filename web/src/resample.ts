@@ -43,7 +43,7 @@ function lowPass(halfLength: number, up: number, down: number): Float64Array {
   return taps.map((tap) => (tap * up) / sum);
 }
 
-/** Every row at another rate (Hz), anti-aliased; beyond its ends it goes on with the slope from first to last sample. */
+/** Every row at another rate (Hz), anti-aliased; beyond its ends it goes on with its mean slope. */
 export function resample(rows: Float32Array[], rate: number, newRate: number): Float32Array[] {
   if (rate === newRate) return rows;
   const [up, down] = nearestFraction(newRate / rate);

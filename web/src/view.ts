@@ -5,28 +5,29 @@ import { capitalised, escape, percent, sentence } from "./text";
 
 /** The headline, what it leaves out, both screening results, and why the prediction is uncertain if it is. */
 export function predictionHtml(diagnosis: Diagnosis): string {
-  const isPossible = (phrase: string) => tables.sentences.possible.some((word) => phrase.startsWith(word));
-  const phrases = diagnosis.headline.map((one) =>
-    isPossible(one) ? `<span class="possible">${escape(sentence(one))}</span>` : escape(sentence(one)),
-  );
+  const phrases = diagnosis.headline.map((one) => {
+    const isPossible = tables.sentences.possible.some((word) => one.startsWith(word));
+    return `<span${isPossible ? ' class="possible"' : ""}>${escape(sentence(one))}</span>`;
+  });
   const long = diagnosis.headline.join(". ").length > tables.sentences.long_headline ? ' class="long"' : "";
-  const chips = [
-    ["MI screening", binaryOutcome(diagnosis.mi_vs_norm, "positive", "negative", "not applicable here")],
-    ["Normal or abnormal", binaryOutcome(diagnosis.norm_vs_abnormal, "abnormal", "normal", "withheld")],
-  ].map(([name, outcome]) => `<span class="chip"><b>${name}:</b> ${escape(outcome)}</span>`);
+  const chip = (name: string, outcome: string) => `<span class="chip"><b>${name}:</b> ${escape(outcome)}</span>`;
+  const screening = binaryOutcome(diagnosis.mi_vs_norm, "positive", "negative", "not applicable here");
+  const abnormal = binaryOutcome(diagnosis.norm_vs_abnormal, "abnormal", "normal", "withheld");
   const reasons = diagnosis.uncertain_because.map((reason) => escape(sentence(reason))).join(" ");
   return (
-    `<p class="kicker">Prediction</p><h2${long}>${phrases.join(" ")}</h2>${rhythmNote(diagnosis)}` +
-    `<div class="chips">${chips.join("")}</div>` +
+    `<p class="kicker">Prediction</p><h2${long}>${phrases.join(" ")}</h2>${notAssessedHtml(diagnosis)}` +
+    `<div class="chips">${chip("MI screening", screening)}${chip("Normal or abnormal", abnormal)}</div>` +
     (reasons && `<p class="uncertain"><b>Uncertain.</b> ${reasons}</p>`)
   );
 }
 
-function rhythmNote({ rhythm, statements }: Diagnosis): string {
-  if (rhythm.certain) return "";
+/** What the headline leaves open: the rhythm, and what these leads do not show. */
+function notAssessedHtml({ rhythm, statements, not_assessed }: Diagnosis): string {
   const name = statements.find((one) => one.code === rhythm.code)?.name;
-  const why = name ? `${capitalised(name)} is likeliest, but not validated.` : "No rhythm reaches its threshold.";
-  return `<p class="not-assessed"><b>Rhythm not asserted.</b> ${escape(why)}</p>`;
+  const likeliest = name ? `${capitalised(name)} is likeliest, but not validated.` : "No rhythm reaches its threshold.";
+  const others = not_assessed.filter((note) => note !== `${rhythm.sentence}.`).map(escape);
+  const notes = rhythm.certain ? others : [`<b>Rhythm not asserted.</b> ${escape(likeliest)}`, ...others];
+  return notes.map((note) => `<p class="not-assessed">${note}</p>`).join("");
 }
 
 function binaryOutcome(result: BinaryResult, yes: string, no: string, withheld: string): string {
@@ -61,8 +62,8 @@ export function probabilitiesHtml(diagnosis: Diagnosis): string {
     const threshold = diagnosis.thresholds[name];
     const title = tables.superclass_names[name as keyof typeof tables.superclass_names];
     const predicted = diagnosis.predicted_classes.includes(name);
-    const facts = `${percent(probability)}, threshold ${percent(threshold)}, ${predicted ? "predicted" : "not predicted"}`;
-    const label = `${name}, ${title}: ${facts}`;
+    const facts = `${percent(probability)}, threshold ${percent(threshold)}`;
+    const label = `${name}, ${title}: ${facts}, ${predicted ? "predicted" : "not predicted"}`;
     return (
       `<div class="bar-row${predicted ? " yes" : ""}" role="img" aria-label="${escape(label)}">` +
       `<div class="bar-name"><b>${name}</b> ${title}</div>${track(probability, threshold)}` +

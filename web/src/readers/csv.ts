@@ -95,7 +95,7 @@ function rateOf(times: Float64Array, { name, unit }: { name: string; unit?: stri
   if (second === undefined) return undefined;
   const last = times.length - 1;
   const step = (times[last] - times[0]) / last;
-  if (!(step > 0 && times.every(Number.isFinite))) refuse(`the time column ${printable(name)} does not rise throughout`);
+  if (!(step > 0 && times.every(Number.isFinite))) refuse(`the time column ${printable(name)} does not rise`);
   if (times.some((time, i) => Math.abs(time - times[0] - i * step) > step)) {
     refuse(`the time column ${printable(name)} is uneven: samples are missing, or the rate changes`);
   }

@@ -1,5 +1,5 @@
 /** Which format a file is in, by its content, and its recording; as `ecg/readers/formats.py`. */
-import { assemble, type Channels, type Given, type Recording, refuse } from "../recording";
+import { assemble, type Given, type Recording, refuse } from "../recording";
 import { limits } from "../tables";
 import { printable } from "../text";
 import { isExport, readExport } from "./apple_health";
@@ -13,13 +13,8 @@ import { isHeader, readWfdb } from "./wfdb";
 /** Names of files, without folders, and their content. */
 export type Files = Map<string, Uint8Array>;
 
-const FORMATS: [(bytes: Uint8Array) => boolean, (bytes: Uint8Array, given: Given) => Channels][] = [
-  [isEdf, readEdf],
-  [isNpy, readNpy],
-  [isExport, readExport],
-  [isJson, readJson],
-  [isTable, readTable],
-];
+const JSON_OR_TABLE = [[isJson, readJson], [isTable, readTable]] as const;
+const FORMATS = [[isEdf, readEdf], [isNpy, readNpy], [isExport, readExport], ...JSON_OR_TABLE] as const;
 
 /** The recording in the files that were chosen or dropped. Throws RecordingError, whatever the bytes are. */
 export function readFiles(files: Files, given: Given = {}): Recording {

@@ -1,23 +1,11 @@
 /** NPY: twelve leads in standard order, whose rate and unit the user must give; as `ecg/readers/numpy_arrays.py`. */
 import { type Channels, checkExtent, declaredOrGiven, type Given, refuse } from "../recording";
-import { LEADS } from "../tables";
+import { LEADS, lookUp } from "../tables";
 import { printable } from "../text";
 import { latin1 } from "./text";
 
-type Getter = (view: DataView, at: number, little: boolean) => number;
-
-const TYPES = new Map<string, Getter>([
-  ["f4", (view, at, little) => view.getFloat32(at, little)],
-  ["f8", (view, at, little) => view.getFloat64(at, little)],
-  ["i1", (view, at) => view.getInt8(at)],
-  ["i2", (view, at, little) => view.getInt16(at, little)],
-  ["i4", (view, at, little) => view.getInt32(at, little)],
-  ["i8", (view, at, little) => Number(view.getBigInt64(at, little))],
-  ["u1", (view, at) => view.getUint8(at)],
-  ["u2", (view, at, little) => view.getUint16(at, little)],
-  ["u4", (view, at, little) => view.getUint32(at, little)],
-  ["u8", (view, at, little) => Number(view.getBigUint64(at, little))],
-]);
+const FLOATS_AND_SIGNED = { f4: "Float32", f8: "Float64", i1: "Int8", i2: "Int16", i4: "Int32", i8: "BigInt64" } as const;
+const TYPES = { ...FLOATS_AND_SIGNED, u1: "Uint8", u2: "Uint16", u4: "Uint32", u8: "BigUint64" } as const;
 const HEADER = /'descr':\s*'([<>|=])(\w+)',\s*'fortran_order':\s*(True|False),\s*'shape':\s*\(([\d,\s]*)\)/;
 
 export const isNpy = (bytes: Uint8Array): boolean => bytes[0] === 0x93 && latin1(bytes.subarray(1, 6)) === "NUMPY";
@@ -28,8 +16,8 @@ export function readNpy(bytes: Uint8Array, given: Given): Channels {
   if (bytes.length < 12 || version < 1 || version > 2) refuse("an array file of an unknown version; use numpy.save");
   const end = version === 1 ? 10 + view.getUint16(8, true) : 12 + view.getUint32(8, true);
   const [, order, type, fortran, shapeText = ""] = HEADER.exec(latin1(bytes.subarray(10, end))) ?? [];
-  const get = TYPES.get(type);
-  if (!get) return refuse(`an array of ${printable(type)} is not read here; save plain numbers, such as float32`);
+  const kind = lookUp<(typeof TYPES)[keyof typeof TYPES]>(TYPES, type ?? "");
+  if (!kind) return refuse(`an array of ${printable(type)} is not read here; save plain numbers, such as float32`);
   const shape = shapeText.split(",").filter((text) => text.trim()).map(Number);
   const [rows, columns] = shape;
   if (shape.length !== 2 || rows === columns || !shape.includes(LEADS.length)) {
@@ -49,7 +37,7 @@ export function readNpy(bytes: Uint8Array, given: Given): Channels {
   return {
     names: LEADS,
     values: LEADS.map((_, lead) =>
-      Float64Array.from({ length: samples }, (_, i) => get(view, end + size * place(lead, i), order !== ">")),
+      Float64Array.from({ length: samples }, (_, i) => Number(view[`get${kind}`](end + size * place(lead, i), order !== ">"))),
     ),
     units: LEADS.map(() => unit),
     rate,

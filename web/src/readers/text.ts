@@ -3,8 +3,8 @@ import { refuse } from "../recording";
 import { printable } from "../text";
 
 export const ELSEWHERE =
-  "This page reads WFDB format 16, CSV, NPY, EDF, Apple Health’s ECG and the server’s JSON. For other formats use the " +
-  "Streamlit page (streamlit run app.py) or python predict.py FILE";
+  "This page reads WFDB format 16, CSV, NPY, EDF, Apple Health’s ECG and the server’s JSON. For other formats use " +
+  "the Streamlit page (streamlit run app.py) or python predict.py FILE";
 
 export const isUTF16 = (bytes: Uint8Array): boolean => [0xfffe, 0xfeff].includes((bytes[0] << 8) | bytes[1]);
 
