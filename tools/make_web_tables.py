@@ -15,7 +15,7 @@ from pathlib import Path
 from config import LEADS, PROJECT, RESEARCH_ONLY, SAMPLING_RATE, SUPERCLASS_NAMES
 from ecg import lead_sets, leads, preprocessing, statements
 from ecg.beats import MINIMUM_RATE
-from ecg.plotting import draw, layout
+from ecg.plotting import layout
 from ecg.readers import MAX_UPLOAD_BYTES, apple_health, channels, csv_tables, gaps
 from files import write_text
 from inference import summary, verdict
@@ -90,7 +90,7 @@ def sentences() -> dict:
 
 
 def paper_geometry() -> dict:
-    """In mm, but for names and colours."""
+    """In mm, but for names."""
     return {
         "arrangements": {
             name: {"columns": one.columns, "rhythm": one.rhythm} for name, one in layout.ARRANGEMENTS.items()
@@ -98,12 +98,9 @@ def paper_geometry() -> dict:
         "rows": layout.ROWS,
         "standard_from": layout.STANDARD_FROM,
         "most_below_each_other": layout.MOST_BELOW_EACH_OTHER,
-        "layouts": paper.LAYOUTS,
         "screen_heights": paper.SCREEN_HEIGHT_MM,
         "growth": paper.HEIGHT_GROWTH,
         "margin": paper.MARGIN_MM,
-        "speeds": layout.SPEEDS_MM_S,
-        "gains": layout.GAINS_MM_MV,
         "square": layout.SQUARE_MM,
         "side": layout.SIDE_MM,
         "top": layout.TOP_MM,
@@ -115,16 +112,6 @@ def paper_geometry() -> dict:
         "lead_name": layout.LEAD_NAME_MM,
         "least_row": layout.LEAST_ROW_MM,
         "column": layout.COLUMN_MM,
-        "trace": draw.TRACE_MM,
-        "fine_line": draw.FINE_LINE_MM,
-        "strong_line": draw.STRONG_LINE_MM,
-        "colours": {
-            "paper": draw.PAPER,
-            "fine_line": draw.FINE_LINE,
-            "strong_line": draw.STRONG_LINE,
-            "ink": draw.INK,
-            "muted_ink": draw.MUTED_INK,
-        },
     }
 
 

@@ -8,7 +8,6 @@ import { build } from "esbuild";
 const here = dirname(fileURLToPath(import.meta.url));
 const artifacts = process.env.ARTIFACTS ?? join(here, "..", "artifacts");
 const out = process.env.OUT ?? join(here, "dist");
-const runtime = join(here, "node_modules", "onnxruntime-web", "dist");
 const { examples } = JSON.parse(readFileSync(join(here, "src", "generated", "tables.json"), "utf8"));
 // the first is needed; the page says which of the others this build lacks
 const [main, ...others] = ["multilabel_best", "mi_best", "anylead_best", "multilabel_tiny"];
@@ -19,7 +18,7 @@ if (networks.includes("anylead_best")) networkFiles.push("anylead_thresholds.jso
 rmSync(out, { recursive: true, force: true });
 const copies = [
   [here, ".", ["index.html", "style.css", "icon.svg", "manifest.webmanifest"]],
-  [runtime, "ort", ["ort-wasm-simd-threaded.wasm", "ort-wasm-simd-threaded.mjs"]],
+  [join(here, "node_modules/onnxruntime-web/dist"), "ort", ["ort-wasm-simd-threaded.wasm", "ort-wasm-simd-threaded.mjs"]],
   [artifacts, "networks", networkFiles],
   [join(artifacts, "examples"), "examples", Object.keys(examples).flatMap((name) => [`${name}.hea`, `${name}.dat`])],
 ];
@@ -43,5 +42,4 @@ await build({
   entryPoints: [join(here, "src", "sw.js")],
   define: { FILES: JSON.stringify(["./", ...files]), VERSION: JSON.stringify(digest.digest("hex").slice(0, 12)) },
 });
-const size = files.reduce((total, name) => total + statSync(join(out, name)).size, 0);
-console.log(`${out}: ${files.length + 1} files, ${(size / 1e6).toFixed(1)} MB, networks ${networks.join(", ")}`);
+console.log(`${out}: ${files.length + 1} files, networks ${networks.join(", ")}`);

@@ -1,6 +1,7 @@
 """The page of web/ in Chromium: nothing leaves it, it works offline, and it says what the Python code says."""
 
 import json
+import shutil
 import statistics
 import time
 
@@ -9,6 +10,7 @@ import onnxruntime
 import pytest
 
 from config import LEADS, RESEARCH_ONLY
+from ecg.lead_sets import CANONICAL_SETS
 from ecg.plotting.layout import Scale, layout, trace_mm
 from ecg.preprocessing import model_input
 from ecg.readers import read_recording, read_uploaded
@@ -192,6 +194,73 @@ def test_an_array_is_read_once_rate_and_unit_are_given(page, diagnoser, dtype, t
 def test_generated_ecgs_have_the_result_that_python_has(page, diagnoser, demo_data, rate):
     index = read_index(demo_data)
     assert_agreement(page, index, index.table.index[:40], rate, diagnoser)
+
+
+@pytest.fixture(scope="module")
+def for_any_leads(browser, served_anylead, tmp_path_factory):
+    """A page with a network for missing leads and thresholds drawn at random, and the Python code with the same."""
+    from export_onnx import write_manifest
+
+    artifacts, out = tmp_path_factory.mktemp("artifacts") / "served", tmp_path_factory.mktemp("any leads")
+    shutil.copytree(served_anylead, artifacts)
+    draw_decisions(artifacts / "anylead_thresholds.json")
+    write_manifest(artifacts, list(json.loads((artifacts / "manifest.json").read_text())["files"]))
+    build_page(out, artifacts)
+    context = browser.context.browser.new_context()
+    with serve_page(out) as address:
+        page = context.new_page()
+        open_page(page, address)
+        yield page, Diagnoser.load(artifacts)
+    context.close()
+
+
+def draw_decisions(path) -> None:
+    """Put other calibrators and thresholds into a file of lead sets, isotonic ones too."""
+    content, rng = json.loads(path.read_text()), np.random.default_rng(0)
+
+    def calibrator() -> dict:
+        if rng.random() < 0.2:
+            return {"kind": "isotonic", "x": [0.2, 0.4, 0.6], "y": sorted(rng.random(3).tolist())}
+        return dict(kind="platt", **dict(zip("abc", rng.uniform((0.5, 0.5, -2), (2, 2, 2)).tolist(), strict=True)))
+
+    for one in content["lead_sets"].values():
+        for decisions in one["decisions"].values():
+            decisions["calibrators"] = {name: calibrator() for name in decisions["calibrators"]}
+            decisions["thresholds"] = {name: rng.uniform(0.1, 0.9) for name in decisions["thresholds"]}
+            for finding in (decisions.get("statements") or {}).values():
+                validated = finding["validated"] or rng.random() < 0.3
+                finding |= {"calibrator": calibrator(), "threshold": rng.uniform(0.1, 0.9), "validated": validated}
+    path.write_text(json.dumps(content))
+
+
+FEWER = [one for one in CANONICAL_SETS.values() if len(one) < len(LEADS)]
+FEWER += [("III",), ("V3",), ("aVR", "V6"), ("I", "V2"), ("V1", "V5"), (*LEADS[:6], "V1", "V2"), LEADS[1:]]
+
+
+@pytest.mark.parametrize("names", FEWER, ids=",".join)
+def test_fewer_leads_have_the_result_that_python_has(for_any_leads, names):
+    page, diagnoser = for_any_leads
+    files = {"ecg.csv": table(names, rows=5000, before="# fs: 500\n")}
+    expected, found = diagnoser.diagnose(read_uploaded(files), quality=False), ask(page, files)
+    assert_same_result(found, expected)
+    assert [found["leads"], found["model"]] == [list(expected.leads), expected.checkpoint_sha256]
+    for field in ("not_assessable", "not_assessed", "warnings"):
+        assert found[field] == list(getattr(expected, field)), field
+    drawn = layout(read_uploaded(files), Scale(), "3x4", (297, 210))
+    assert page.locator("#paper .lead").all_text_contents() == [strip.label for strip in drawn.strips]
+
+
+def test_the_tiny_network_answers_at_a_click(page, built):
+    if not (built / "networks" / "multilabel_tiny.onnx").is_file():
+        assert page.locator("input[value=tiny]").is_disabled()
+        return
+    main = ask(page, files_of("normal"))
+    page.locator("#network").get_by_text("tiny").click()
+    page.get_by_text("Network: tiny").wait_for()
+    tiny = ask(page, files_of("normal"))
+    page.locator("#network").get_by_text("main").click()
+    page.get_by_text("Network: main").wait_for()
+    assert tiny["model"] != main["model"] and tiny["headline"][-1].endswith("ormal ECG")
 
 
 REFUSED = {

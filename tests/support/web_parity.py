@@ -11,7 +11,7 @@ from ptbxl.records import record_path
 from tests.support.web_page import ask
 
 VERDICT = ("predicted_classes", "headline", "asserted", "rhythm", "uncertain_because", "binary")
-TOLERANCE = 0.01  # of a probability; a verdict may differ where a probability is this near to its threshold
+TOLERANCE = 0.001  # of a probability; a verdict may differ where a probability is this near to its threshold
 
 
 def assert_same_result(found: dict, expected: Diagnosis) -> None:

@@ -7,7 +7,6 @@ import { tables } from "./tables";
 
 const CLASSES = Object.keys(tables.superclass_names);
 const SETS: Record<string, string[]> = tables.lead_sets;
-const OUTSIDE = ["STTC", "CD", "HYP"];
 
 type Calibrator = { kind: string; a: number; b: number; c: number; x: number[]; y: number[] };
 type Finding = { threshold: number; validated: boolean; calibrator: Calibrator };
@@ -99,7 +98,7 @@ export function decide(probabilities: number[], set: LeadSet, tasks: readonly st
     const [name] = Object.keys(thresholds);
     const p = calibrate(calibrators[name], probabilities[CLASSES.length + codes.length + k]);
     const positive = p >= thresholds[name];
-    const isOutside = OUTSIDE.some(has);
+    const isOutside = ["STTC", "CD", "HYP"].some(has);
     const applies = task !== "mi_vs_norm" || ((has("NORM") || has("MI")) && !isOutside);
     const contradicts = task === "mi_vs_norm" ? positive !== has("MI") : positive === has("NORM");
     const reason = !applies ? (isOutside ? "outside" : "neither") : contradicts ? "contradicts" : "";

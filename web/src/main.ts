@@ -5,14 +5,12 @@ import { drawPaper } from "./paper";
 import { type Files, readFiles } from "./readers/index";
 import { DeclarationError, durationOf, leadsOf, type Recording, RecordingError, refuse } from "./recording";
 import { LEADS, limits, lookUp, tables } from "./tables";
-import { escape, plain, sentence } from "./text";
+import { plain, sentence } from "./text";
 import { factsHtml, predictionHtml, probabilitiesHtml, statementRowsHtml, warningsHtml } from "./view";
 
 declare const NETWORKS: string[]; // that this build has; filled in by build.mjs
 
 const [MAIN, TINY, ANY_LEADS, MI] = ["multilabel_best", "multilabel_tiny", "anylead_best", "mi_best"];
-const THRESHOLDS = "anylead_thresholds.json";
-const GENERATED = "Generated ECG, not from a patient.";
 const TIMED_RUNS = 15;
 
 /** What is on the page. files: what it was read from, to read it again with another rate or unit. */
@@ -32,7 +30,7 @@ async function showExample(name: string): Promise<void> {
   input("rate").value = input("unit").value = "";
   const title = `Example: ${lookUp<string>(tables.examples, name)!.toLowerCase()}`;
   const files = new Map((await Promise.all(contents)).map((bytes, i) => [names[i], bytes]));
-  await show({ title, notice: GENERATED, files });
+  await show({ title, notice: "Generated ECG, not from a patient.", files });
 }
 
 async function showOwn(chosen: FileList): Promise<void> {
@@ -63,21 +61,19 @@ async function show(next: Shown): Promise<void> {
 }
 
 function fail(error: Error): void {
-  const refused = error instanceof RecordingError;
-  if (!refused) console.error(error);
-  const message = `${refused ? "This ECG cannot be used" : "Something went wrong"}: ${error.message}`;
   const isUndeclared = error instanceof DeclarationError;
-  byId("error").textContent =
-    sentence(message) + (isUndeclared ? " Set or clear it under “My file does not state its rate or unit”." : "");
+  const what = error instanceof RecordingError ? "This ECG cannot be used" : "Something went wrong";
+  const where = isUndeclared ? " Set or clear it under “My file does not state its rate or unit”." : "";
+  byId("error").textContent = sentence(`${what}: ${error.message}`) + where;
   byId("error").hidden = false;
-  if (isUndeclared) (byId("given") as HTMLDetailsElement).open = true;
+  byId("given").toggleAttribute("open", isUndeclared);
 }
 
 // -- prediction
 
 /** A network of this build, loaded once. */
 function load(name: string): Promise<Network> {
-  const thresholds = name === ANY_LEADS ? `networks/${THRESHOLDS}` : undefined;
+  const thresholds = name === ANY_LEADS ? "networks/anylead_thresholds.json" : undefined;
   if (!loading.has(name)) loading.set(name, loadNetwork(`networks/${name}`, thresholds));
   return loading.get(name)!;
 }
@@ -86,10 +82,8 @@ function load(name: string): Promise<Network> {
 async function networksFor(recording: Recording): Promise<[Network, Network | undefined, string]> {
   const missing = LEADS.filter((_, row) => !recording.present[row]).join(", ");
   if (missing && !NETWORKS.includes(ANY_LEADS)) {
-    refuse(
-      `lead ${missing} is missing, and this build of the page has no network for fewer than twelve leads ` +
-        `(${ANY_LEADS}.onnx); two of I, II, III are enough for the six limb leads`,
-    );
+    const lacking = `this build of the page has no network for fewer than twelve leads (${ANY_LEADS}.onnx)`;
+    refuse(`${lacking}, and these are missing: ${missing}; two of I, II, III are enough for the six limb leads`);
   }
   if (missing) return [await load(ANY_LEADS), undefined, "any leads"];
   if (chosenOf("network") === "tiny") return [await load(TINY), undefined, "tiny"];
@@ -98,10 +92,9 @@ async function networksFor(recording: Recording): Promise<[Network, Network | un
 
 function showDiagnosis(diagnosis: Diagnosis, network: string): void {
   shown.diagnosis = diagnosis;
-  byId("prediction").innerHTML = predictionHtml(diagnosis);
-  byId("warnings").innerHTML = warningsHtml(diagnosis.warnings);
-  byId("facts").innerHTML = factsHtml(diagnosis, network);
-  byId("bars").innerHTML = probabilitiesHtml(diagnosis);
+  const pieces = { prediction: predictionHtml(diagnosis), bars: probabilitiesHtml(diagnosis) };
+  const notes = { warnings: warningsHtml(diagnosis.warnings), facts: factsHtml(diagnosis, network) };
+  for (const [id, html] of Object.entries({ ...pieces, ...notes })) byId(id).innerHTML = html;
   listStatements();
   byId("findings").hidden = false;
 }
@@ -138,33 +131,19 @@ function drawShown(): void {
   const which = leads.length === 1 ? `lead ${leads[0]}` : `${leads.length} leads`;
   const facts = [`${total.toFixed(0)} s`, `${plain(recording.rate)} Hz`, which, notice];
   byId("details").textContent = facts.filter(Boolean).join(" · ");
-  const { svg, width } = drawPaper(part, settings, {
-    caption: title,
-    notice: `${notice} ${tables.sentences.research_only}`.trim(),
-    about: `ECG, ${title}, leads ${leads.join(", ")}, ${arrangement}, ${settings.speed} mm/s, ${settings.gain} mm/mV`,
-    total,
-  });
+  const foot = `${notice} ${tables.sentences.research_only}`.trim();
+  const about = `ECG, ${title}, ${leads.join(", ")}, ${arrangement}, ${settings.speed} mm/s, ${settings.gain} mm/mV`;
+  const { svg, width } = drawPaper(part, settings, { caption: title, notice: foot, about, total });
   byId("paper").innerHTML = svg;
   byId("paper").style.setProperty("--mm", String(width));
 }
 
 // -- controls
 
-/** Radio buttons in a fieldset of the same name; the first of values, or the selected one, is on. */
-function offer(name: string, values: (string | number)[], selected: string | number, changed: () => void): void {
-  const button = (value: string) =>
-    `<label class="segment"><input type="radio" name="${name}" value="${value}">${escape(value)}</label>`;
-  byId(name).insertAdjacentHTML("beforeend", values.map((value) => button(String(value))).join(""));
-  byId(name).querySelector<HTMLInputElement>(`[value="${selected}"]`)!.checked = true;
-  byId(name).addEventListener("change", changed);
-}
-
 function setUp(): void {
   const again = () => void show({ ...shown, recording: undefined, diagnosis: undefined });
-  offer("layout", tables.paper.layouts, "3x4", drawShown);
-  offer("speed", tables.paper.speeds, 25, drawShown);
-  offer("gain", tables.paper.gains, 10, drawShown);
-  offer("network", ["main", "tiny"], "main", again);
+  for (const id of ["layout", "speed", "gain"]) byId(id).addEventListener("change", drawShown);
+  byId("network").addEventListener("change", again);
   const tiny = document.querySelector<HTMLInputElement>("input[value=tiny]")!;
   tiny.disabled = !NETWORKS.includes(TINY);
   tiny.parentElement!.title = tiny.disabled ? `${TINY}.onnx is not part of this build` : "";
@@ -191,11 +170,9 @@ function setUp(): void {
 /** Loads the other networks and keeps every file, so that from now on nothing is fetched; then measures the time. */
 async function prepareOffline(): Promise<void> {
   await Promise.all(NETWORKS.map((name) => load(name)));
-  if ("serviceWorker" in navigator) {
-    await navigator.serviceWorker.register("sw.js");
-    await navigator.serviceWorker.ready;
-  }
-  byId("offline").textContent = "serviceWorker" in navigator ? "✓ Works offline now" : "Not kept for use offline";
+  await navigator.serviceWorker.register("sw.js");
+  await navigator.serviceWorker.ready;
+  byId("offline").textContent = "✓ Works offline now";
   const { recording } = shown;
   if (!recording?.present.every(Boolean)) return;
   const times: number[] = [];
@@ -206,7 +183,7 @@ async function prepareOffline(): Promise<void> {
 
 setUp();
 for (const name of NETWORKS.slice(0, 2)) void load(name); // while the example is read and drawn
-void showExample(input("example").value).catch(fail).then(prepareOffline).catch((error: Error) => {
-  console.error(error);
-  byId("offline").textContent = "Not kept for use offline";
-});
+void showExample(input("example").value)
+  .catch(fail)
+  .then(prepareOffline)
+  .catch(() => (byId("offline").textContent = "Not kept for use offline"));

@@ -38,11 +38,11 @@ function binaryOutcome(result: BinaryResult, yes: string, no: string, withheld: 
 /** What the prediction was made of and by: leads, network, time, and what is not checked. */
 export function factsHtml({ leads, milliseconds, model }: Diagnosis, network: string): string {
   const which = leads.length === LEADS.length ? "all 12" : leads.join(", ");
-  return (
-    `<b>Leads used:</b> ${which}. <b>Network:</b> ${escape(network)} <code>${model.slice(0, 12)}</code>. ` +
-    `<b>Time:</b> ${milliseconds.toFixed(1)} ms. ` +
-    "<b>Not checked here:</b> signal quality, swapped electrodes, wrong sampling rates, signs against sinus rhythm."
-  );
+  const unchecked = "signal quality, swapped electrodes, wrong sampling rates, signs against sinus rhythm";
+  const by = `${escape(network)} <code>${model.slice(0, 12)}</code>`;
+  const time = `${milliseconds.toFixed(1)} ms`;
+  const parts = { "Leads used": which, Network: by, Time: time, "Not checked here": unchecked };
+  return Object.entries(parts).map(([name, text]) => `<b>${name}:</b> ${text}.`).join(" ");
 }
 
 /** What the reader had to do, in one box; nothing if that is nothing. */

@@ -4,8 +4,8 @@ import { LEADS, lookUp } from "../tables";
 import { printable } from "../text";
 import { latin1 } from "./text";
 
-const FLOATS_AND_SIGNED = { f4: "Float32", f8: "Float64", i1: "Int8", i2: "Int16", i4: "Int32", i8: "BigInt64" } as const;
-const TYPES = { ...FLOATS_AND_SIGNED, u1: "Uint8", u2: "Uint16", u4: "Uint32", u8: "BigUint64" } as const;
+const SIGNED = { f4: "Float32", f8: "Float64", i1: "Int8", i2: "Int16", i4: "Int32", i8: "BigInt64" } as const;
+const TYPES = { ...SIGNED, u1: "Uint8", u2: "Uint16", u4: "Uint32", u8: "BigUint64" } as const;
 const HEADER = /'descr':\s*'([<>|=])(\w+)',\s*'fortran_order':\s*(True|False),\s*'shape':\s*\(([\d,\s]*)\)/;
 
 export const isNpy = (bytes: Uint8Array): boolean => bytes[0] === 0x93 && latin1(bytes.subarray(1, 6)) === "NUMPY";
@@ -34,11 +34,10 @@ export function readNpy(bytes: Uint8Array, given: Given): Channels {
   // samples of one lead lie side by side if leads are the rows of a C array or the columns of a Fortran one
   const byLead = (rows === LEADS.length) === (fortran === "False");
   const place = (lead: number, i: number) => (byLead ? lead * samples + i : i * LEADS.length + lead);
+  const read = (at: number) => Number(view[`get${kind}`](end + size * at, order !== ">"));
   return {
     names: LEADS,
-    values: LEADS.map((_, lead) =>
-      Float64Array.from({ length: samples }, (_, i) => Number(view[`get${kind}`](end + size * place(lead, i), order !== ">"))),
-    ),
+    values: LEADS.map((_, lead) => Float64Array.from({ length: samples }, (_, i) => read(place(lead, i)))),
     units: LEADS.map(() => unit),
     rate,
     notes: [`the leads are not named and were taken to be ${LEADS.join(", ")}`],
