@@ -10,6 +10,8 @@ from functools import lru_cache
 import numpy as np
 import scipy.fft
 
+from ecg.medians import median
+
 BAND_RATE = 100  # Hz
 MAINS_HZ = (50, 60)
 LOWEST_RATE_FOR_MAINS = 150  # Hz
@@ -70,6 +72,6 @@ def _mains(spectrum: np.ndarray, samples: int, sampling_rate: float) -> np.ndarr
         first = round((hertz - 4) * duration)
         power = np.abs(spectrum[:, first : round((hertz + 4) * duration) + 1]) ** 2
         near = np.abs(np.arange(first, first + power.shape[1]) / duration - hertz) <= 0.3
-        hum = power[:, near].sum(1) - near.sum() * np.median(power[:, ~near], axis=1)
+        hum = power[:, near].sum(1) - near.sum() * median(power[:, ~near], axis=1)
         amplitudes.append(2 / samples * np.sqrt(np.maximum(hum, 0)))
     return np.max(amplitudes, axis=0)

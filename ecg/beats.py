@@ -5,6 +5,7 @@ from scipy.ndimage import uniform_filter1d
 from scipy.signal import find_peaks
 
 from config import LEADS
+from ecg.medians import median
 from ecg.preprocessing import MINIMUM_DURATION_S
 from ecg.recording import Recording, RecordingError
 
@@ -46,9 +47,9 @@ def find_beats(qrs: np.ndarray) -> tuple[np.ndarray, float]:
     heights = found["peak_heights"]
     if not len(peaks):
         return peaks, 0.0
-    usual = np.median(np.sort(heights)[len(heights) // 3 :])
+    usual = median(np.sort(heights)[len(heights) // 3 :])
     beats = heights > 0.45 * usual
-    return peaks[beats], float(usual / np.median(activity))
+    return peaks[beats], float(usual / median(activity))
 
 
 def cut_beats(heart: np.ndarray, peaks: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from config import LEADS, LIMB_LEADS
 from ecg.beats import P_WAVE, QRS, T_WAVE
+from ecg.medians import median
 
 INDEPENDENT = tuple(LEADS.index(lead) for lead in ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6"))
 
@@ -76,7 +77,7 @@ def normalised_waves(average: np.ndarray) -> list[np.ndarray]:
 
     Each is divided by the root mean square of I, II, III and V1-V6, which no exchange of electrodes changes.
     """
-    level = np.median(average, axis=1, keepdims=True)
+    level = median(average, axis=1)[:, None]
     p_wave = average[:, P_WAVE]
     waves = []
     for wave in (p_wave - p_wave.mean(1, keepdims=True), average[:, QRS] - level, average[:, T_WAVE] - level):

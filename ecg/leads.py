@@ -1,6 +1,7 @@
 """Names of the leads, units of voltage, and how the limb leads follow from each other."""
 
 import re
+from functools import lru_cache
 
 import numpy as np
 
@@ -23,6 +24,7 @@ LEAD_NAMES = {lead.lower(): lead for lead in LEADS}
 LEAD_NAMES |= {"di": "I", "dii": "II", "diii": "III", "d1": "I", "d2": "II", "d3": "III"}
 
 
+@lru_cache(maxsize=1024)  # an archive has few, and a header twelve
 def lead_name(label: str) -> str | None:
     """The standard name of a lead, or None if the label is none of the twelve.
 
@@ -33,6 +35,7 @@ def lead_name(label: str) -> str | None:
     return None if NEGATED.search(label) else LEAD_NAMES.get(LEAD_PREFIX.sub("", label))
 
 
+@lru_cache(maxsize=1024)
 def millivolts(unit: str) -> float:
     """How many mV one of a unit is.
 

@@ -18,6 +18,7 @@ from ecg.electrode_swaps import measure_right_leg, measure_wiring, normalised_wa
 from ecg.heart_rate import MINIMUM_CONTRAST, mean_heart_rate
 from ecg.heartbeats import Heartbeats, find_heartbeats
 from ecg.lead_order import measure_limb_order, measure_orientation
+from ecg.medians import median
 from ecg.recording import Recording
 from ecg.time_scale import measure_time_scale
 
@@ -166,7 +167,7 @@ def assess(recording: Recording, heartbeats: Heartbeats | None = None) -> Qualit
     found = heartbeats or find_heartbeats(recording)
     bands, beats, peaks, contrast = found.bands, found.beats, found.peaks, found.contrast
     signal = np.asarray(recording.signal, np.float32)
-    average = np.median(beats, axis=1) if found.reliable else None
+    average = median(beats, axis=1) if found.reliable else None
     heart_rate = mean_heart_rate(peaks) if found.reliable else None
     measured = measure_leads(signal, recording.sampling_rate, bands, beats, average)
     measured = {name: np.where(recording.present, values, np.nan) for name, values in measured.items()}
@@ -199,7 +200,7 @@ def _measure_inputs(
     limb_present = recording.present[: len(LIMB_LEADS)].all()
     if average is None:
         return {}
-    height = float(np.median(np.ptp(average[recording.present][:, QRS], axis=1)))
+    height = float(median(np.ptp(average[recording.present][:, QRS], axis=1)))
     record = dict.fromkeys(("units too large", "units too small"), (height, None))
     if limb_present and not lost & set(LIMB_LEADS):
         record |= measure_limb_order(beats[: len(LIMB_LEADS)])
@@ -328,8 +329,8 @@ def _longest_silence(signal: np.ndarray, sampling_rate: float) -> np.ndarray:
 def _noise(noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Usual noise between the QRS complexes (mV rms of normal noise), and the worst 0.8 s over the usual."""
     inner = np.abs(noise[:, EDGE : noise.shape[1] - EDGE])
-    windows = np.median(inner[:, : inner.shape[1] // WINDOW * WINDOW].reshape(len(inner), -1, WINDOW), axis=2)
-    usual = np.median(windows, axis=1)
+    windows = median(inner[:, : inner.shape[1] // WINDOW * WINDOW].reshape(len(inner), -1, WINDOW), axis=2)
+    usual = median(windows, axis=1)
     return usual / NORMAL_MEDIAN, windows.max(1) / (usual + 0.002)
 
 
@@ -338,7 +339,7 @@ def _signal_to_noise(beats: np.ndarray, average: np.ndarray) -> np.ndarray:
 
     What noise leaves in a median of n beats, pi / 2n of its variance, is taken off.
     """
-    departure = np.median(np.square(beats - average[:, None]).mean(2), axis=1) + 1e-9
+    departure = median(np.square(beats - average[:, None]).mean(2), axis=1) + 1e-9
     heart = average.var(1) - np.pi / 2 / beats.shape[1] * departure
     return 10 * np.log10(np.maximum(heart / departure, 1e-3))
 
@@ -350,4 +351,4 @@ def _spike(noise: np.ndarray, peaks: np.ndarray) -> float:
     """
     before = peaks[peaks >= 30, None] + np.arange(-30, -6)
     third = np.sort(np.abs(noise), axis=0)[-min(3, len(noise))]
-    return float(np.median(third[before], axis=0).max())
+    return float(median(third[before], axis=0).max())

@@ -11,6 +11,7 @@ import numpy as np
 
 from ecg.beats import P_WAVE
 from ecg.heartbeats import Heartbeats, find_heartbeats
+from ecg.medians import median
 from ecg.recording import Recording
 
 RR_TOLERANCE = 0.1  # of the median RR interval, by which neighbouring intervals may differ in a regular rhythm
@@ -57,7 +58,7 @@ def irregularity(peaks: np.ndarray) -> float:
     A single premature beat in ten seconds changes two or three differences, atrial fibrillation most of them.
     """
     intervals = np.diff(peaks)
-    return float(np.mean(np.abs(np.diff(intervals)) > RR_TOLERANCE * np.median(intervals)))
+    return float(np.mean(np.abs(np.diff(intervals)) > RR_TOLERANCE * median(intervals)))
 
 
 def p_consistency(beats: np.ndarray) -> float:
@@ -66,6 +67,6 @@ def p_consistency(beats: np.ndarray) -> float:
     beats: ``(leads, beats, 90)``, see `ecg.beats.cut_beats`.
     """
     p_waves = beats[:, :, P_WAVE] - beats[:, :, P_WAVE].mean(2, keepdims=True)
-    average = np.median(p_waves, axis=1, keepdims=True)
+    average = median(p_waves, axis=1)[:, None]
     energy = np.square(p_waves).sum((0, 2)) * np.square(average).sum() + 1e-12
-    return float(np.median((p_waves * average).sum((0, 2)) / np.sqrt(energy)))
+    return float(median((p_waves * average).sum((0, 2)) / np.sqrt(energy)))

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ecg.medians import median
+
 STRETCHES = (0, 10, 20, 28, 34, 37, 39, 42, 44, 47, 52, 60, 70, 80)  # first samples of a beat at 100 Hz, R peak at 40
 # Log odds: constant, weight of the log of the heart rate, weights of the log height of the beat in each stretch.
 # From measure_quality.py.
@@ -18,7 +20,7 @@ def time_features(average: np.ndarray, heart_rate: float) -> np.ndarray:
 
     The height of the beat is summed over leads, which no order and no sign of them changes.
     """
-    height = np.abs(average - np.median(average, axis=1, keepdims=True)).sum(0)
+    height = np.abs(average - median(average, axis=1)[:, None]).sum(0)
     stretches = np.add.reduceat(height, STRETCHES) / np.diff((*STRETCHES, len(height)))
     return np.array([1, np.log(heart_rate), *np.log(stretches / (height.max() + 1e-12) + 0.01)])
 

@@ -62,9 +62,16 @@ def _read_files(paths: Sequence[Path]) -> dict[str, bytes]:
         if path.name in contents:
             raise RecordingError(f"two files are called {printable(path.name)}; give the files of one recording")
         try:
-            with open(path, "rb") as file:
-                contents[path.name] = file.read(left)
+            contents[path.name] = _read_file(path, left)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             raise RecordingError(f"{printable(path)} cannot be read: {error}") from error
         left -= len(contents[path.name])
     return contents
+
+
+def _read_file(path: Path, most: int) -> bytes:
+    """The first ``most`` bytes of a file, without taking memory for more than it has."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(min(most, size + 1))
+        return content if len(content) <= size else content + file.read(most - len(content))  # it grows, or is no file

@@ -77,7 +77,8 @@ def assemble(channels: Channels) -> Recording:
         with np.errstate(over="ignore", invalid="ignore"):
             values = channels.values[index]
             values_mv = values * millivolts(channels.units[index])
-            if ((np.abs(values_mv) > MAX_AMPLITUDE_MV) & np.isfinite(values)).any():  # infinite: a missing sample
+            beyond = np.abs(values_mv) > MAX_AMPLITUDE_MV
+            if beyond.any() and (beyond & np.isfinite(values)).any():  # infinite: a missing sample
                 raise RecordingError(
                     f"lead {lead} has amplitudes beyond {MAX_AMPLITUDE_MV:g} mV, which are no ECG; check the units"
                 )

@@ -9,6 +9,7 @@ import math
 import re
 import tempfile
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -37,13 +38,13 @@ def is_header(content: bytes) -> bool:
     """Whether the bytes are a WFDB header: a record line, then a signal or segment line."""
     if len(content) > MAX_HEADER_BYTES or b"\0" in content:
         return False
-    lines = _lines(content)[:2]
+    lines = _lines(content)[0][:2]
     return len(lines) == 2 and bool(_RECORD_LINE.fullmatch(lines[0]) and _SIGNAL_LINE.fullmatch(lines[1]))
 
 
 def signal_files(content: bytes) -> list[str]:
     """The names of the signal files of a header, plain names in its own folder only."""
-    _, signals = _parsed(_lines(content))
+    _, signals = _parsed(_lines(content)[0])
     return list(dict.fromkeys(signal["file_name"] for signal in signals))
 
 
@@ -54,7 +55,7 @@ def read(header_name: str, files: dict[str, bytes], verify_checksums: bool = Fal
         write them, so this is for PTB-XL's own files.
     Raises RecordingError if the header is unsafe, asks for files that are not among ``files``, or claims other sizes.
     """
-    lines = _lines(files[header_name])
+    lines, comments = _lines(files[header_name])
     record, signals = _parsed(lines)
     samples = header_number(record["sig_len"], int, "the number of samples")
     sampling_rate = header_number(record["fs"], float, "the sampling rate")
@@ -79,7 +80,7 @@ def read(header_name: str, files: dict[str, bytes], verify_checksums: bool = Fal
         values=list(values.T),
         units=[signal["units"] or "mV" for signal in signals],  # the default of the format
         sampling_rate=sampling_rate,
-        subject=_subject(_comments(files[header_name]), record["base_date"]),
+        subject=_subject(comments, record["base_date"]),
     )
 
 
@@ -110,7 +111,7 @@ def _verify_checksums(signals: list[dict[str, str]], counts: np.ndarray) -> None
 
 
 def _by_wfdb(
-    lines: list[str], names: list[str], signals: list[dict[str, str]], files: dict[str, bytes]
+    lines: tuple[str, ...], names: list[str], signals: list[dict[str, str]], files: dict[str, bytes]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Counts and physical values ``(samples, signals)`` of signal files in any other format."""
     import wfdb  # takes long to import, and brings pandas with it
@@ -128,7 +129,7 @@ def _by_wfdb(
             return record.d_signal, record.dac()
 
 
-def _subject(comments: list[str], base_date: str) -> Subject:
+def _subject(comments: tuple[str, ...], base_date: str) -> Subject:
     """Age and sex from the comments, the date from the record line; what cannot be understood is left out."""
     ages = [float(match[1]) for match in map(_AGE.match, comments) if match]
     sexes = [match[1][0].lower() for match in map(_SEX.match, comments) if match]
@@ -147,14 +148,11 @@ def _date(text: str) -> date | None:
         return None
 
 
-def _lines(content: bytes) -> list[str]:
-    """The lines of a header but for comments, in ASCII, as wfdb will see them."""
-    return split_header(_text(content))[0]
-
-
-def _comments(content: bytes) -> list[str]:
-    """The comment lines of a header, each with its #."""
-    return split_header(_text(content))[1]
+@lru_cache(maxsize=16)  # a header is looked at to recognise it, for the files it names, and to read it
+def _lines(content: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The lines of a header but for comments, and those each with its #, in ASCII as wfdb will see them."""
+    lines, comments = split_header(_text(content))
+    return tuple(lines), tuple(comments)
 
 
 def _text(content: bytes) -> str:
@@ -165,7 +163,8 @@ def _text(content: bytes) -> str:
     return text.replace("\u00b5", "u").replace("\u03bc", "u").encode("ascii", "replace").decode("ascii")
 
 
-def _parsed(lines: list[str]) -> tuple[dict[str, str], list[dict[str, str]]]:
+@lru_cache(maxsize=16)
+def _parsed(lines: tuple[str, ...]) -> tuple[dict[str, str], list[dict[str, str]]]:
     """The record line's and the signal lines' fields, as far as they are safe and usable."""
     match = RECORD_LINE.match(lines[0])
     if not match:
