@@ -67,7 +67,7 @@ class BeatDetector(nn.Module):
         upper_middle = ((heights > floor).sum(1, keepdim=True) // 3).clamp_max(samples // REFRACTORY)
         usual = heights.gather(1, upper_middle)  # the median of the higher two thirds of the peaks
         beats = peaks & (activity > 0.45 * usual) & (activity > floor)
-        return activity, beats, usual[:, 0] / activity.mean(1).clamp_min(1e-6)
+        return activity, beats, usual[:, 0] / (row_sum(activity) / samples).clamp_min(1e-6)
 
     def of_each_lead(self, signals: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Rectified QRS band of each lead relative to its usual peak ``(batch, 12, samples)``, and that peak."""
@@ -81,13 +81,21 @@ class BeatDetector(nn.Module):
     def merge_leads(self, relative: torch.Tensor, usual_peak: torch.Tensor) -> torch.Tensor:
         """QRS activity ``(batch, samples)``: the mean over leads that show any, over 0.11 s."""
         alive = (usual_peak > 0.05 * usual_peak.amax(1, keepdim=True)).to(relative.dtype)
-        mean = (relative * alive).sum(1) / alive.sum(1).clamp_min(1.0)
-        return F.avg_pool1d(mean[:, None], SMOOTHING, 1, SMOOTHING // 2)[:, 0]
+        mean = alive.transpose(1, 2) @ relative / alive.sum(1, keepdim=True).clamp_min(1.0)
+        return F.avg_pool1d(mean, SMOOTHING, 1, SMOOTHING // 2)[:, 0]
 
 
 def maximum(x: torch.Tensor, size: int, stride: int, padding: int = 0) -> torch.Tensor:
     """Maximum over windows in time of ``(batch, channels, samples)``; in 2-D, since 1-D exports one length only."""
     return F.max_pool2d(x, (1, size), (1, stride), (0, padding))
+
+
+def row_sum(x: torch.Tensor) -> torch.Tensor:
+    """Sums of the rows of ``(batch, n)``, the same to the last bit in every batch.
+
+    As a product of matrices a row: ONNX Runtime's own sums depend on where a row lies in memory, and on how many are.
+    """
+    return (x[:, None] @ torch.ones_like(x)[:, :, None])[:, 0, 0]
 
 
 def rr_statistics(activity: torch.Tensor, beats: torch.Tensor, contrast: torch.Tensor) -> torch.Tensor:
@@ -98,23 +106,25 @@ def rr_statistics(activity: torch.Tensor, beats: torch.Tensor, contrast: torch.T
     times = times.topk(samples // REFRACTORY + 1, 1, largest=False, sorted=True).values
     rr_s, valid = (times[:, 1:] - times[:, :-1]) / SAMPLING_RATE, (times[:, 1:] < samples).to(activity.dtype)
     rr_s, intervals = rr_s * valid, valid.sum(1).clamp_min(1.0)
-    mean = rr_s.sum(1) / intervals
+    mean = row_sum(rr_s) / intervals
     median = torch.where(number > 1, masked_median(rr_s, valid), 0.8).clamp(0.2, 5.0)
     deviation = (rr_s - mean[:, None]) * valid
-    variance = deviation.square().sum(1)
+    variance = row_sum(deviation.square())
     both = valid[:, 1:]  # an interval and the one before it
     successive = (rr_s[:, 1:] - rr_s[:, :-1]).abs() * both
     pairs = both.sum(1).clamp_min(1.0)
-    rmssd = (successive.square().sum(1) / pairs).sqrt()
+    rmssd = (row_sum(successive.square()) / pairs).sqrt()
     relative = torch.where(valid > 0, rr_s / median[:, None], 1.0)
-    height = torch.where(beats, activity, 0.0).sum(1) / number.clamp_min(1)
-    spread = torch.where(beats, activity - height[:, None], 0.0).square().sum(1) / number.clamp_min(1)
+    height = row_sum(torch.where(beats, activity, 0.0)) / number.clamp_min(1)
+    spread = row_sum(torch.where(beats, activity - height[:, None], 0.0).square()) / number.clamp_min(1)
+    # four a recording: ONNX Runtime takes four at a time, and what is left over in another way
+    logarithms = torch.stack((median, mean.clamp(0.2, 5.0), contrast.clamp(1.0, 100.0), median), 1).log()
     columns = (
-        median.log(),
-        mean.clamp(0.2, 5.0).log(),
+        logarithms[:, 0],
+        logarithms[:, 1],
         (variance / intervals).sqrt().clamp_max(2.0),
         rmssd.clamp_max(2.0),
-        (successive.sum(1) / pairs / median).clamp_max(2.0),
+        (row_sum(successive) / pairs / median).clamp_max(2.0),
         (rmssd / median).clamp_max(2.0),
         masked_median(successive, both).clamp_max(3.0) / median,
         (successive.amax(1) / median).clamp_max(3.0),
@@ -122,10 +132,10 @@ def rr_statistics(activity: torch.Tensor, beats: torch.Tensor, contrast: torch.T
         relative.amax(1).clamp_max(4.0),
         ((relative < EARLY) * valid).sum(1) / intervals,
         ((relative > LATE) * valid).sum(1) / intervals,
-        (deviation[:, 1:] * deviation[:, :-1]).sum(1) / variance.clamp_min(1e-4),
-        (deviation[:, 2:] * deviation[:, :-2]).sum(1) / variance.clamp_min(1e-4),
+        row_sum(deviation[:, 1:] * deviation[:, :-1]) / variance.clamp_min(1e-4),
+        row_sum(deviation[:, 2:] * deviation[:, :-2]) / variance.clamp_min(1e-4),
         number / (samples / SAMPLING_RATE),
-        contrast.clamp(1.0, 100.0).log(),
+        logarithms[:, 2],
         spread.sqrt() / height.clamp_min(1e-6),
     )
     return torch.stack(columns, 1)
