@@ -164,6 +164,7 @@ def facts_of(
         "synthetic": checkpoint.synthetic,
         "decisions": {task: decisions_facts(one, thresholds_sha256[task]) for task, one in decisions.items()},
         "other_files": dict(other_files),
+        "same_in_batches": True,  # see `models.recording_branch.row_sum`
         "rhythms": RHYTHMS,
         "withheld": WITHHELD_CODES,
     }

@@ -283,3 +283,14 @@ def test_a_multilabel_network_alone_can_be_exported_and_used(trained, demo_data,
     diagnoser = Diagnoser.load(tmp_path)
     assert {decisions.score for decisions in diagnoser.decisions.values()} == {"multilabel"}
     assert diagnoser.diagnose(demo_recordings(demo_data, 1)[0]).mi_vs_norm.probability > 0
+
+
+def test_exported_networks_read_recordings_together_to_the_same_last_bit(served):
+    diagnoser = Diagnoser.load(served)
+    recordings = [generated(seed, 100, heart_rate=50 + 7 * seed)[0] for seed in range(11)]
+    recordings += [replace(one, signal=one.signal[:, :777]) for one in recordings[:3]]
+    assert all(network.batch_size > 1 for network in diagnoser.networks.values())
+    for recording, together in zip(recordings, diagnoser.diagnose_many(recordings), strict=True):
+        alone = diagnoser.diagnose(recording)
+        assert in_order(alone) == in_order(together)
+        assert [one.probability for one in alone.statements] == [one.probability for one in together.statements]
