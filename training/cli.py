@@ -1,28 +1,28 @@
-"""What the train scripts share: flags, and the run from data to promoted checkpoint."""
+"""What the train scripts share: the run from data to promoted checkpoint."""
 
 import argparse
 import contextlib
 import math
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
 
-from config import ANYLEAD_RECIPE, CHECKPOINT_NAMES, DEFAULT_OUT, SYNTHETIC_NOTICE, TrainingConfig, data_directory
+from config import ANYLEAD_RECIPE, CHECKPOINT_NAMES, SYNTHETIC_NOTICE, TrainingConfig, data_directory
 from dataset import PTBXLDataset
 from files import replacing, sha256
-from models import ARCHITECTURES, ArchitectureError, count_parameters, create_untrained
+from models import ArchitectureError, count_parameters, create_untrained
 from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from models.recording_network import RecordingNetwork, branch_hidden
 from ptbxl.index import DatasetError, Index, read_index
+from training.distributed import Processes, join, leave, ready_for_gpus
+from training.flags import LEADS_SEEN, configured, train_parser
 from training.loop import BEST, LAST, fit
 from training.objective import outputs_of
 from training.promotion import next_command, promote
 from training.transfer import start_from
-
-LEADS_SEEN = ("all", "any")  # --leads
 
 
 def train_command(recipes: dict[str, TrainingConfig], description: str, argv: list[str] | None = None) -> int:
@@ -50,128 +50,6 @@ def train_command(recipes: dict[str, TrainingConfig], description: str, argv: li
         return 1
 
 
-def configured(recipe: TrainingConfig, arguments) -> TrainingConfig:
-    """The recipe with what the flags change. Raises ValueError for a value that cannot be trained with."""
-    names = {field.name for field in fields(TrainingConfig)} - {"model_arguments"}
-    changes = {name: value for name, value in vars(arguments).items() if name in names}
-    own = recipe.model_arguments if changes.get("model", recipe.model) == recipe.model else {}
-    return replace(recipe, **changes, model_arguments=own)
-
-
-def train_parser(recipe: TrainingConfig, tasks: tuple[str, ...], description: str) -> argparse.ArgumentParser:
-    """Flags of the train scripts; every number of the recipe can be changed for an experiment."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    if recipe.task == "multilabel":
-        add_multilabel_flags(parser, recipe)
-    else:
-        add_binary_flags(parser, recipe, tasks)
-    add_run_flags(parser)
-    group = parser.add_argument_group("recipe", "the defaults are those of the shipped networks")
-    for field in fields(TrainingConfig):
-        if "help" in field.metadata:
-            group.add_argument(
-                f"--{field.name.replace('_', '-')}",
-                type=field.type,
-                default=getattr(recipe, field.name),
-                choices=field.metadata.get("choices"),
-                help=field.metadata["help"].replace("%", "%%") + " (default: %(default)s)",
-            )
-    return parser
-
-
-def add_multilabel_flags(parser: argparse.ArgumentParser, recipe: TrainingConfig) -> None:
-    """What only the multi-label script has."""
-    parser.add_argument(
-        "--model",
-        default=recipe.model,
-        choices=sorted(ARCHITECTURES),
-        help="architecture, see models/ (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--leads",
-        choices=LEADS_SEEN,
-        default=recipe.leads,
-        help="any: for recordings of which leads are missing, by a recipe of its own (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--teacher",
-        metavar="CHECKPOINT",
-        help="multi-label network that sees all leads and whose probabilities have --teacher-weight of the targets "
-        "(default: multilabel_best.pth in --out)",
-    )
-    parser.add_argument(
-        "--unlabelled",
-        action=argparse.BooleanOptionalAction,
-        default=recipe.unlabelled,
-        help="train on records without a superclass too (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--branch",
-        action=argparse.BooleanOptionalAction,
-        default=recipe.branch,
-        help="evidence from RR intervals and voltages of the whole recording (default: %(default)s)",
-    )
-
-
-def add_binary_flags(parser: argparse.ArgumentParser, recipe: TrainingConfig, tasks: tuple[str, ...]) -> None:
-    """What only the binary script has."""
-    parser.add_argument(
-        "--task",
-        choices=tasks,
-        default=recipe.task,
-        help="mi_vs_norm: recordings with exactly one of the two; norm_vs_abnormal: NORM or any other superclass "
-        "(default: %(default)s)",
-    )
-    parser.add_argument(
-        "--init",
-        metavar="CHECKPOINT",
-        help="multi-label network to start from; none: random weights (default: multilabel_best.pth in --out)",
-    )
-
-
-def add_run_flags(parser: argparse.ArgumentParser) -> None:
-    """Where files go and how the run proceeds."""
-    parser.add_argument("--data", help="directory of PTB-XL (default: PTBXL_DIR, else data/ptbxl)")
-    parser.add_argument("--out", default=str(DEFAULT_OUT), help="where files go (default: artifacts)")
-    parser.add_argument(
-        "--promote", action="store_true", help="replace a checkpoint in the project's artifacts/, otherwise kept"
-    )
-    parser.add_argument(
-        "--records",
-        type=int,
-        metavar="N",
-        help="for a first try: train on N recordings or a few more, all those of patients drawn by --seed "
-        "(default: all of folds 1-8)",
-    )
-    parser.add_argument("--name", help="name of the run's folder in --out/runs (default: task, model and seed)")
-    parser.add_argument(
-        "--resume", action="store_true", help="go on from the run's last completed epoch, or start if there is none"
-    )
-    parser.add_argument("--restart", action="store_true", help="replace a run of the same name")
-    parser.add_argument(
-        "--seeds", type=int, metavar="N", help="train seeds 0 to N-1 one after the other, or resume them; seed 0 ships"
-    )
-    parser.add_argument(
-        "--threads", type=int, default=0, help="processor threads of PyTorch; 0: all cores (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--device",
-        default="auto",
-        choices=("auto", "cpu", "cuda"),
-        help="auto: a GPU where there is one (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--precision",
-        default="auto",
-        choices=("auto", "bfloat16", "float32"),
-        help="auto: bfloat16 where the processor computes in it (default: %(default)s)",
-    )
-    parser.add_argument("--deterministic", action="store_true", help="refuse operations that may not repeat exactly")
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
-
-
 def train_seeds(config: TrainingConfig, arguments) -> int:
     """One run, or with ``--seeds`` one after the other; returns the exit status."""
     if arguments.seeds is None:
@@ -189,47 +67,95 @@ def train_seeds(config: TrainingConfig, arguments) -> int:
 
 
 def train(config: TrainingConfig, arguments) -> int:
-    """The run itself; returns the exit status."""
+    """The run itself, or this process's part of it; returns the exit status."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     torch.use_deterministic_algorithms(arguments.deterministic)
     device = choose_device(arguments.device)
+    processes = join(device)
+    try:
+        return train_together(config, arguments, device, processes)
+    except RuntimeError as error:
+        if processes.count == 1:
+            raise
+        raise CheckpointError(
+            f"the run ended because its processes lost one another ({' '.join(str(error).split())[:120]}). What was "
+            "completed is saved; the same command with --resume goes on, and torchrun --max-restarts does so by itself"
+        ) from error
+    finally:
+        leave(processes)
+
+
+def train_together(config: TrainingConfig, arguments, device: torch.device, processes: Processes) -> int:
+    """Train in all processes and promote the result in the first; returns the exit status."""
+    if config.batch_size % processes.count:
+        raise CheckpointError(
+            f"--batch-size {config.batch_size} cannot be shared by {processes.count} processes: give a multiple"
+        )
+    out, resume = Path(arguments.out), arguments.resume or processes.restarted
     bfloat16 = computes_bfloat16(device) if arguments.precision == "auto" else arguments.precision == "bfloat16"
-    out = Path(arguments.out)
-    run = run_folder(config, arguments, out)
+    run = run_folder(config, arguments, out, resume)
     index = read_index(data_directory(arguments.data))
     if not index.statements.shape[1]:  # superclasses alone: nothing could be learnt of statements
         config = replace(config, statement_weight=0.0)
     torch.manual_seed(config.seed)
     config, network, input_scale = untrained(config, arguments, out)
-    network = network.to(device)
+    network = ready_for_gpus(network, device, processes).to(device)
     config, teacher = with_teacher(config, network, arguments, out)
     train_set, valid_set = open_sets(config, index, input_scale)
-    print(
-        f"{config.model}, {count_parameters(network):,} parameters; {len(train_set):,} recordings to train on, "
-        f"{len(valid_set):,} to validate; {device.type}, {'bfloat16' if bfloat16 else 'float32'}, "
-        f"{torch.get_num_threads()} threads; files in {run}"
-    )
-    print_limits(valid_set)
-    run.mkdir(parents=True, exist_ok=True)
+    if processes.writes:
+        print_start(config, network, train_set, valid_set, run, bfloat16, processes)
+        run.mkdir(parents=True, exist_ok=True)
+    processes.wait()
+    progress = processes.writes and not arguments.quiet
     try:
-        history = fit(
-            network, train_set, valid_set, config, run, arguments.resume, bfloat16, not arguments.quiet, teacher
-        )
+        history = fit(network, train_set, valid_set, config, run, resume, bfloat16, progress, teacher, processes)
     except KeyboardInterrupt:
-        if (run / LAST).is_file():
-            print(f"\nstopped. What was completed is in {run}; go on with --resume and the same flags.")
-        else:
-            print("\nstopped before the first epoch was complete: nothing was saved.")
+        print_stopped(run)
         return 130
     finally:
         remove_if_empty(run)
+    return finish(config, arguments, run, out, history, train_set) if processes.writes else 0
+
+
+def finish(
+    config: TrainingConfig, arguments, run: Path, out: Path, history: list[dict], train_set: PTBXLDataset
+) -> int:
+    """Draw the curves, put the checkpoint in its place, print the next command; returns the exit status."""
     draw_curves(history, run / "curves.png", train_set)
     print_best(load_checkpoint(run / BEST), len(history))
     ships = not arguments.seeds or config.seed == 0
     promoted = promote(config, run, out, arguments.promote) if ships else None
     print(next_command(config, run, out, promoted, arguments.data))
     return 0
+
+
+def print_start(
+    config: TrainingConfig,
+    network: RecordingNetwork,
+    train_set: PTBXLDataset,
+    valid_set: PTBXLDataset,
+    run: Path,
+    bfloat16: bool,
+    processes: Processes,
+) -> None:
+    """What is about to be trained, on what and where."""
+    device = next(network.parameters()).device
+    together = f"{processes.count} processes, " if processes.count > 1 else ""
+    print(
+        f"{config.model}, {count_parameters(network):,} parameters; {len(train_set):,} recordings to train on, "
+        f"{len(valid_set):,} to validate; {device.type}, {'bfloat16' if bfloat16 else 'float32'}, {together}"
+        f"{torch.get_num_threads()} threads; files in {run}"
+    )
+    print_limits(valid_set)
+
+
+def print_stopped(run: Path) -> None:
+    """What is left of a run that was interrupted."""
+    if (run / LAST).is_file():
+        print(f"\nstopped. What was completed is in {run}; go on with --resume and the same flags.")
+    else:
+        print("\nstopped before the first epoch was complete: nothing was saved.")
 
 
 def untrained(config: TrainingConfig, arguments, out: Path) -> tuple[TrainingConfig, RecordingNetwork, float | None]:
@@ -308,11 +234,11 @@ def computes_bfloat16(device: torch.device) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def run_folder(config: TrainingConfig, arguments, out: Path) -> Path:
+def run_folder(config: TrainingConfig, arguments, out: Path, resume: bool) -> Path:
     """Where the run's files go. Raises CheckpointError if they would overwrite a run unasked."""
     part = "" if config.records is None else f"_{config.records}records"
     run = out / "runs" / (arguments.name or f"{config.task}_{config.model}_seed{config.seed}{part}")
-    if (run / LAST).is_file() and not (arguments.resume or arguments.restart):
+    if (run / LAST).is_file() and not (resume or arguments.restart):
         raise CheckpointError(
             f"{run} holds a run already: --resume goes on with it, --restart replaces it, "
             "--name NAME starts another beside it"

@@ -28,7 +28,8 @@ from models.checkpoint import Checkpoint, CheckpointError, load_plain, save_atom
 from models.provenance import git_revision, machine_facts
 from models.recording_network import RecordingNetwork
 from training.augment import augment
-from training.objective import Objective, make_objective
+from training.distributed import ALONE, Processes
+from training.objective import Loss, Objective, make_objective
 from training.schedule import make_average, make_optimizer, make_schedule
 
 FEWEST_POSITIVES = 5  # recordings of fold 9 with a statement, for it to count in the log
@@ -43,9 +44,13 @@ LAST, BEST, LOG = "last.pth", "best.pth", "log.csv"  # in a run's folder
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TrainingState:
-    """What changes from step to step; ``average`` is what is validated and saved as the checkpoint."""
+    """What changes from step to step; ``average`` is what is validated and saved as the checkpoint.
+
+    loss: of the objective, with gradients averaged over all processes.
+    """
 
     objective: Objective
+    loss: nn.Module
     average: AveragedModel
     optimizer: torch.optim.Optimizer
     schedule: LRScheduler
@@ -72,6 +77,7 @@ def start_state(
     config: TrainingConfig,
     teacher: RecordingNetwork | None = None,
     progress: bool = False,
+    processes: Processes = ALONE,
 ) -> TrainingState:
     """The state before the first step."""
     average = make_average(network, config.ema_decay)
@@ -79,7 +85,13 @@ def start_state(
     optimizer = make_optimizer(network, config)
     steps = config.epochs * steps_per_epoch(len(used_recordings(train, config)), config)
     schedule = make_schedule(optimizer, config, steps)
-    return TrainingState(objective=objective, average=average, optimizer=optimizer, schedule=schedule)
+    return TrainingState(
+        objective=objective,
+        loss=processes.around(Loss(objective)),
+        average=average,
+        optimizer=optimizer,
+        schedule=schedule,
+    )
 
 
 def fit(
@@ -92,16 +104,17 @@ def fit(
     bfloat16: bool = False,
     progress: bool = True,
     teacher: RecordingNetwork | None = None,
+    processes: Processes = ALONE,
 ) -> list[dict]:
     """Train to the end, to early stopping, or on from where a killed run was; returns the log, a row an epoch.
 
     After each epoch the weights' moving average is validated on fold 9, see `validate`. In the
     folder ``run``, best.pth holds the best so far, last.pth the state to resume from. Where fold 9 allows no AUROC,
-    the last epoch counts as the best.
+    the last epoch counts as the best. Of several processes the first writes, and all return the same log.
     Raises CheckpointError if the run to resume was made with other settings or data, and FloatingPointError
     if the loss is no longer a number.
     """
-    state = start_state(network, train, config, teacher, progress)
+    state = start_state(network, train, config, teacher, progress, processes)
     views = validation_views(network, valid, config.leads)
     origin = {"config": asdict(config), **data_origin(train, valid)}
     history = resume_from(run / LAST, state, origin) if resume and (run / LAST).is_file() else []
@@ -109,9 +122,12 @@ def fit(
     for epoch in range(len(history), config.epochs):
         if stopped_improving(history, config.patience):
             break
-        row = train_epoch(state, train, config, epoch, bfloat16, progress)
-        metrics = validate(state.average.module, valid, views)
+        row = train_epoch(state, train, config, epoch, bfloat16, progress, processes)
+        processes.take_buffers_of_first(state.average.module)
+        metrics = validate(state.average.module, valid, views, processes)
         history.append({**row, **metrics, "peak_memory_mb": peak_memory_mb()})
+        if not processes.writes:
+            continue
         if best_epoch(history) == epoch:
             save_checkpoint(run / BEST, describe(state.average.module, train, valid, config, history[-1], revision))
         save_atomically(run / LAST, {**state.state_dict(), **origin, "history": history})
@@ -157,9 +173,19 @@ def steps_per_epoch(recordings: int, config: TrainingConfig) -> int:
 
 
 def train_epoch(
-    state: TrainingState, train: PTBXLDataset, config: TrainingConfig, epoch: int, bfloat16: bool, progress: bool
+    state: TrainingState,
+    train: PTBXLDataset,
+    config: TrainingConfig,
+    epoch: int,
+    bfloat16: bool,
+    progress: bool,
+    processes: Processes = ALONE,
 ) -> dict:
-    """One pass over the training recordings, a random crop of each; returns its row of the log."""
+    """One pass over the training recordings, a random crop of each; returns its row of the log.
+
+    Every process makes the crops of the whole batch, which costs little, so that the same random numbers fall on the
+    same recordings however many processes there are.
+    """
     generator = epoch_generator(config.seed, epoch)
     order = used_recordings(train, config)
     order = order[torch.randperm(len(order), generator=generator).numpy()]
@@ -169,14 +195,16 @@ def train_epoch(
     losses, data_seconds, began = [], 0.0, time.perf_counter()
     bar = tqdm(range(steps), desc=f"epoch {epoch + 1}", unit="batch", leave=False, disable=not progress)
     for step in bar:
-        batch = order[step * config.batch_size : (step + 1) * config.batch_size]
+        batch = processes.whole(order[step * config.batch_size : (step + 1) * config.batch_size])
         fetching = time.perf_counter()
         signals = random_crops(train, batch, config, generator)
-        targets = torch.from_numpy(train.targets[batch])
+        targets = torch.from_numpy(train.targets[processes.share(batch)])
         data_seconds += time.perf_counter() - fetching
         signals = augment(signals, generator, lead_gain=config.lead_gain, noise=config.noise, wander=config.wander)
         learning_rate = state.schedule.get_last_lr()[0]
-        losses.append(train_step(state, signals.to(device), targets.to(device), batch, config, bfloat16, generator))
+        step_inputs = processes.share(signals).to(device), targets.to(device), processes.share(batch)
+        loss = train_step(state, *step_inputs, config, bfloat16, generator)
+        losses.append(processes.mean(loss).item())
         if not math.isfinite(losses[-1]):
             raise FloatingPointError(f"the loss became {losses[-1]} in epoch {epoch + 1}: lower --learning-rate")
         if step % 20 == 0:
@@ -210,16 +238,16 @@ def train_step(
     config: TrainingConfig,
     bfloat16: bool,
     generator: torch.Generator,
-) -> float:
+) -> torch.Tensor:
     """One step of optimiser, schedule and moving average; returns the loss."""
-    loss = state.objective.loss(signals, targets, batch, bfloat16, generator)
+    loss = state.loss(signals, targets, batch, bfloat16, generator)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(state.objective.network.parameters(), config.clip_norm)
     state.optimizer.step()
     state.schedule.step()
     state.average.update_parameters(state.objective.network)
-    return loss.item()
+    return loss.detach()
 
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
@@ -251,21 +279,23 @@ def validation_views(network: RecordingNetwork, valid: PTBXLDataset, leads: str)
     return views
 
 
-def validate(network: RecordingNetwork, valid: PTBXLDataset, views: dict[str, View]) -> dict[str, float]:
+def validate(
+    network: RecordingNetwork, valid: PTBXLDataset, views: dict[str, View], processes: Processes = ALONE
+) -> dict[str, float]:
     """Macro AUROC and AUPRC of the task on a split's labelled recordings, and the AUROC of its statements on all.
 
     The score that chooses the epoch is the mean of both AUROCs, but for a binary task or without statements the task's.
     Statements of fewer than five recordings are left out. NaN where nothing has both outcomes. Of several views each is
     the mean, and the AUROC of each stands beside it.
     """
-    rows = {name: validate_view(network, valid, view) for name, view in views.items()}
+    rows = {name: validate_view(network, valid, view, processes) for name, view in views.items()}
     means = {name: float(np.mean([row[name] for row in rows.values()])) for name in next(iter(rows.values()))}
     return means | ({f"val_auroc_{name}": row["val_auroc"] for name, row in rows.items()} if len(rows) > 1 else {})
 
 
-def validate_view(network: RecordingNetwork, valid: PTBXLDataset, view: View) -> dict[str, float]:
+def validate_view(network: RecordingNetwork, valid: PTBXLDataset, view: View, processes: Processes) -> dict[str, float]:
     """What `validate` returns, of one view."""
-    probabilities = read_view(network, valid, view)
+    probabilities = read_view(network, valid, view, processes)
     classes, statements, _ = np.split(probabilities, np.cumsum(network.outputs.lengths)[:2], axis=1)
     auroc, auprc = macro_auroc_and_auprc(classes[valid.labelled], valid.targets[valid.labelled])
     single = len(network.outputs.classes) == 1
@@ -281,9 +311,10 @@ def validate_view(network: RecordingNetwork, valid: PTBXLDataset, view: View) ->
 
 
 @torch.inference_mode()
-def read_view(network: RecordingNetwork, valid: PTBXLDataset, view: View) -> np.ndarray:
+def read_view(network: RecordingNetwork, valid: PTBXLDataset, view: View, processes: Processes = ALONE) -> np.ndarray:
     """Probabilities ``(n, outputs)``: those of `evaluation.predictions.predict_split`, without looking for beats."""
-    parts = np.array_split(np.arange(len(valid)), -(-len(valid) // VALIDATION_CHUNK))
+    own = processes.share(np.arange(len(valid)))
+    parts = np.array_split(own, -(-len(own) // VALIDATION_CHUNK))
     probabilities = [
         network.read(
             torch.from_numpy(valid.signals(part) * view.present[part, :, None]).to(view.statistics.device),
@@ -291,7 +322,7 @@ def read_view(network: RecordingNetwork, valid: PTBXLDataset, view: View) -> np.
         )
         for part in parts
     ]
-    return torch.cat(probabilities).double().cpu().numpy()
+    return processes.gather(torch.cat(probabilities), len(valid)).double().cpu().numpy()
 
 
 def best_epoch(history: list[dict]) -> int:

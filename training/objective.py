@@ -99,6 +99,18 @@ class Objective:
         return torch.where(silent & alone, self.form_unlabelled, 1.0)
 
 
+class Loss(nn.Module):
+    """`Objective.loss` as a module, which is what DistributedDataParallel takes."""
+
+    def __init__(self, objective: Objective):
+        super().__init__()
+        self.network = objective.network
+        self.objective = objective
+
+    def forward(self, *arguments) -> torch.Tensor:
+        return self.objective.loss(*arguments)
+
+
 def outputs_of(config: TrainingConfig) -> Outputs:
     """The outputs a configured network has; a statement that the data set lacks is learnt as never made."""
     return Outputs(
