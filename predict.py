@@ -38,12 +38,12 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 from tqdm import tqdm
 
-from archive.directory import NOTHING, PARTITION_SIZE, open_directory
+from archive.directory import PARTITION_SIZE, fill_directory, open_directory
 from archive.listing import (
     Skipped,
     count_listed,
@@ -53,7 +53,7 @@ from archive.listing import (
 )
 from archive.scoring import Job, diagnose_file, settings_of
 from archive.table import rows_in_order
-from archive.workers import cores, local_workers, remote_workers, run, run_here
+from archive.workers import cores, processes
 from config import DEFAULT_OUT, RESEARCH_ONLY
 from ecg.readers.folders import find_recordings, resolved, version_of
 from inference import InferenceError
@@ -170,8 +170,6 @@ def predict_archive(out: Path, job: Job, arguments) -> int:
     """Diagnose into a directory of partitions."""
     if arguments.long is not None:
         raise ValueError("--long goes with one table, not with a directory, whose rows have every statement already")
-    if arguments.partition_size is not None and arguments.partition_size < 1:
-        raise ValueError(f"--partition-size {arguments.partition_size}: at least one recording")
     settings, skipped, total = settings_of(Diagnoser.load(job.artifacts, job.backend), job), Skipped(out), None
     if arguments.manifest:
         manifest = resolved(arguments.manifest)
@@ -180,25 +178,18 @@ def predict_archive(out: Path, job: Job, arguments) -> int:
     else:
         inputs = [file_name(resolved(given)) for given in arguments.inputs]
         paths = recordings_below(map(os.path.abspath, arguments.inputs), skipped)
-    counts, parts = NOTHING, 0
     with (
         open_directory(out, job, settings, inputs, arguments.partition_size, arguments.restart) as (directory, size),
-        processes(arguments, FEW + 1) as client,
+        processes(worker_count(arguments, FEW + 1), arguments.scheduler) as client,
         tqdm(total=total, desc="diagnosing", unit="ECG") as bar,
     ):
-        given, work = partitions(paths, size), directory.work()
-        for _, counted in run(client, given, work) if client else run_here(given, work):
-            counts, parts = counts + counted, parts + 1
-            bar.update(counted.diagnosed + counted.quarantined)
-        directory.forget_beyond(parts)
+        counts = fill_directory(directory, partitions(paths, size), client, bar.update)
     for line in skipped.lines():
         print(line, file=sys.stderr)
     for file, reason in counts.failed.items():
         print(f"failed: {file}: {reason}", file=sys.stderr)
-    print(
-        f"{counts.diagnosed:,} ECGs diagnosed ({counts.kept:,} by an earlier run), {counts.quarantined:,} failed; "
-        f"written: {arguments.out}"
-    )
+    diagnosed = f"{counts.diagnosed:,} ECGs diagnosed ({counts.kept:,} by an earlier run)"
+    print(f"{diagnosed}, {counts.quarantined:,} failed; written: {arguments.out}")
     print(RESEARCH_ONLY)
     return UNREADABLE_FILES if counts.quarantined else SUCCESS
 
@@ -213,16 +204,9 @@ def list_files(arguments, own_files: set[Path]) -> list[Path]:
     return files
 
 
-@contextmanager
-def processes(arguments, files: int) -> Iterator[object | None]:
-    """The Dask client whose workers diagnose, or None if this process does so alone."""
-    count = (cores() if files > FEW else 0) if arguments.workers is None else arguments.workers
-    if not count and not arguments.scheduler:
-        yield None
-        return
-    with remote_workers(arguments.scheduler) if arguments.scheduler else local_workers(count) as client:
-        print(f"dashboard: {client.dashboard_link}", flush=True)
-        yield client
+def worker_count(arguments, files: int) -> int:
+    """Processes beside this one."""
+    return (cores() if files > FEW else 0) if arguments.workers is None else arguments.workers
 
 
 def with_progress(paths: Iterable, total: int) -> Iterator:
@@ -251,7 +235,7 @@ def fill_table(table: ResultsTable, diagnoser: Diagnoser, files: list[Path], job
     if len(todo) < len(files):
         done = len(files) - len(todo)
         print(f"{done:,} of {len(files):,} files are in {arguments.out} already; --restart diagnoses them again")
-    with processes(arguments, len(todo)) as client:
+    with processes(worker_count(arguments, len(todo)), arguments.scheduler) as client:
         rows = rows_in_order(client, todo, job, table.settings) if client else rows_made_here(diagnoser, todo, job)
         for path, row in zip(todo, with_progress(rows, len(todo)), strict=True):
             table.add(row, keys[path], row["version"])

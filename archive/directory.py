@@ -11,7 +11,7 @@ So the same command goes on after any interruption, does again what failed, and 
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 from archive.scoring import Job, lost_row, score
-from archive.workers import Work
+from archive.workers import Work, run, run_here
 from ecg.readers.folders import resolved, version_of
 from files import replacing, write_text
 from inference.result_rows import TEXT, columns_of, file_name
@@ -145,8 +145,10 @@ def open_directory(
 
     inputs: what is diagnosed, as text. size: None for that of the earlier run, or else the usual one.
     restart: delete what is there. Raises TableError if the directory holds anything else, or results of other inputs or
-    settings, or if another process writes it.
+    settings, or if another process writes it; ValueError for a size below 1.
     """
+    if size is not None and size < 1:
+        raise ValueError(f"a partition of {size} recordings: at least one")
     with locked(place):
         about = read_about(place)
         if restart and about:
@@ -165,6 +167,24 @@ def open_directory(
         with writable(place):
             write_text(place / ABOUT, json.dumps(about, indent=1) + "\n")
         yield Directory(place=place, job=job, settings=settings), size
+
+
+def fill_directory(
+    directory: Directory,
+    partitions: Iterable[tuple[int, Sequence[str]]],
+    client,
+    progress: Callable[[int], object] = int,
+) -> Counts:
+    """Bring all partitions up to date, and delete those behind the last.
+
+    client: see `archive.workers.processes`. progress: called with the number of recordings that were done.
+    """
+    counts, parts, work = NOTHING, 0, directory.work()
+    for _, done in run(client, partitions, work) if client else run_here(partitions, work):
+        counts, parts = counts + done, parts + 1
+        progress(done.diagnosed + done.quarantined)
+    directory.forget_beyond(parts)
+    return counts
 
 
 def read_about(place: Path) -> dict:

@@ -11,11 +11,14 @@ somebody costs a second run of its partition and blames nobody.
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
+
+from ecg.warnings_lock import caught_warnings
 
 AHEAD = 2  # partitions a process, running or waiting: enough that none is idle, few enough to be held in memory
 PIECES = 16  # that a lost partition is tried again in
@@ -96,16 +99,29 @@ def local_workers(count: int) -> Iterator[object]:
         "distributed.worker.memory.spill": False,
     }
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a process that died is in the quarantine's reason
-    with (
-        dask.config.set(settings),
-        LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            dashboard_address="localhost:8787",
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+    with dask.config.set(settings):
+        with caught_warnings():  # that the dashboard is not at its usual port; its address is printed
+            cluster = LocalCluster(
+                n_workers=count,
+                threads_per_worker=1,
+                dashboard_address="localhost:8787",
+                silence_logs=logging.CRITICAL,
+            )
+        with cluster, Client(cluster) as client:
+            yield client
+
+
+@contextmanager
+def processes(count: int, scheduler: str | None) -> Iterator[object | None]:
+    """The Dask client whose workers diagnose; None for no processes but this one.
+
+    scheduler: address of a scheduler whose workers are used instead of ``count`` of this machine.
+    """
+    if not count and not scheduler:
+        yield None
+        return
+    with remote_workers(scheduler) if scheduler else local_workers(count) as client:
+        print(f"dashboard: {client.dashboard_link}", flush=True)
         yield client
 
 
@@ -143,9 +159,9 @@ def run(client, partitions: Iterable[tuple[int, Sequence[str]]], work: Work) -> 
         running[future] = item
         completed.add(future)
 
+    count = counter(client)
     while True:
-        processes = max(len(client.scheduler_info(n_workers=-1)["workers"]), 1)
-        room = AHEAD * processes - len(running) if len(suspects) < SUSPECTS else 0
+        room = AHEAD * count() - len(running) if len(suspects) < SUSPECTS else 0
         for number, paths in islice(waiting, max(room, 0)):
             submit(Partition(number, paths))
         if not running:
@@ -170,6 +186,20 @@ def run(client, partitions: Iterable[tuple[int, Sequence[str]]], work: Work) -> 
                 submit(piece)
             if not pieces:  # it had nothing left to do
                 yield item.number, work.join(item.number, item.paths, [])
+
+
+def counter(client, every_s: float = 2.0) -> Callable[[], int]:
+    """How many workers there are, one at least; asked of the scheduler every few seconds only."""
+    asked, count = float("-inf"), 1
+
+    def now() -> int:
+        nonlocal asked, count
+        if time.monotonic() - asked >= every_s:
+            count = max(len(client.scheduler_info(n_workers=-1)["workers"]), 1)
+            asked = time.monotonic()
+        return count
+
+    return now
 
 
 def _alone(client, suspect: Piece, work: Work) -> list[dict]:

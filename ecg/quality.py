@@ -323,7 +323,8 @@ def _longest_silence(signal: np.ndarray, sampling_rate: float) -> np.ndarray:
     """Longest stretch in s whose tenths of a second each stay within 5 uV."""
     block = round(0.1 * sampling_rate)
     blocks = signal[:, : signal.shape[1] // block * block].reshape(len(signal), -1, block)
-    return _longest_run(np.ptp(blocks, axis=2) <= 0.005) * block / sampling_rate
+    blocks = np.ascontiguousarray(blocks.transpose(2, 0, 1))  # extremes over the first axis are found much faster
+    return _longest_run(np.ptp(blocks, axis=0) <= 0.005) * block / sampling_rate
 
 
 def _noise(noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -350,5 +351,6 @@ def _spike(noise: np.ndarray, peaks: np.ndarray) -> float:
     A pacemaker's spike of 2 ms is smeared by the band, so its true height is far above.
     """
     before = peaks[peaks >= 30, None] + np.arange(-30, -6)
-    third = np.sort(np.abs(noise), axis=0)[-min(3, len(noise))]
+    rank = len(noise) - min(3, len(noise))
+    third = np.partition(np.abs(noise), rank, axis=0)[rank]
     return float(median(third[before], axis=0).max())

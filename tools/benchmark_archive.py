@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from archive import scoring
-from archive.directory import open_directory
+from archive.directory import fill_directory, open_directory
 from archive.listing import Skipped, partitions, recordings_below
 from archive.scoring import Job, score, settings_of
 from archive.workers import Work, local_workers, run
@@ -67,10 +67,9 @@ def archive_rate(client, ecgs: Path, out: Path, job: Job, settings: dict[str, st
     """ECGs per second of one whole job, and bytes of results an ECG."""
     with open_directory(out, job, settings, [str(ecgs)], size, restart=False) as (directory, _):
         began = time.perf_counter()
-        paths = recordings_below([str(ecgs)], Skipped())
-        done = [counts for _, counts in run(client, partitions(paths, size), directory.work())]
+        done = fill_directory(directory, partitions(recordings_below([str(ecgs)], Skipped()), size), client)
         elapsed_s = time.perf_counter() - began
-    count = sum(counts.diagnosed + counts.quarantined for counts in done)
+    count = done.diagnosed + done.quarantined
     written = sum(part.stat().st_size for part in out.rglob("*.parquet"))
     return {"ecgs_per_s": count / elapsed_s, "result_bytes": written / count}
 
