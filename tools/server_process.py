@@ -43,21 +43,25 @@ class RunningServer:
 
 @contextmanager
 def started_server(
-    artifacts: Path, workers: int = 1, python: Path | str = sys.executable, **settings: str
+    artifacts: Path,
+    workers: int = 1,
+    python: Path | str = sys.executable,
+    project: Path = PROJECT,
+    **settings: str,
 ) -> Iterator[RunningServer]:
     """``python api.py`` on a free port, which may not be open yet; ends it.
 
-    python: of the environment to run it in. settings: HMT_... without the prefix.
+    python: of the environment to run it in. project: the folder of api.py. settings: HMT_... without the prefix.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "HMT_ARTIFACTS": str(artifacts), "OMP_NUM_THREADS": "1"}
     environment |= {f"HMT_{name.upper()}": value for name, value in settings.items()}
-    command = [str(python), str(PROJECT / "api.py"), "--port", str(port), "--workers", str(workers)]
+    command = [str(python), str(project / "api.py"), "--port", str(port), "--workers", str(workers)]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            command, env=environment, cwd=PROJECT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            command, env=environment, cwd=project, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
             yield RunningServer(url=f"http://127.0.0.1:{port}", process=process, log=log.fileno())
