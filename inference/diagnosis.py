@@ -18,7 +18,7 @@ from ecg.statements import CODES, RHYTHMS
 from inference.anylead import Answering
 from inference.findings import implied_superclasses
 from inference.lead_sets import leads_phrase
-from inference.sentences import NOT_FROM_THESE_LEADS, not_assessed, warnings_of
+from inference.sentences import NOT_FROM_THESE_LEADS, QUALITY_NOT_ASSESSED, not_assessed, warnings_of
 from inference.summary import (
     RhythmResult,
     StatementResult,
@@ -188,7 +188,11 @@ def diagnosis_of(one: PreparedRecording, n: int, decided: DecidedRecordings, ans
         mi_vs_norm=binary_result("mi_vs_norm", n, decided, answering),
         norm_vs_abnormal=binary_result("norm_vs_abnormal", n, decided, answering),
         uncertain_because=(*doubts, *answering.doubts),
-        not_assessed=(*answering.not_assessed, *not_assessed(one.rhythm_signs, rhythm)),
+        not_assessed=(
+            *answering.not_assessed,
+            *not_assessed(one.rhythm_signs, rhythm),
+            *([] if one.quality else [QUALITY_NOT_ASSESSED]),
+        ),
         statements=statements,
         subclasses=subclasses,
         rhythm=rhythm,

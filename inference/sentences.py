@@ -16,6 +16,7 @@ from inference.summary import RhythmResult
 RHYTHM_NOT_ASSESSED = (
     "The networks do not assess the rhythm: atrial fibrillation, for example, is not among the classes."
 )
+QUALITY_NOT_ASSESSED = "The recording's quality was not assessed: an unusable recording has its prediction too."
 NOT_ASSESSABLE = "Not assessable from "  # how the sentence on what the leads do not show begins
 NOT_FROM_THESE_LEADS = "not assessable from these leads"
 TASK_NAMES = {"mi_vs_norm": "MI against NORM", "norm_vs_abnormal": "NORM against abnormal"}

@@ -124,7 +124,8 @@ def test_no_class_is_asserted_for_an_unusable_recording(shipped, change):
     for binary in (diagnosis.mi_vs_norm, diagnosis.norm_vs_abnormal):
         assert binary.positive is None and "quality" in binary.withheld_because and 0 <= binary.probability <= 1
     assert tuple(diagnosis.probabilities) == SUPERCLASSES
-    assert shipped.diagnose(change(good), quality=False).predicted_classes  # as if nothing were known of the quality
+    unchecked = shipped.diagnose(change(good), quality=False)
+    assert unchecked.predicted_classes and "quality was not assessed" in unchecked.not_assessed[-1]
 
 
 def test_mi_against_norm_is_withheld_beside_a_bundle_branch_block(shipped):
