@@ -95,6 +95,7 @@ def local_workers(count: int) -> Iterator[object]:
     settings = {
         "distributed.scheduler.allowed-failures": 0,  # a partition whose process dies comes back at once
         "distributed.comm.timeouts.connect": "60s",  # on a busy machine
+        "distributed.deploy.lost-worker-timeout": "10 minutes",  # until a process that starts anew is given up
         "distributed.worker.memory.target": False,  # rows are small; nothing is spilled to disk
         "distributed.worker.memory.spill": False,
     }

@@ -23,7 +23,7 @@ from ecg.synthetic.writer import write_record
 from inference.results_table import TableError, lock_path, read_rows
 from tests.support.ecgs import generated
 
-COUNT = 40
+COUNT = 40  # recordings
 
 
 @pytest.fixture(scope="module")
