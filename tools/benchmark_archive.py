@@ -10,6 +10,7 @@ Dask's share with partitions of which nothing is done.
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -126,6 +127,13 @@ def do_nothing(number: int, paths: Sequence[str]) -> int:
     return number
 
 
+def walking_rate(ecgs: Path) -> float:
+    """Recordings per second that are found below a folder, by one process."""
+    began = time.perf_counter()
+    count = sum(1 for _ in recordings_below([str(ecgs)], Skipped()))
+    return count / (time.perf_counter() - began)
+
+
 def measure_parts(ecgs: Path, job: Job, rounds: int = 3) -> dict[str, float]:
     """Processor time in ms an ECG of what is done of it, on one core; the least of a few rounds."""
     paths = sorted(ecgs.rglob("*.hea"))[:256]
@@ -194,10 +202,12 @@ def measure(data: Path, artifacts: str, count: int, rounds: int, size: int) -> d
         ecgs.mkdir()
         synthetic = write_files(ecgs, data, count)
         read_bytes = sum(file.stat().st_size for file in ecgs.rglob("*.*")) / count
+        load, files_per_s = os.getloadavg()[0], walking_rate(ecgs)
         parts = measure_parts(ecgs, jobs["with quality"])
         rows, start_s, empty = measure_rates(ecgs, jobs, settings, rounds, size)
     return {
         "machine": machine_facts(),
+        "load_before": load,
         "synthetic": synthetic,
         "ecgs": count,
         "partition_size": size,
@@ -208,6 +218,7 @@ def measure(data: Path, artifacts: str, count: int, rounds: int, size: int) -> d
         "rates": rows,
         "start_s": start_s,
         "empty_partitions_per_s": empty,
+        "listed_per_s": files_per_s,
         "aims": AIMS,
         "dollars_a_core_hour": CORE_HOUR_DOLLARS,
         "on_paper": on_paper(rows, read_bytes),
