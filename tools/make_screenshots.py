@@ -36,6 +36,11 @@ def cabrera(page) -> None:
     wait_for_paper(page, "6x2 Cabrera")
 
 
+def rhythm(page) -> None:
+    press(page, "shaded", "Rhythm")
+    wait_for_paper(page, "RR intervals:")
+
+
 def ptbxl(page) -> None:
     press(page, "source", "PTB-XL")
     wait_for_paper(page, "Generated set")
@@ -56,6 +61,8 @@ def open_tab(page, name: str, proof: str) -> None:
 STATES: dict[str, Callable] = {
     "start": lambda page: None,
     "explanation": lambda page: explain(page, "MI"),
+    "statement": lambda page: explain(page, "ASMI"),
+    "rhythm": rhythm,
     "cabrera": cabrera,
     "interactive": lambda page: drag_caliper(page, 183, 130, 248, 170),  # from beat to beat in lead II
     "ptbxl": ptbxl,
@@ -65,7 +72,8 @@ STATES: dict[str, Callable] = {
     "model": lambda page: open_tab(page, "Model", '[data-testid="stImage"] img'),
     "sidebar": open_sidebar,
 }
-ON_PHONE = ("start", "explanation", "live", "compare", "model", "sidebar")  # elsewhere the sidebar covers the page
+# elsewhere the sidebar covers the page
+ON_PHONE = ("start", "explanation", "rhythm", "live", "compare", "model", "sidebar")
 
 
 def take(address: str, state: str, path: Path, size: tuple[int, int], dark: bool, whole: bool = False) -> None:
