@@ -1,13 +1,14 @@
-"""The fixtures of the server, and networks without statements, for all test files that need them."""
+"""Fixtures of several test files: the server, a release of PTB-XL, networks without statements, a finished run."""
 
 import shutil
 
 import pytest
 
 from tests.support.built_once import built_once
+from tests.support.release_server import release, server, waits
 from tests.support.server import artifacts, client, ecg, own_artifacts
 
-__all__ = ["artifacts", "client", "ecg", "own_artifacts"]
+__all__ = ["artifacts", "client", "ecg", "own_artifacts", "release", "server", "waits"]
 
 
 @pytest.fixture(scope="session")

@@ -1,179 +1,40 @@
-"""The download against a server that misbehaves, archives that attack, and processes that are stopped."""
+"""The download against a server that misbehaves, and processes that are stopped."""
 
-import hashlib
 import os
-import random
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import threading
-import time
-import zipfile
 from collections import Counter
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
 from itertools import repeat
-from pathlib import Path
 
 import pooch
 import pytest
 
+from config import PROJECT
 from ptbxl import download
-from ptbxl.download import CHECKSUMS, LOCK_NAME, DownloadError, extract_release, fetch_release, parse_checksums
+from ptbxl.download import CHECKSUMS, DownloadError, fetch_release, parse_checksums
+from tests.support.release_server import (
+    RECORDS,
+    SIGNAL,
+    TABLES,
+    Handler,
+    Stall,
+    contents,
+    drop,
+    endless,
+    fetch,
+    hang_up,
+    status,
+    truncate,
+    wanted,
+    wrong_bytes,
+)
 
-RECORDS = 6
-SIGNAL = "records100/00000/00002_lr.dat"  # the file most faults are about
-TABLES = {"ptbxl_database.csv", "scp_statements.csv", "LICENSE.txt"}
-ZIP_FOLDER = "ptb-xl-a-large-publicly-available-electrocardiography-dataset-1.0.3/"
-PROJECT = Path(download.__file__).parents[1]
+pytestmark = pytest.mark.usefixtures("waits")
 DIGEST = "0123456789abcdef" * 4
-
-
-# --------------------------------------------------------------------------- a release and its server
-
-
-def checksum_list(files: dict[str, bytes]) -> bytes:
-    return b"".join(f"{hashlib.sha256(data).hexdigest()} {path}\n".encode() for path, data in sorted(files.items()))
-
-
-@pytest.fixture(scope="session")
-def release() -> dict[str, bytes]:
-    """A release of PTB-XL's layout with random signals, its checksum list included."""
-    generator = random.Random(0)
-    files = {name: name.encode() for name in ("LICENSE.txt", "RECORDS", "example_physionet.py", "scp_statements.csv")}
-    rows = ["ecg_id,filename_lr,filename_hr"]
-    for number in range(1, RECORDS + 1):
-        names = [f"records{rate}/00000/{number:05}_{kind}" for rate, kind in ((100, "lr"), (500, "hr"))]
-        rows.append(",".join([str(number), *names]))
-        for name, size in zip(names, (24_000, 30_000), strict=True):
-            files |= {f"{name}.hea": f"{name} 12".encode(), f"{name}.dat": generator.randbytes(size)}
-    files["ptbxl_database.csv"] = "\n".join(rows).encode()
-    return files | {CHECKSUMS: checksum_list(files)}
-
-
-def wanted(release: dict[str, bytes], rate: str) -> dict[str, bytes]:
-    folders = ("records100/", "records500/") if rate == "both" else (f"records{rate}/",)
-    return {path: data for path, data in release.items() if path in TABLES | {CHECKSUMS} or path.startswith(folders)}
-
-
-def contents(dest: Path) -> dict[str, bytes]:
-    """Every file below ``dest`` but the lock: half a file or a temporary one shows here."""
-    files = (path for path in dest.rglob("*") if path.is_file() and path.name != LOCK_NAME)
-    return {path.relative_to(dest).as_posix(): path.read_bytes() for path in files}
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def log_message(self, *arguments):
-        pass
-
-    def do_GET(self):
-        path = self.path.removeprefix("http://physionet.invalid").removeprefix("/release/")
-        with self.server.guard:
-            self.server.requests[path] += 1
-            fault = next(self.server.faults.get(path, repeat(None)), None)
-        if path not in self.server.files:
-            self.answer(404)
-        elif fault:
-            fault(self, self.server.files[path])
-        else:
-            self.answer(200, self.server.files[path])
-
-    def answer(self, status: int, body: bytes = b"", **headers: str):
-        self.send_response(status)
-        for name, value in ({"Content_Length": str(len(body))} | headers).items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(body)
-
-
-class Server(ThreadingHTTPServer):
-    """Serves ``files`` below /release/; ``faults`` are iterators of what answers a path's next requests instead."""
-
-    daemon_threads = True
-
-    def __init__(self, files: dict[str, bytes]):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files, self.url = files, f"http://127.0.0.1:{self.server_port}/release/"
-        self.guard, self.requests, self.accepted, self.faults = threading.Lock(), Counter(), 0, {}
-        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
-
-    def process_request(self, request, client_address):
-        self.accepted += 1
-        super().process_request(request, client_address)
-
-    def handle_error(self, request, client_address):
-        pass
-
-
-@pytest.fixture
-def server(release):
-    server = Server(dict(release))
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(autouse=True)
-def waits(monkeypatch) -> list[float]:
-    """The waits before repeated requests, which tests do not sit out."""
-    waits = []
-    monkeypatch.setattr(download, "MAX_FILE_BYTES", 100_000)
-    monkeypatch.setattr(time, "sleep", waits.append)
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    return waits
-
-
-def fetch(dest: Path, server: Server, rate: str = "100", connections: int = 4) -> None:
-    fetch_release(dest, rate, server.url, connections, progress=False)
-
-
-def drop(handler: Handler, data: bytes):
-    """The whole length promised, two thirds of it sent, the connection cut."""
-    handler.answer(200, data[: len(data) * 2 // 3], Content_Length=str(len(data)))
-    handler.close_connection = True
-
-
-def hang_up(handler: Handler, data: bytes):
-    handler.close_connection = True
-
-
-def truncate(handler: Handler, data: bytes):
-    handler.answer(200, data[: len(data) // 2])
-
-
-def wrong_bytes(handler: Handler, data: bytes):
-    handler.answer(200, bytes(len(data)))
-
-
-def endless(handler: Handler, data: bytes):
-    """More than any file has: the client hangs up before the end, or the test never ends."""
-    handler.answer(200, Content_Length=str(1 << 40))
-    with suppress(OSError):
-        while True:
-            handler.wfile.write(bytes(1 << 20))
-    handler.close_connection = True
-
-
-def status(code: int, **headers: str):
-    return lambda handler, data: handler.answer(code, b"busy", **headers)
-
-
-class Stall:
-    """A fault: no answer until released."""
-
-    def __init__(self):
-        self.asked, self.go_on = threading.Event(), threading.Event()
-
-    def __call__(self, handler: Handler, data: bytes):
-        self.asked.set()
-        self.go_on.wait(timeout=60)
-        handler.answer(200, data)
 
 
 # --------------------------------------------------------------------------- the list
@@ -406,109 +267,3 @@ def test_ctrl_c_stops_at_once_keeps_what_is_complete_and_the_lock_keeps_others_o
     fetch(tmp_path, server)
     assert contents(tmp_path) == wanted(release, "100")
     assert not server.requests.keys() & (kept.keys() - {CHECKSUMS})
-
-
-# --------------------------------------------------------------------------- the zip
-
-
-def zipped(path: Path, files: dict[str, bytes], folder: str = ZIP_FOLDER, method: int = zipfile.ZIP_DEFLATED) -> Path:
-    """An archive of the files; ``method`` packs the signal."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for name, data in files.items():
-            archive.writestr(folder + name, data, method if name == SIGNAL else None)
-    return path
-
-
-def extract(archive: Path, dest: Path, rate: str = "100") -> None:
-    extract_release(archive, dest, rate, progress=False)
-
-
-@pytest.mark.parametrize(("rate", "folder"), [("100", ZIP_FOLDER), ("500", ""), ("both", "any/")])
-def test_a_zip_gives_what_the_server_gives(tmp_path, release, rate, folder):
-    extract(zipped(tmp_path / "release.zip", release, folder), tmp_path / "dest", rate)
-    assert contents(tmp_path / "dest") == wanted(release, rate)
-
-
-def test_a_damaged_zip_keeps_what_is_good_and_the_server_completes_it(tmp_path, release, server):
-    files = {path: data for path, data in release.items() if path != "LICENSE.txt"} | {SIGNAL: b"altered"}
-    with pytest.raises(DownloadError, match=rf"(?s)2 of 15.*not in the archive.*{SIGNAL} has another SHA-256"):
-        extract(zipped(tmp_path / "release.zip", files), tmp_path / "dest")
-    fetch(tmp_path / "dest", server)
-    assert contents(tmp_path / "dest") == wanted(release, "100")
-    assert server.requests == Counter([CHECKSUMS, SIGNAL, "LICENSE.txt"])
-
-
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-@pytest.mark.parametrize(
-    ("name", "kind", "message"),
-    [
-        ("../escaped", stat.S_IFREG, "unsafe path"),
-        ("..\\escaped", stat.S_IFREG, "unsafe path"),
-        (ZIP_FOLDER + "./LICENSE.txt", stat.S_IFREG, "unsafe path"),
-        ("shown#hidden", stat.S_IFREG, "unsafe path"),
-        (ZIP_FOLDER + "license.TXT", stat.S_IFREG, "there twice"),
-        (ZIP_FOLDER + SIGNAL, stat.S_IFREG, "there twice"),
-        (ZIP_FOLDER + "link", stat.S_IFLNK, "link or a device"),
-        (ZIP_FOLDER + "device", stat.S_IFCHR, "link or a device"),
-        ("folder/" + CHECKSUMS, stat.S_IFREG, "holds 2 files .* instead of one"),
-    ],
-)
-def test_a_zip_with_an_unsafe_double_or_special_member_is_refused_whole(tmp_path, release, name, kind, message):
-    archive = zipped(tmp_path / "release.zip", release)
-    member = zipfile.ZipInfo(name)
-    member.create_system, member.external_attr = 3, (kind | 0o777) << 16
-    with zipfile.ZipFile(archive, "a") as opened:
-        opened.writestr(member, b"escaped")
-    archive.write_bytes(archive.read_bytes().replace(b"shown#hidden", b"shown\0hidden"))  # zipfile cuts it there
-    with pytest.raises(DownloadError, match=message):
-        extract(archive, tmp_path / "a" / "b")
-    assert contents(tmp_path).keys() == {"release.zip"}
-
-
-def test_a_zip_that_is_cut_or_absent_or_without_the_list_is_refused(tmp_path, release):
-    archive = zipped(tmp_path / "release.zip", release, "a/b/")
-    whole = archive.read_bytes()
-    with pytest.raises(DownloadError, match="holds 0 files .* instead of one"):
-        extract(archive, tmp_path / "dest")
-    for kept in (0, 1, 1000, len(whole) // 2, len(whole) - 1):
-        archive.write_bytes(whole[:kept])
-        with pytest.raises(DownloadError, match="not a complete zip"):
-            extract(archive, tmp_path / "dest")
-    with pytest.raises(DownloadError, match=r"cannot read .*nowhere\.zip"):
-        extract(tmp_path / "nowhere.zip", tmp_path / "dest")
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_a_zip_with_flipped_bytes_gives_true_files_or_a_refusal(tmp_path, release, seed):
-    generator = random.Random(seed)
-    data = bytearray(zipped(tmp_path / "release.zip", release).read_bytes())
-    # Half of the damage in the files, half in the directory at the end, which is far smaller.
-    directory = data.index(b"PK\x01\x02")
-    begin, end = (0, directory) if seed % 2 else (directory, len(data))
-    for _ in range(20):
-        data[generator.randrange(begin, end)] ^= generator.randrange(1, 256)
-    (tmp_path / "damaged.zip").write_bytes(data)
-    with pytest.raises(DownloadError):
-        extract(tmp_path / "damaged.zip", tmp_path / "dest", "both")
-    assert contents(tmp_path / "dest").items() <= release.items()
-
-
-@pytest.mark.parametrize(
-    ("method", "declared", "message"),
-    [
-        (zipfile.ZIP_DEFLATED, 5_000_000, "is larger"),
-        (zipfile.ZIP_DEFLATED, 24_000, "cannot be unpacked"),
-        (zipfile.ZIP_BZIP2, 5_000_000, "cannot be unpacked"),
-    ],
-)
-def test_a_bomb_is_cut_whatever_size_it_declares(tmp_path, release, method, declared, message):
-    bomb = bytes(5_000_000)
-    files = {path: data for path, data in release.items() if path != CHECKSUMS} | {SIGNAL: bomb}
-    files[CHECKSUMS] = checksum_list(files)
-    archive = zipped(tmp_path / "bomb.zip", files, method=method)
-    size = len(bomb).to_bytes(4, "little")
-    assert size in archive.read_bytes()
-    archive.write_bytes(archive.read_bytes().replace(size, declared.to_bytes(4, "little")))
-    with pytest.raises(DownloadError, match=f"1 of 15 files(?s:.)*{SIGNAL} {message}"):
-        extract(archive, tmp_path / "dest")
-    assert contents(tmp_path / "dest") == {path: data for path, data in wanted(files, "100").items() if path != SIGNAL}
