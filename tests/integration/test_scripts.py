@@ -1,6 +1,5 @@
 """The scripts, from the command line to their files, on generated data."""
 
-import ast
 import json
 import re
 import runpy
@@ -51,19 +50,6 @@ def test_every_training_flag_explains_itself(script, monkeypatch, capsys):
     explained = re.findall(r"^  (?:-h, )?(--[a-z-]+)[^\n]*?\s{2,}(\S.*)$", capsys.readouterr().out, re.MULTILINE)
     assert len(explained) > 25
     assert not [flag for flag, text in explained if len(text.split("(default")[0].split()) < 3]
-
-
-def test_no_script_imports_another():
-    shared = {"dataset"}  # every script's data set; its command is ptbxl/cli.py
-    importers = {}
-    for script, path in SCRIPTS.items():
-        nodes = [n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Import | ast.ImportFrom)]
-        names = {alias.name for node in nodes for alias in node.names if isinstance(node, ast.Import)}
-        for node in nodes:
-            if isinstance(node, ast.ImportFrom):
-                names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        importers[script] = names & (SCRIPTS.keys() - shared)
-    assert not {script: names for script, names in importers.items() if names}
 
 
 def test_imports_have_no_side_effects(tmp_path):
