@@ -33,7 +33,7 @@ def class_aurocs(checkpoint: Checkpoint, data: Path, splits: tuple[str, ...]) ->
     for name in splits:
         split = PTBXLDataset(data, name, input_scale=checkpoint.input_scale)
         numbers = np.flatnonzero(split.labelled)
-        scores.append(predict_split(checkpoint.network(), split, numbers, checkpoint.window_s, checkpoint.stride_s))
+        scores.append(predict_split(checkpoint.network(), split, numbers))
         targets.append(split.targets[numbers])
     scores, targets = np.concatenate(scores), np.concatenate(targets)
     once = np.ones((1, len(scores)))

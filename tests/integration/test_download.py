@@ -250,7 +250,7 @@ def test_ctrl_c_stops_at_once_keeps_what_is_complete_and_the_lock_keeps_others_o
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}
     process = subprocess.Popen([sys.executable, "-c", script], env=environment, stderr=subprocess.PIPE, text=True)
     for stall in stalls:
-        assert stall.asked.wait(timeout=60)
+        assert stall.asked.wait(timeout=300)
     with pytest.raises(DownloadError, match="another download"):
         fetch(tmp_path, server)
     process.send_signal(signal.SIGINT)

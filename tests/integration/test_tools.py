@@ -4,18 +4,23 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import eval_multilabel
 import threshold_search
-from config import LEADS, PROJECT
+from config import LEADS, MULTILABEL_RECIPE, PROJECT
+from dataset import PTBXLDataset
 from ecg.lead_sets import CANONICAL_SETS
+from evaluation.metrics import macro_auroc_and_auprc
+from evaluation.predictions import predict_split
 from files import sha256
 from models.checkpoint import save_checkpoint
+from ptbxl.index import read_index
 from tests.support.networks import ALL, checkpoint_of, narrow_network
-from tools import eval_leads, measure_explanations, measure_quality, measure_verdict
+from tools import eval_leads, measure_explanations, measure_quality, measure_synthetic, measure_verdict
 from tools.explanations import curves, elevations
 from tools.update_docs import filled_in, update_documents, update_drawing
 
@@ -40,6 +45,25 @@ def test_explanations_are_measured_and_written(demo_data, tmp_path, monkeypatch)
     for name in ("curves", "randomisation", "known_answer"):
         assert f"(figures/explain_{name}.png)" in text
         assert (tmp_path / "figures" / f"explain_{name}.png").stat().st_size > 10_000
+
+
+def test_the_generated_data_set_is_compared_both_ways(demo_data, tmp_path, monkeypatch):
+    def copied(directory, patients, seed):
+        shutil.copytree(demo_data, directory)
+        return len(read_index(directory).table)
+
+    checkpoint, page = tmp_path / "narrow.pth", tmp_path / "synthetic.md"
+    save_checkpoint(checkpoint, checkpoint_of(narrow_network(ALL, branch=True)))
+    monkeypatch.setattr(measure_synthetic, "write_dataset", copied)
+    monkeypatch.setattr(measure_synthetic, "MULTILABEL_RECIPE", replace(MULTILABEL_RECIPE, epochs=1))
+    arguments = ["--data", str(demo_data), "--work", str(tmp_path), "--checkpoint", str(checkpoint), "--out", str(page)]
+    assert measure_synthetic.main(arguments) == 0
+    rows = [line.split(" | ") for line in page.read_text().splitlines() if " folds 1–8 | " in line]
+    assert len(rows) == 4 and sha256(checkpoint)[:12] in page.read_text()
+    split = PTBXLDataset(demo_data, "val", input_scale=0.235)
+    probabilities = predict_split(narrow_network(ALL, branch=True), split, np.flatnonzero(split.labelled))
+    auroc = macro_auroc_and_auprc(probabilities[:, :5], split.targets[split.labelled])[0]
+    assert rows[0][-1] == f"{auroc:.3f} |"
 
 
 @pytest.mark.parametrize("split", ["val", "test"])

@@ -160,5 +160,5 @@ class Stall:
 
     def __call__(self, handler: Handler, data: bytes):
         self.asked.set()
-        self.go_on.wait(timeout=60)
+        self.go_on.wait(timeout=300)
         handler.answer(200, data)
