@@ -92,10 +92,6 @@ def test_quality_limits_and_weights_are_those_that_were_measured():
     shipped = {"orientation": [INVERTED, CHEST_REVERSED], "too_low": TOO_LOW, "too_high": TOO_HIGH}
     for name, weights in shipped.items():
         assert np.array(content["mistakes"]["weights"][name]) == pytest.approx(np.array(weights), abs=0.05), name
-    false_alarms = content["mistakes"]["false_alarms"]["limb leads out of order"]
-    assert max(false_alarms.values()) < 0.005
-    for name in ("aVR and aVL exchanged", "Cabrera order under standard names"):
-        assert all(made[name]["named"] >= 0.9 for made in content["mistakes"]["made"].values()), name
 
 
 def test_no_artifact_is_of_synthetic_data():
