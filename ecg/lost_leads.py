@@ -17,6 +17,7 @@ from ecg.quality import LEAD_CHECKS, SEVERITIES, Flag, Quality, assess
 from ecg.recording import Recording
 
 SET_ASIDE = ("flat", "detached")  # checks of `ecg.quality`: what such a lead holds is not the heart
+WRONG_RATE = ("sampling rate too low", "sampling rate too high")
 ASIDE_SENTENCE = "{sentence} It was treated as missing."
 REBUILT_SENTENCE = "{sentence} It was rebuilt from the other limb leads."
 
@@ -24,8 +25,11 @@ REBUILT_SENTENCE = "{sentence} It was rebuilt from the other limb leads."
 def set_lost_leads_aside(recording: Recording, quality: Quality) -> tuple[Recording, Quality]:
     """The recording without its lost leads, and the quality of what remains, with a note on each lost lead.
 
-    Both are returned as they are if no lead is lost or if none would remain.
+    Both are returned as they are if no lead is lost, if none would remain, or if the sampling rate is wrong: the pauses
+    of beats that are stretched in time look like a lead's silence.
     """
+    if any(flag.name in WRONG_RATE for flag in quality.flags):
+        return recording, quality
     lost = np.isin(LEADS, [flag.lead for flag in quality.flags if flag.name in SET_ASIDE])
     seen = without_leads(recording, lost)
     unchanged = np.array_equal(seen.signal, recording.signal) and np.array_equal(seen.present, recording.present)

@@ -7,6 +7,7 @@ import pytest
 
 from config import LEADS, LIMB_LEADS
 from ecg.lost_leads import set_lost_leads_aside, without_leads
+from ecg.preprocessing import resample
 from ecg.quality import assess
 from ecg.synthetic.patients import example_cases
 from ecg.synthetic.simulation import synthesise
@@ -21,6 +22,11 @@ def flattened(recording, *leads, since_s=0.0):
     signal = recording.signal.copy()
     signal[np.isin(LEADS, leads), round(since_s * recording.sampling_rate) :] = 0
     return replace(recording, signal=signal)
+
+
+def resampled(recording, rate):
+    signal = resample(recording.signal, recording.sampling_rate, rate).astype(np.float32)
+    return replace(recording, signal=signal, sampling_rate=rate)
 
 
 def names(recording):
@@ -54,6 +60,15 @@ def test_many_lost_leads_no_longer_make_a_recording_unusable(recording):
     seen, quality = set_lost_leads_aside(broken, assess(broken))
     assert names(seen) == {*LIMB_LEADS, "V5", "V6"}
     assert quality.usable
+
+
+def test_nothing_is_set_aside_in_a_file_with_a_wrong_sampling_rate(recording):
+    stretched = replace(resampled(recording, 250), sampling_rate=100)
+    broken = flattened(stretched, "V3")
+    before = assess(broken)
+    assert {"sampling rate too low", "flat"} <= {flag.name for flag in before.flags}
+    seen, quality = set_lost_leads_aside(broken, before)
+    assert seen is broken and quality is before
 
 
 def test_nothing_is_set_aside_if_nothing_would_remain(recording):
