@@ -80,8 +80,9 @@ DANGEROUS = """
     import os, signal, time
     from pathlib import Path
     from archive import scoring
+    from ecg.readers import read_recording as original  # this file is loaded more than once
 
-    original, once = scoring.read_recording, Path({once!r})
+    once = Path({once!r})
 
     def read_recording(path, *rest):
         time.sleep(0.02)
