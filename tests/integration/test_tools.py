@@ -19,9 +19,17 @@ from evaluation.predictions import predict_split
 from files import sha256
 from models.checkpoint import save_checkpoint
 from ptbxl.index import read_index
-from tests.support.networks import ALL, checkpoint_of, narrow_network
-from tools import eval_leads, measure_explanations, measure_quality, measure_synthetic, measure_verdict
+from tests.support.networks import ALL, NARROW, NARROW_ANY_LEADS, checkpoint_of, narrow_network
+from tools import (
+    eval_leads,
+    measure_explanations,
+    measure_lost_leads,
+    measure_quality,
+    measure_synthetic,
+    measure_verdict,
+)
 from tools.explanations import curves, elevations
+from tools.measure_lost_leads import Case
 from tools.update_docs import filled_in, update_documents, update_drawing
 
 
@@ -94,6 +102,38 @@ def test_lead_sets_are_written_with_what_they_were_measured_on(trained, demo_dat
     np.testing.assert_allclose(content["lead_sets"]["12"]["f1"]["value"], metrics["macro"]["f1"]["value"], atol=1e-4)
 
 
+def test_lost_leads_are_measured_both_ways(demo_data, tmp_path):
+    for name, arguments in (("multilabel_best.pth", NARROW), ("anylead_best.pth", NARROW_ANY_LEADS)):
+        network = narrow_network(ALL, branch=True, arguments=arguments)
+        save_checkpoint(tmp_path / name, checkpoint_of(network, model_arguments=arguments))
+    assert measure_lost_leads.main(["--data", str(demo_data), "--out", str(tmp_path)]) == 0
+    content = json.loads((tmp_path / "lost_leads.json").read_text())
+    assert content["multilabel_sha256"] == sha256(tmp_path / "multilabel_best.pth") and content["synthetic"]
+    assert list(content["cases"]) == list(measure_lost_leads.CASES)
+    for row in content["cases"].values():
+        difference = row["treated_as_missing"]["value"] - row["left_to_twelve_leads"]["value"]
+        assert row["difference"]["value"] == pytest.approx(difference, abs=2e-5)
+        assert row["left_to_twelve_leads"] != content["nothing_lost"]
+
+
+def test_leads_are_lost_as_a_recorder_loses_them():
+    cases = measure_lost_leads.CASES
+    signals = np.random.default_rng(0).normal(size=(4, 12, 1000)).astype(np.float32)
+    three, half, limb = cases["3 chest leads flat"], Case(chest=1, since=0.5), Case(limb=True)
+    lost = measure_lost_leads.lost_leads(three, 4)
+    assert (lost.sum(axis=1) == 3).all() and not lost[:, :6].any()
+    flat = measure_lost_leads.with_lost_leads(signals, lost, three)
+    assert not flat[lost].any() and np.array_equal(flat[~lost], signals[~lost])
+    lost = measure_lost_leads.lost_leads(half, 4)
+    silent = measure_lost_leads.with_lost_leads(signals, lost, half)
+    assert not silent[lost][:, 500:].any() and np.array_equal(silent[lost][:, :500], signals[lost][:, :500])
+    lost = measure_lost_leads.lost_leads(limb, 4)
+    computed = measure_lost_leads.with_lost_leads(signals, lost, limb)
+    assert not computed[:, 0].any() and np.array_equal(computed[:, 1], signals[:, 1])
+    assert np.array_equal(computed[:, 2], signals[:, 1]) and np.array_equal(computed[:, 6:], signals[:, 6:])
+    assert lost[0].tolist() == [lead in ("I", "III", "aVR", "aVL", "aVF") for lead in LEADS]
+
+
 def test_metrics_hold_what_the_rule_of_the_verdict_makes_of_the_thresholded_classes(trained):
     metrics = json.loads((trained[0] / "multilabel_metrics_val.json").read_text())
     with np.load(trained[0] / "predictions" / f"{metrics['model']}_multilabel_val.npz") as stored:
@@ -133,6 +173,7 @@ def test_the_rule_of_the_verdict_leaves_no_contradiction(own_served, demo_data, 
         (measure_quality, "ptbxl_database.csv"),
         (measure_verdict, "ptbxl_database.csv"),
         (eval_leads, "checkpoint"),
+        (measure_lost_leads, "checkpoint"),
     ],
 )
 def test_what_is_missing_is_one_sentence(tool, missing, tmp_path, capsys):
