@@ -33,8 +33,8 @@ SINUS = ("SR", "STACH", "SBRAD", "SARRH")  # rhythms beside which an ECG can be 
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnsweredStatement(Statement):
-    """One of the SCP-ECG statements of PTB-XL, as a network answers it."""
+class StatementOutput(Statement):
+    """One of the SCP-ECG statements of PTB-XL, as an output of a network."""
 
     threshold: float = described("the decision threshold, chosen on the validation set")
     validated: bool = described(
@@ -44,7 +44,7 @@ class AnsweredStatement(Statement):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StatementResult(AnsweredStatement):
+class StatementResult(StatementOutput):
     """One SCP-ECG statement of one recording."""
 
     probability: float = described("calibrated, 0 to 1")
@@ -52,8 +52,8 @@ class StatementResult(AnsweredStatement):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnsweredSubclass:
-    """One of the 23 diagnostic subclasses, as a network answers it."""
+class SubclassOutput:
+    """One of the 23 diagnostic subclasses, as an output of a network."""
 
     name: str = described("in PTB-XL, such as IMI or LAFB/LPFB")
     superclass: str = described("the superclass it belongs to")
@@ -62,7 +62,7 @@ class AnsweredSubclass:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SubclassResult(AnsweredSubclass):
+class SubclassResult(SubclassOutput):
     """One diagnostic subclass of one recording."""
 
     probability: float = described("calibrated, that any of its statements is there")

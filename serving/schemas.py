@@ -9,7 +9,7 @@ from config import RESEARCH_ONLY, SUPERCLASSES
 from ecg.intervals import Intervals
 from ecg.quality import Flag
 from inference.diagnosis import BinaryResult
-from inference.summary import AnsweredStatement, AnsweredSubclass, RhythmResult, StatementResult, SubclassResult
+from inference.summary import RhythmResult, StatementOutput, StatementResult, SubclassOutput, SubclassResult
 
 # --------------------------------------------------------------------------- a prediction
 
@@ -166,11 +166,11 @@ class ModelOut(BaseModel):
         "not every change of the ST segment or T wave"
     )
     thresholds: dict[str, dict[str, float]] = Field(description="task to class to decision threshold")
-    statements: list[AnsweredStatement] = Field(
+    statements: list[StatementOutput] = Field(
         description="those that are answered, with thresholds and whether they are validated; "
         "empty for networks without statements"
     )
-    subclasses: list[AnsweredSubclass] = Field(description="the same of the diagnostic subclasses")
+    subclasses: list[SubclassOutput] = Field(description="the same of the diagnostic subclasses")
     input: InputOut = Field(description="what is accepted")
     networks: dict[str, NetworkOut] = Field(description="task to network")
     files: dict[str, str] = Field(description="name to SHA-256 of every file the predictions depend on")
