@@ -64,8 +64,9 @@ def show_changes(diagnoses: list[Diagnosis | str]) -> None:
     if any(isinstance(diagnosis, str) or html.unusable_because(diagnosis) for diagnosis in diagnoses):
         return
     first, second = (diagnosis.probabilities for diagnosis in diagnoses)
-    points = {name: round(100 * (second[name] - first[name])) for name in SUPERCLASSES}
-    changes = ", ".join(f"{name} {change:+d}".replace("-", "−") for name, change in points.items())
+    left_out = {name for diagnosis in diagnoses for name in diagnosis.not_assessable}
+    points = {name: round(100 * (second[name] - first[name])) for name in SUPERCLASSES if name not in left_out}
+    changes = ", ".join(f"{name} {change:+d}".replace("-", "−") for name, change in points.items()) or "none to tell"
     st.markdown(f"**Change from first to second, percentage points:** {changes}")
     if all(diagnosis.statements for diagnosis in diagnoses):
         found = differences(*diagnoses)

@@ -4,6 +4,7 @@ import time
 from html import escape
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from config import LEADS
 from ecg.preprocessing import FULL_DURATION_S, MINIMUM_DURATION_S
@@ -23,13 +24,7 @@ def live_tab(ecg: DisplayedECG) -> None:
     switch, leads = st.columns((1, 4), vertical_alignment="center")
     running = switch.toggle("Running", value=True, key="running")
     recorded = [lead for lead in CHOICES if ecg.recording.present[LEADS.index(lead)]]
-    chosen = leads.pills(
-        "Leads on the monitor",
-        recorded,
-        selection_mode="multi",
-        key="monitor leads",
-        help="The network sees just these; with I and II all limb leads follow. None chosen: all that were recorded",
-    )
+    chosen = choose_leads(leads, recorded) if len(recorded) > 1 else []
     if not running:
         st.session_state.pop("live", None)
         st.caption("Stopped. Switch on to start the recording again.")
@@ -43,6 +38,17 @@ def live_tab(ecg: DisplayedECG) -> None:
     st.caption(
         f"Monitor: 25 mm/s, 10 mm/mV. The recording repeats every {loop.duration:.1f} s, cut between heartbeats. "
         f"The prediction is renewed every second, from the last {FULL_DURATION_S:g} s."
+    )
+
+
+def choose_leads(place: DeltaGenerator, recorded: list[str]) -> list[str]:
+    """The leads that the monitor has alone; none for all that were recorded."""
+    return place.pills(
+        "Leads on the monitor",
+        recorded,
+        selection_mode="multi",
+        key="monitor leads",
+        help="The network sees just these; with I and II all limb leads follow. None chosen: all that were recorded",
     )
 
 
