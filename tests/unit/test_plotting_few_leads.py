@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from config import LEADS
+from config import LEADS, LIMB_LEADS
 from ecg.plotting.draw import draw
 from ecg.plotting.interactive import draw_interactive
 from ecg.plotting.layout import (
@@ -27,19 +27,16 @@ def rows_of(page) -> dict[int, list[str]]:
     return {row: [strip.lead for strip in page.strips if strip.row == row] for row in range(len(page.baselines_mm))}
 
 
-LIMB = ("I", "II", "III", "aVR", "aVL", "aVF")
-
-
 @pytest.mark.parametrize(
     ("leads", "arrangement", "expected"),
     [
         (("V5",), "3x4", {0: ["V5"]}),
         (("II", "V5"), "3x4", {0: ["II"], 1: ["V5"]}),
         (("I", "II", "V2"), "12x1", {0: ["I"], 1: ["II"], 2: ["V2"]}),
-        (LIMB, "3x4", {0: ["I", "aVR"], 1: ["II", "aVL"], 2: ["III", "aVF"], 3: ["II"]}),
-        (LIMB, "6x2", {row: [lead] for row, lead in enumerate(LIMB)}),
-        (LIMB, "6x2 Cabrera", {row: [lead] for row, lead in enumerate(("aVL", "I", "aVR", "II", "aVF", "III"))}),
-        ((*LIMB, "V2"), "3x4", {0: ["I", "aVR", "V2"], 1: ["II", "aVL"], 2: ["III", "aVF"], 3: ["II"]}),
+        (LIMB_LEADS, "3x4", {0: ["I", "aVR"], 1: ["II", "aVL"], 2: ["III", "aVF"], 3: ["II"]}),
+        (LIMB_LEADS, "6x2", {row: [lead] for row, lead in enumerate(LIMB_LEADS)}),
+        (LIMB_LEADS, "6x2 Cabrera", {row: [lead] for row, lead in enumerate(("aVL", "I", "aVR", "II", "aVF", "III"))}),
+        ((*LIMB_LEADS, "V2"), "3x4", {0: ["I", "aVR", "V2"], 1: ["II", "aVL"], 2: ["III", "aVF"], 3: ["II"]}),
         (("V1", "V2", "V3", "V4"), "3x4", {0: ["V1", "V4"], 1: ["V2"], 2: ["V3"]}),
     ],
 )
@@ -76,7 +73,7 @@ def test_a_single_lead_runs_on_over_three_rows():
     assert {mark.text for mark in interval_marks(page, rr)} == {"1000"}
 
 
-@pytest.mark.parametrize("leads", [("I",), ("I", "II"), ("I", "II", "V2"), LIMB])
+@pytest.mark.parametrize("leads", [("I",), ("I", "II"), ("I", "II", "V2"), LIMB_LEADS])
 def test_few_leads_are_drawn_in_every_view(leads):
     recording = of_leads(*leads)
     figure = draw(recording, notice="notice")
