@@ -12,6 +12,8 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from config import LEADS, PROJECT, RESEARCH_ONLY, SAMPLING_RATE, SUPERCLASS_NAMES
 from ecg import lead_sets, leads, preprocessing, statements
 from ecg.beats import MINIMUM_RATE
@@ -98,7 +100,7 @@ def paper_geometry() -> dict:
         "rows": layout.ROWS,
         "standard_from": layout.STANDARD_FROM,
         "most_below_each_other": layout.MOST_BELOW_EACH_OTHER,
-        "screen_heights": paper.SCREEN_HEIGHT_MM,
+        "screen_heights": np.interp(range(1, 13), paper.SCREEN_ROWS, paper.SCREEN_HEIGHTS_MM).tolist(),  # by rows
         "growth": paper.HEIGHT_GROWTH,
         "margin": paper.MARGIN_MM,
         "square": layout.SQUARE_MM,

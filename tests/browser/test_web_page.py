@@ -33,7 +33,7 @@ from tests.support.web_page import (
 from tests.support.web_parity import assert_agreement, assert_same_result
 from tools.browser import PHONE, window
 from ui.paper import screen_size
-from ui.sources import example_ecg
+from ui.sources import DisplayedECG, example_ecg
 
 
 @pytest.fixture(scope="module")
@@ -246,8 +246,7 @@ def test_fewer_leads_have_the_result_that_python_has(for_any_leads, names):
     assert [found["leads"], found["model"]] == [list(expected.leads), expected.checkpoint_sha256]
     for field in ("not_assessable", "not_assessed", "warnings"):
         assert found[field] == list(getattr(expected, field)), field
-    drawn = layout(read_uploaded(files), Scale(), "3x4", (297, 210))
-    assert page.locator("#paper .lead").all_text_contents() == [strip.label for strip in drawn.strips]
+    assert_same_paper(page, DisplayedECG(key="", title="", recording=read_uploaded(files)), Scale(), "3x4")
 
 
 def test_the_tiny_network_answers_at_a_click(page, built):
@@ -322,25 +321,31 @@ def test_the_watchs_ecg_is_read_and_what_this_build_lacks_for_it_is_said(page, b
     assert not any(word in page.content() for word in PRIVATE)
 
 
+def assert_same_paper(page, ecg: DisplayedECG, scale: Scale, arrangement: str) -> None:
+    """Every trace and name is where the Streamlit page draws it, and the paper is as large."""
+    width, height = screen_size(ecg, scale, arrangement)
+    expected = layout(ecg.recording, scale, arrangement, (width, height))
+    drawn = page.locator("#paper .trace").evaluate_all("lines => lines.map(line => line.getAttribute('points'))")
+    view_box = page.locator("#paper > svg").get_attribute("viewBox").split()
+    np.testing.assert_allclose([float(one) for one in view_box[2:]], [width, height], atol=0.01)
+    recorded = [strip for strip in expected.strips if strip.present]
+    assert len(drawn) > len(recorded)  # calibration pulses
+    for strip, points in zip(recorded, drawn, strict=False):
+        found = np.array([point.split(",") for point in points.split()], float)
+        found[:, 1] = height - found[:, 1]
+        np.testing.assert_allclose(found, trace_mm(expected, strip, ecg.recording), atol=0.02)
+    assert page.locator("#paper .lead").all_text_contents() == [strip.label for strip in expected.strips]
+
+
 @pytest.mark.parametrize("arrangement", ["3x4", "6x2", "12x1", "3x4 Cabrera", "6x2 Cabrera", "12x1 Cabrera"])
 @pytest.mark.parametrize("gain", [10.0, 20.0])
 def test_the_paper_is_laid_out_as_by_python(page, arrangement, gain):
     ecg, scale = example_ecg(ARTIFACTS, "left_bundle_branch_block"), Scale(25.0, gain)
-    width, height = screen_size(ecg, scale, arrangement)
-    expected = layout(ecg.recording, scale, arrangement, (width, height))
     ask(page, files_of("left_bundle_branch_block"))
     page.locator("#layout").get_by_text(arrangement.split()[0]).click()
     page.locator("#gain").get_by_text(f"{gain:g}", exact=True).click()
     page.locator("#cabrera").set_checked("Cabrera" in arrangement)
-    drawn = page.locator("#paper .trace").evaluate_all("lines => lines.map(line => line.getAttribute('points'))")
-    view_box = page.locator("#paper > svg").get_attribute("viewBox").split()
-    np.testing.assert_allclose([float(one) for one in view_box[2:]], [width, height], atol=0.01)
-    for strip, points in zip(expected.strips, drawn, strict=False):
-        found = np.array([point.split(",") for point in points.split()], float)
-        found[:, 1] = height - found[:, 1]
-        np.testing.assert_allclose(found, trace_mm(expected, strip, ecg.recording), atol=0.02)
-    labels = page.locator("#paper .lead").all_text_contents()
-    assert labels == [strip.label for strip in expected.strips]
+    assert_same_paper(page, ecg, scale, arrangement)
     for control, value in (("#layout", "3x4"), ("#gain", "10")):
         page.locator(control).get_by_text(value, exact=True).click()
     page.locator("#cabrera").set_checked(False)

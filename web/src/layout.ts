@@ -20,27 +20,24 @@ const sum = (values: number[]) => values.reduce((total, value) => total + value,
 
 /** A page that shows all of a recording, as high as its traces need so as not to overlap. */
 export function layOut(recording: Recording, settings: PaperSettings): Page {
-  const [arrangement, height] = arranged(recording, settings.arrangement);
+  const arrangement = arranged(recording, settings.arrangement);
+  const height = P.screen_heights[arrangement.columns[0].length + arrangement.rhythm.length - 1];
   const width = Math.max(160, P.margin + durationOf(recording) * settings.speed);
   const least = height * Math.max(1, settings.gain / 12);
   const pages = P.growth.map((growth) => place(recording, settings, arrangement, { width, height: growth * least }));
   return pages.find((page) => !overlaps(page, settings.speed / recording.rate)) ?? pages[0];
 }
 
-/** Which leads stand where, and how high; of fewer than eight leads only those that were recorded. */
-function arranged(recording: Recording, name: string): [Arrangement, number] {
+/** Which leads stand where; of fewer than eight leads only those that were recorded. */
+function arranged(recording: Recording, name: string): Arrangement {
   const whole = lookUp<Arrangement>(P.arrangements, name)!;
-  const rows = lookUp<number>(P.rows, name.split(" ")[0])!;
   const isRecorded = (label: string) => recording.present[LEADS.indexOf(label.replace("-", ""))];
-  if (recording.present.filter(Boolean).length >= P.standard_from) {
-    return [whole, lookUp<number>(P.screen_heights, name.split(" ")[0])!];
-  }
   const leads = whole.columns.flat().filter(isRecorded);
-  const high = leads.length <= P.most_below_each_other ? leads.length : Math.min(rows, leads.length);
-  const starts = leads.map((_, k) => k).filter((k) => k % high === 0);
-  const columns = starts.map((k) => leads.slice(k, k + high));
-  const rhythm = columns.length > 1 ? whole.rhythm.filter(isRecorded) : [];
-  return [{ columns, rhythm }, P.top + P.bottom + 15 + 25 * (high + rhythm.length)];
+  if (recording.present.filter(Boolean).length >= P.standard_from) return whole;
+  const isOneColumn = leads.length <= P.most_below_each_other;
+  const high = isOneColumn ? leads.length : lookUp<number>(P.rows, name.split(" ")[0])!;
+  const columns = leads.flatMap((_, k) => (k % high ? [] : [leads.slice(k, k + high)]));
+  return { columns, rhythm: columns.length > 1 ? whole.rhythm.filter(isRecorded) : [] };
 }
 
 function place(recording: Recording, { speed, gain }: PaperSettings, arrangement: Arrangement, size: Size): Page {

@@ -107,8 +107,6 @@ export function assemble(channels: Channels): Recording {
     }
   }
   recording.notes.push(...fillGaps(recording), ...deriveLimbLeads(recording));
-  const missing = LEADS.filter((_, row) => !recording.present[row]);
-  if (missing.length) recording.notes.push(`missing leads: ${missing.join(", ")}`);
   return recording;
 }
 
