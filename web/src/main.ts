@@ -66,7 +66,7 @@ function fail(error: Error): void {
   const where = isUndeclared ? " Set or clear it under “My file does not state its rate or unit”." : "";
   byId("error").textContent = sentence(`${what}: ${error.message}`) + where;
   byId("error").hidden = false;
-  byId("given").toggleAttribute("open", isUndeclared);
+  if (isUndeclared) byId("given").setAttribute("open", "");
 }
 
 // -- prediction
