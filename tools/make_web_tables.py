@@ -21,7 +21,7 @@ from ecg.plotting import layout
 from ecg.readers import MAX_UPLOAD_BYTES, apple_health, channels, csv_tables, gaps
 from files import write_text
 from inference import summary, verdict
-from inference.sentences import NO_CALIBRATION, NOT_FROM_THESE_LEADS, TASK_NAMES
+from inference.sentences import NO_CALIBRATION, NOT_FROM_THESE_LEADS, QUALITY_NOT_ASSESSED, TASK_NAMES
 from ui import html, paper
 from ui.sources import EXAMPLES
 
@@ -86,6 +86,7 @@ def sentences() -> dict:
         "possible": summary.POSSIBLE,
         "no_calibration": NO_CALIBRATION,
         "not_from_these_leads": NOT_FROM_THESE_LEADS,
+        "quality_not_assessed": QUALITY_NOT_ASSESSED,
         "task_names": TASK_NAMES,
         "long_headline": html.LONG_HEADLINE,
     }

@@ -97,7 +97,11 @@ def test_it_opens_with_an_ecg_its_prediction_thresholds_and_the_disclaimer(page,
     assert "myocardial infarction" in page.inner_text("#prediction h2") and "Leads used: all 12" in text
     assert page.locator(".bar-row").count() == 5 and page.locator("#rows tr").count() == 71
     assert page.locator(".bar-row .tick").count() == 5
-    assert "Not checked here: signal quality" in text and "Generated ECG, not from a patient." in text
+    assert (
+        "quality was not assessed" in text
+        and "Not checked here: swapped electrodes" in text
+        and "Generated ECG, not from a patient." in text
+    )
     assert page.locator(".disclaimer").inner_text() == RESEARCH_ONLY and page.locator(".disclaimer").is_visible()
     page.get_by_text("Works offline now").wait_for()
 

@@ -9,7 +9,7 @@ import { LEADS, limits, lookUp, tables } from "./tables";
 import { capitalised } from "./text";
 
 const { doubts, withheld, answers, headline_order, sinus, likely, research_only } = tables.sentences;
-const { no_calibration, not_from_these_leads, task_names } = tables.sentences;
+const { no_calibration, not_from_these_leads, quality_not_assessed, task_names } = tables.sentences;
 const CLASSES = Object.keys(tables.superclass_names);
 const OTHER_FILE = "other file"; // answers this task
 const TASKS = ["mi_vs_norm", "norm_vs_abnormal"] as const;
@@ -37,6 +37,7 @@ export async function diagnose(recording: Recording, network: Network, forMI?: N
   const rhythm = rhythmOf(statements, facts.rhythms[outputs.rhythm[0]], Boolean(outputs.rhythm_certain[0]));
   const probabilities = Object.fromEntries(CLASSES.map((name, k) => [name, outputs.calibrated[k]]));
   const found = findings(statements, probabilities, asserted);
+  const openRhythm = rhythm.certain ? [] : [`${rhythm.sentence}.`];
   return {
     headline: headlineOf(rhythm, found, probabilities, asserted, limitedTo(leads, choice)),
     probabilities,
@@ -47,7 +48,7 @@ export async function diagnose(recording: Recording, network: Network, forMI?: N
     rhythm,
     statements,
     uncertain_because: [...doubtsOf(outputs, asserted, reasons), ...(choice && !choice.name ? [no_calibration] : [])],
-    not_assessed: [...notAssessable(leads, choice), ...(rhythm.certain ? [] : [`${rhythm.sentence}.`])],
+    not_assessed: [...notAssessable(leads, choice), ...openRhythm, quality_not_assessed],
     warnings: [...(choice ? [leadsSentence(leads, choice)] : []), ...warningsOf(recording)],
     leads,
     not_assessable: choice?.notAssessable ?? [],
