@@ -38,7 +38,7 @@ from tools.server_process import RunningServer, ready_server, resident_mb, unfin
 
 REQUESTS_A_ROUND = 20
 UNFINISHED_BODIES = (0, 60, 500)
-TARGETS_MS = {"json": 18, "npy": 14, "wfdb": 14, "json, intervals": 150}  # the last: of the delineation alone
+TARGETS_MS = {"json": 8, "npy": 6, "wfdb": 6, "json, intervals": 150}  # the last: of the delineation alone
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The tables in README.md, MODEL_CARD.md and docs/: macros of tables.md.j2, and what they are filled with."""
+"""The tables in README.md, MODEL_CARD.md and docs/: macros of `TABLES`, and what they are filled with."""
 
 import numpy as np
 from jinja2.runtime import Macro
@@ -16,6 +16,8 @@ from evaluation.statements import FEWEST_POSITIVES
 from tools.documents import TEMPLATES, read_artifact
 from tools.documents.published import PUBLISHED, PUBLISHED_TASKS
 
+TABLES = ("tables.md.j2", "benchmark_tables.md.j2")
+
 
 def document_tables() -> dict[str, Macro]:
     """Each table by the name that documents mark it with, as a function that writes it."""
@@ -32,8 +34,9 @@ def document_tables() -> dict[str, Macro]:
         "last_compared": last_compared,
         "read_releases": lambda: read_releases(DEFAULT_OUT),
     }
-    module = TEMPLATES.get_template("tables.md.j2").make_module(values)
-    return {name: value for name, value in vars(module).items() if isinstance(value, Macro)}
+    modules = [TEMPLATES.get_template(name).make_module(values) for name in TABLES]
+    macros = {name: value for module in modules for name, value in vars(module).items()}
+    return {name: value for name, value in macros.items() if isinstance(value, Macro)}
 
 
 def tested(task: str) -> dict | None:

@@ -1,0 +1,1 @@
+"""Ours beside the ResNet-1D in one run: `python -m tools.benchmark`."""
