@@ -10,9 +10,7 @@ prediction with the one before the load.
 
 import argparse
 import asyncio
-import io
 import json
-import re
 import sys
 import time
 from collections import Counter
@@ -34,22 +32,20 @@ from files import write_text
 from inference.diagnoser import Diagnoser
 from models.provenance import machine_facts
 from serving.json_recordings import recording_from_json
+from tools.benchmark.calls import (
+    REQUESTS_A_ROUND,
+    Call,
+    bad_calls,
+    example_ecg,
+    good_calls,
+    latency_by_call,
+    percentiles,
+    rounded,
+    send,
+)
 from tools.server_process import RunningServer, ready_server, resident_mb, unfinished_bodies, worker_processes
 
-REQUESTS_A_ROUND = 20
 UNFINISHED_BODIES = (0, 60, 500)
-TARGETS_MS = {"json": 8, "npy": 6, "wfdb": 6, "json, intervals": 150}  # the last: of the delineation alone
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request and the status it must get; content is ready to send."""
-
-    name: str
-    path: str
-    content: bytes
-    content_type: str
-    status: int
 
 
 @dataclass(eq=False)
@@ -64,55 +60,7 @@ class Load:
     seconds: list[float] = field(default_factory=list)
 
 
-# --------------------------------------------------------------------------- requests
-
-
-def upload(name: str, path: str, files: dict[str, bytes], status: int = 200) -> Call:
-    """A request with files."""
-    parts = [("files", (file_name, content)) for file_name, content in files.items()]
-    prepared = requests.Request("POST", "http://server", files=parts).prepare()
-    return Call(name, path, prepared.body, prepared.headers["Content-Type"], status)
-
-
-def example_ecg(artifacts: Path) -> dict[str, bytes]:
-    """One 10-s 12-lead ECG at 500 Hz as JSON, as NPY, and as the two files of a WFDB record."""
-    examples = artifacts / "examples"
-    wfdb = {path.name: path.read_bytes() for path in sorted(examples.glob("normal.*"))}
-    npy = io.BytesIO()
-    np.save(npy, read_uploaded(wfdb).signal)
-    return {"json": (examples / "anterior_infarction.json").read_bytes(), "ecg.npy": npy.getvalue(), **wfdb}
-
-
-def good_calls(artifacts: Path) -> list[Call]:
-    """The example in the three forms that are timed, and with intervals."""
-    ecg = example_ecg(artifacts)
-    leads, npy = ecg.pop("json"), ecg.pop("ecg.npy")
-    return [
-        Call("json", "/predict", leads, "application/json", 200),
-        upload("npy", "/predict/file?sampling_rate=500&units=mV", {"ecg.npy": npy}),
-        upload("wfdb", "/predict/file", ecg),
-        Call("json, intervals", "/predict?intervals=true", leads, "application/json", 200),
-    ]
-
-
-def bad_calls() -> list[Call]:
-    """Requests the server must refuse, and the status of each."""
-    leads = b'{"sampling_rate": 500, "units": "mV", "leads": {"I": [%s]}}'
-    return [
-        Call("cut off", "/predict", leads[:40], "application/json", 422),
-        Call("NaN", "/predict", leads % b"NaN", "application/json", 422),
-        Call("too short", "/predict", leads % b"0.1, 0.2", "application/json", 422),
-        Call("no JSON", "/predict", b"hello", "text/plain", 415),
-        upload("garbage", "/predict/file", {"ecg.dat": bytes(range(256)) * 40}, 422),
-        Call("nowhere", "/predict/nowhere", b"", "application/json", 404),
-    ]
-
-
 # --------------------------------------------------------------------------- clients
-
-
-def send(session: requests.Session, url: str, call: Call) -> requests.Response:
-    return session.post(url + call.path, data=call.content, headers={"Content-Type": call.content_type}, timeout=60)
 
 
 def without_request_id(content: dict) -> dict:
@@ -168,27 +116,6 @@ async def _client(session, url, calls, expected, number, deadline, load) -> None
 # --------------------------------------------------------------------------- what is measured
 
 
-def latency_by_call(url: str, calls: Sequence[Call], rounds: int) -> dict[str, dict]:
-    """Server-side latency of each call, of one client that sends one request after the other."""
-    timed = {call.name: [] for call in calls}
-    for _ in range(rounds):  # taking turns, so that a busy machine slows all alike
-        for call in calls:
-            with requests.Session() as session:
-                responses = [send(session, url, call) for _ in range(REQUESTS_A_ROUND)]
-            for response in responses:
-                response.raise_for_status()
-            timings = [response.headers["Server-Timing"] for response in responses]
-            timed[call.name].append([float(re.search(r"dur=([\d.]+)", timing)[1]) for timing in timings])
-    return {
-        name: {
-            **percentiles(rows),
-            "best_round_p50": rounded(min(np.median(row) for row in rows)),
-            "target": TARGETS_MS[name],
-        }
-        for name, rows in timed.items()
-    }
-
-
 def unfinished_latency(url: str, call: Call, rounds: int) -> list[dict]:
     """Latency of one client, in ms, while others hold unfinished bodies open."""
     times = {count: [] for count in UNFINISHED_BODIES}
@@ -208,10 +135,6 @@ def unfinished_latency(url: str, call: Call, rounds: int) -> list[dict]:
         }
         for count in UNFINISHED_BODIES
     ]
-
-
-def percentiles(milliseconds: Sequence) -> dict[str, float]:
-    return {"p50": rounded(np.median(milliseconds)), "p95": rounded(np.quantile(milliseconds, 0.95))}
 
 
 def parts_ms(artifacts: Path, repetitions: int = 30) -> dict[str, dict[str, float]]:
@@ -244,10 +167,6 @@ def clocked(step: Callable[[], object], repetitions: int) -> dict[str, float]:
         cpu.append(1000 * (time.thread_time() - worked))
         wall.append(1000 * (time.perf_counter() - began))
     return {"p50": rounded(np.median(wall)), "best": rounded(min(wall)), "cpu_p50": rounded(np.median(cpu))}
-
-
-def rounded(value: float) -> float:
-    return round(float(value), 2)
 
 
 def api_speed(artifacts: Path, seconds: float, clients: int, workers: int, rounds: int) -> dict:

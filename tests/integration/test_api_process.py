@@ -20,7 +20,8 @@ from inference.diagnoser import Diagnoser
 from serving.settings import Settings
 from tests.support.manifests import edit_json
 from tests.support.server import assert_problem, client_with, is_loading
-from tools.benchmark_api import bad_calls, good_calls, parts_ms, run_load
+from tools.benchmark.calls import bad_calls, good_calls
+from tools.benchmark_api import parts_ms, run_load
 from tools.server_process import ready_server, responds, started_server, unfinished_bodies, worker_processes
 
 # --------------------------------------------------------------------------- loading

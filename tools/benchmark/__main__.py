@@ -30,9 +30,9 @@ from models.checkpoint import CheckpointError
 from models.provenance import git_revision, machine_facts
 from ptbxl.index import DatasetError
 from tools.benchmark import networks, operators
+from tools.benchmark.calls import good_calls, latency_by_call
 from tools.benchmark.data_path import data_path_speed
-from tools.benchmark_api import good_calls, latency_by_call
-from tools.benchmark_training import training_speed
+from tools.benchmark.training import training_speed
 from tools.server_process import ready_server
 
 
