@@ -23,10 +23,11 @@ from ecg.recording import Recording
 from files import replacing, sha256, write_text
 from inference import InferenceError
 from inference.backends import anylead_paths, network_name
+from inference.decision_network import DecisionNetwork
 from inference.decisions import Decisions, ThresholdsError, load_decisions, thresholds_path
 from inference.diagnoser import Diagnoser, only_leads
 from inference.export import export_network, facts_of
-from inference.lead_sets import load_lead_sets
+from inference.lead_sets import LeadSets, load_lead_sets
 from inference.manifest import MANIFEST, SELF_TEST_ECG, self_test_recording
 from models.checkpoint import CheckpointError, load_checkpoint
 
@@ -53,8 +54,7 @@ def export_all(directory: Path) -> None:
         }
         paths = {one: thresholds_path(directory, one) for one in answered}
         names.append(export_one(directory / name, answered, paths, other_files if task == "multilabel" else {}))
-    names += export_tiny(directory)
-    names += export_anylead(directory)
+    names += [*export_tiny(directory), *export_anylead(directory)]
     provide_examples(directory)
     write_manifest(directory, [*names, *(thresholds_path(directory, task).name for task in CHECKPOINT_NAMES)])
 
@@ -76,7 +76,7 @@ def export_tiny(directory: Path) -> list[str]:
 def export_anylead(directory: Path) -> list[str]:
     """Export the network for missing leads, if it is there with its thresholds; returns the files to be listed.
 
-    Its decisions depend on the leads, so the file gives probabilities alone. Raises ThresholdsError.
+    It decides by the leads that are there, and of all twelve by its own thresholds for them. Raises ThresholdsError.
     """
     source, thresholds = anylead_paths(directory, "pytorch")
     if not (source.is_file() and thresholds.is_file()):
@@ -84,18 +84,24 @@ def export_anylead(directory: Path) -> list[str]:
         print(f"no {lacking}: recordings with missing leads will be refused")
         anylead_paths(directory, "onnx")[0].unlink(missing_ok=True)
         return []
-    load_lead_sets(thresholds, sha256(source))
-    return [export_one(source, {}, {}, {}), thresholds.name]
+    lead_sets = load_lead_sets(thresholds, sha256(source))
+    decisions = lead_sets.by_name["12"].decisions
+    return [export_one(source, decisions, dict.fromkeys(decisions, thresholds), {}, lead_sets), thresholds.name]
 
 
 def export_one(
-    source: Path, decisions: Mapping[str, Decisions], paths: Mapping[str, Path], other_files: Mapping[str, str]
+    source: Path,
+    decisions: Mapping[str, Decisions],
+    paths: Mapping[str, Path],
+    other_files: Mapping[str, str],
+    lead_sets: LeadSets | None = None,
 ) -> str:
     """Export one checkpoint with the decisions it makes, read from ``paths``; returns the file's name."""
     checkpoint, target = load_checkpoint(source), source.with_suffix(".onnx")
     digests = {task: sha256(path) for task, path in paths.items()}
-    facts = facts_of(checkpoint, sha256(source), decisions, digests, other_files)
-    difference = export_network(target, checkpoint, decisions, facts)
+    facts = facts_of(checkpoint, sha256(source), decisions, digests, other_files, lead_sets)
+    network = DecisionNetwork(checkpoint.network(), checkpoint.input_scale, decisions, lead_sets).eval()
+    difference = export_network(target, network, facts)
     print(f"{target}: largest difference of a probability to PyTorch {difference:.1e}")
     return target.name
 

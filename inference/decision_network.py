@@ -5,26 +5,27 @@
 signs of the rhythm are not part of it. Tests hold it to `Diagnoser.diagnose(recording, quality=False)`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import nn
 
 from config import BINARY_TASKS, SUPERCLASSES
-from ecg.statements import RHYTHMS, SUBCLASS_OWNERS, subclass_columns, superclass_columns
+from ecg.statements import CODES, RHYTHMS, SUBCLASS_OWNERS, SUBCLASSES, subclass_columns
 from ecg.stretches import LONGEST_WHOLE, STRETCH
-from inference.decisions import SMALLEST, Decisions, FindingDecisions
+from inference.decision_table import DecisionTable, LeadSetChoice, columns_of, log_odds, of_row, sigmoid
+from inference.decisions import Decisions
 from inference.findings import OWNERS, RHYTHM_COLUMNS
+from inference.lead_sets import LeadSets
 from inference.verdict import MI, NORM, WITHHELD
 from models.recording_network import RecordingNetwork
 
 # the superclasses after NORM are the abnormal ones, those after MI are outside of MI against NORM
 assert (NORM, MI) == (0, 1)
-# what `withheld` means, by number: the keys of WITHHELD, and that another file has to be asked
-WITHHELD_CODES = (*WITHHELD, "other file")
-SHOWN, OUTSIDE, NEITHER, CONTRADICTS, OTHER_FILE = (
-    WITHHELD_CODES.index(name) for name in ("", "outside", "neither", "contradicts", "other file")
+# what `withheld` means, by number: the keys of WITHHELD, that another file answers, that the leads do not show it
+WITHHELD_CODES = (*WITHHELD, "other file", "not assessable")
+SHOWN, OUTSIDE, NEITHER, CONTRADICTS, OTHER_FILE, NOT_ASSESSABLE = (
+    WITHHELD_CODES.index(name) for name in ("", "outside", "neither", "contradicts", "other file", "not assessable")
 )
 
 
@@ -40,191 +41,130 @@ def cut_stretches(signals: torch.Tensor) -> torch.Tensor:
     return signals.index_select(2, places).unflatten(2, (count, length)).transpose(1, 2)
 
 
-def log_odds_parts(probabilities: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """As `inference.decisions.log_odds_parts`."""
-    clipped = probabilities.clamp(SMALLEST, 1 - SMALLEST)
-    return clipped.log(), -(1 - clipped).log()
-
-
-def sigmoid(x: torch.Tensor) -> torch.Tensor:
-    """As `inference.decisions.sigmoid`."""
-    return 0.5 * (1 + torch.tanh(0.5 * x))
-
-
-class Calibration(nn.Module):
-    """`inference.decisions.apply_calibrator` for one calibrator a column: float64 ``(batch, columns)`` to the same."""
-
-    def __init__(self, calibrators: Sequence[dict]):
-        super().__init__()
-        curves = [one if one["kind"] == "isotonic" else None for one in calibrators]
-        self.isotonic = nn.ModuleList([Interpolation(one["x"], one["y"]) for one in curves if one])
-        self.isotonic_columns = [number for number, one in enumerate(curves) if one]
-        self.others = [number for number, one in enumerate(curves) if one is None]
-        others = [calibrators[number] for number in self.others]
-        for name in ("a", "b", "c"):
-            self.register_buffer(name, torch.tensor([float(one[name]) for one in others], dtype=torch.float64))
-        order = np.argsort([*self.others, *self.isotonic_columns])
-        self.register_buffer("logistic_columns", torch.tensor(self.others, dtype=torch.long))
-        self.register_buffer("order", torch.tensor(order))
-
-    def forward(self, probabilities: torch.Tensor) -> torch.Tensor:
-        if not self.isotonic:
-            return self.logistic(probabilities)
-        columns = [
-            curve(probabilities[:, n : n + 1]) for curve, n in zip(self.isotonic, self.isotonic_columns, strict=True)
-        ]
-        if self.others:
-            columns.insert(0, self.logistic(probabilities.index_select(1, self.logistic_columns)))
-        return torch.cat(columns, 1).index_select(1, self.order)
-
-    def logistic(self, probabilities: torch.Tensor) -> torch.Tensor:
-        positive, negative = log_odds_parts(probabilities)
-        return sigmoid(self.a * positive + self.b * negative + self.c)
-
-
-class Interpolation(nn.Module):
-    """`numpy.interp` through given points: float64 ``(batch, 1)`` to the same."""
-
-    def __init__(self, x: Sequence[float], y: Sequence[float]):
-        super().__init__()
-        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
-        slopes = np.diff(y) / np.diff(x)
-        # before the first point and from the last one on, the line is level
-        self.register_buffer("x", torch.tensor(x))
-        self.register_buffer("origins", torch.tensor(np.concatenate([x[:1], x])))
-        self.register_buffer("heights", torch.tensor(np.concatenate([y[:1], y])))
-        self.register_buffer("slopes", torch.tensor(np.concatenate([[0.0], slopes, [0.0]])))
-
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        piece = (values >= self.x).sum(1)
-        slope, origin, height = (one.index_select(0, piece) for one in (self.slopes, self.origins, self.heights))
-        return (height + slope * (values[:, 0] - origin))[:, None]
-
-
-class ClassDecisions(nn.Module):
-    """`Decisions.calibrate`, `decide` and `distances` of a task's own classes."""
-
-    def __init__(self, decisions: Decisions):
-        super().__init__()
-        self.calibrate = Calibration(decisions.calibrators)
-        self.margin = decisions.margin
-        self.register_buffer("thresholds", torch.tensor(decisions.thresholds, dtype=torch.float64))
-        self.register_buffer("threshold_odds", sum(log_odds_parts(self.thresholds)))
-
-    def forward(self, probabilities: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Calibrated probabilities, which reach their threshold, how far each is from it in log odds."""
-        calibrated = self.calibrate(probabilities)
-        distances = (sum(log_odds_parts(calibrated)) - self.threshold_odds).abs()
-        return calibrated, calibrated >= self.thresholds, distances
-
-
-def membership(columns: list[list[int]], size: int) -> torch.Tensor:
-    """Which of ``size`` members belong to which class, float32 ``(size, classes)``."""
-    matrix = torch.zeros(size, len(columns))
-    for number, members in enumerate(columns):
-        matrix[members, number] = 1
-    return matrix
-
-
-class FindingLevel(nn.Module):
-    """Calibration and thresholds of statements or of subclasses."""
-
-    def __init__(self, decisions: FindingDecisions):
-        super().__init__()
-        self.calibrate = Calibration(decisions.calibrators)
-        self.register_buffer("thresholds", torch.tensor(decisions.thresholds, dtype=torch.float64))
-        self.register_buffer("validated", torch.tensor(decisions.validated))
-
-    def forward(self, probabilities: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Calibrated probabilities, and which reach their threshold, validated or not."""
-        calibrated = self.calibrate(probabilities)
-        return calibrated, calibrated >= self.thresholds
+def lead_presence(signals: torch.Tensor) -> torch.Tensor:
+    """Which leads are there, 1 or 0 ``(batch, 12)``: those that are not zero throughout."""
+    return (signals.abs().amax(2) > 0).to(signals.dtype)
 
 
 class StatementFindings(nn.Module):
     """`inference.findings`: which statements and subclasses are asserted, which rhythm is named."""
 
-    def __init__(self, statements: FindingDecisions, subclasses: FindingDecisions):
+    def __init__(self):
         super().__init__()
-        self.statements, self.subclasses = FindingLevel(statements), FindingLevel(subclasses)
-        size = len(OWNERS)
-        implying = [
-            members if name != "NORM" else [] for name, members in zip(SUPERCLASSES, superclass_columns(), strict=True)
-        ]
-        self.register_buffer("implying", membership(implying, size))
-        columns = subclass_columns()
-        longest = max(map(len, columns))
-        self.register_buffer("subclass_members", membership(columns, size))
-        # filled up by a column beyond the last
-        self.register_buffer("padded", torch.tensor([one + [size] * (longest - len(one)) for one in columns]))
-        # the column of each statement's superclass among (classes, True): those of no superclass need none
+        size, columns = len(OWNERS), subclass_columns()
+        longest = max(map(len, columns))  # the others are filled up by a column beyond the last
+        padded = torch.tensor([one + [size] * (longest - len(one)) for one in columns])
+        self.subclass_shape = tuple(padded.shape)
+        self.register_buffer("padded", padded.flatten())
+        # which superclass each subclass implies: every one but NORM
+        owner_of = [[name == owner != "NORM" for name in SUPERCLASSES] for owner in SUBCLASS_OWNERS]
+        self.register_buffer("implies", torch.tensor(owner_of).float())
+        # the column of each superclass among (classes, True): what belongs to none needs none
         names = [*SUPERCLASSES, ""]
-        self.register_buffer("owners", torch.tensor([names.index(name) for name in OWNERS]))
-        self.register_buffer("subclass_owners", torch.tensor([names.index(name) for name in SUBCLASS_OWNERS]))
+        owners = [names.index(name) for name in (*OWNERS, *SUBCLASS_OWNERS)]
+        self.register_buffer("owners", torch.tensor(owners[:size]))
+        self.register_buffer("subclass_owners", torch.tensor(owners[size:]))
         self.register_buffer("rhythm_columns", torch.tensor(RHYTHM_COLUMNS))
         place = [RHYTHM_COLUMNS.index(n) if n in RHYTHM_COLUMNS else len(RHYTHMS) for n in range(size)]
         self.register_buffer("rhythm_of", torch.tensor(place))
-        self.register_buffer("no_rhythms", self.statements.validated & (self.rhythm_of == len(RHYTHMS)))
+        self.register_buffer("no_rhythm", self.rhythm_of == len(RHYTHMS))
 
-    def name_rhythm(self, calibrated: torch.Tensor, above: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The number of the rhythm, -1 if none reaches its threshold, and whether it is certain; ``(batch,)`` each."""
-        above = above.index_select(1, self.rhythm_columns)
-        candidates = torch.where(above, calibrated.index_select(1, self.rhythm_columns).float(), -1.0)
-        validated = self.statements.validated.index_select(0, self.rhythm_columns)
-        best, found = candidates.argmax(1), above.any(1) & validated.any()  # else rhythm is not assessed
-        certain = found & validated.index_select(0, best)
-        return torch.where(found, best, -1), certain
+    def name_rhythm(
+        self, calibrated: torch.Tensor, above: torch.Tensor, validated: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The number of the rhythm and whether it is certain, ``(batch,)`` each.
 
-    def assert_statements(self, above: torch.Tensor, rhythm: torch.Tensor, certain: torch.Tensor) -> torch.Tensor:
+        -1 if none reaches its threshold, or none is validated, so that the rhythm is not assessed.
+        """
+        calibrated, above, validated = (
+            one.index_select(1, self.rhythm_columns) for one in (calibrated, above, validated)
+        )
+        best = torch.where(above, calibrated.float(), -1.0).argmax(1, keepdim=True)
+        found = above.any(1) & validated.any(1)
+        certain = found & ((above & validated).float().gather(1, best)[:, 0] > 0)
+        return torch.where(found, best[:, 0], -1), certain
+
+    def assert_statements(
+        self, above: torch.Tensor, validated: torch.Tensor, rhythm: torch.Tensor, certain: torch.Tensor
+    ) -> torch.Tensor:
         """Before they are held against the superclasses, bool ``(batch, 71)``."""
         named = (rhythm[:, None] == self.rhythm_of) & certain[:, None]
-        return named | above & self.no_rhythms
+        return named | above & validated & self.no_rhythm
 
     def implied(self, asserted: torch.Tensor) -> torch.Tensor:
         """Superclasses of asserted statements other than NORM, bool ``(batch, 5)``."""
-        return asserted.float() @ self.implying > 0
+        return self.subclasses_of(asserted).float() @ self.implies > 0
 
-    def keep_consistent(self, asserted: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-        return asserted & self.with_none(classes).index_select(1, self.owners)
+    def subclasses_of(self, statements: torch.Tensor) -> torch.Tensor:
+        """As `ecg.statements.any_present` of the subclasses, bool ``(batch, 23)``."""
+        return self.members(torch.cat([statements, torch.zeros_like(statements[:, :1])], 1)).any(2)
 
-    def assert_subclasses(self, above: torch.Tensor, classes: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-        own = above & self.subclasses.validated & self.with_none(classes).index_select(1, self.subclass_owners)
-        return own | (kept.float() @ self.subclass_members > 0)
+    def members(self, statements: torch.Tensor) -> torch.Tensor:
+        """What there is of each subclass's statements: ``(batch, 71 + 1)`` to ``(batch, 23, most members)``."""
+        return statements.index_select(1, self.padded).unflatten(1, self.subclass_shape)
 
-    def of_subclasses(self, statements: torch.Tensor) -> torch.Tensor:
+    def keep_consistent(
+        self, asserted: torch.Tensor, subclasses: torch.Tensor, classes: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Statements and subclasses that go with the verdict's classes; subclasses: validated and above."""
+        classes = torch.cat([classes, torch.ones_like(classes[:, :1])], 1)
+        kept = asserted & classes.index_select(1, self.owners)
+        own = subclasses & classes.index_select(1, self.subclass_owners)
+        return kept, own | self.subclasses_of(kept)
+
+    def subclass_scores(self, statements: torch.Tensor) -> torch.Tensor:
         """As `ecg.statements.any_probability` of the subclasses, ``(batch, 23)``."""
         absent = torch.cat([1 - statements, torch.ones_like(statements[:, :1])], 1)
-        return 1 - absent.index_select(1, self.padded.flatten()).unflatten(1, self.padded.shape).prod(2)
-
-    @staticmethod
-    def with_none(classes: torch.Tensor) -> torch.Tensor:
-        """A column of True added, for what belongs to no superclass."""
-        return torch.cat([classes, torch.ones_like(classes[:, :1])], 1)
+        return 1 - self.members(absent).prod(2)
 
 
 class DecisionNetwork(nn.Module):
     """From mV to decisions.
 
     network: whose checkpoint the decisions are of. input_scale: mV. decisions: task to the decisions of every task that
-    this network answers; a binary network answers its own task alone.
+    this network answers; a binary network answers its own task alone. lead_sets: of a network that reads any leads, its
+    decisions, instead of ``decisions``.
 
     Input: float ``(batch, 12, samples)`` at 100 Hz in mV, any number of samples from 500.
     Output: a tuple, named by ``output_names``; docs/onnx.md says what each is.
     """
 
-    def __init__(self, network: RecordingNetwork, input_scale: float, decisions: Mapping[str, Decisions]):
+    def __init__(
+        self,
+        network: RecordingNetwork,
+        input_scale: float,
+        decisions: Mapping[str, Decisions],
+        lead_sets: LeadSets | None = None,
+    ):
         super().__init__()
-        self.network, self.input_scale = network, input_scale
-        self.outputs = network.outputs
-        self.tasks = nn.ModuleDict({task: ClassDecisions(one) for task, one in decisions.items()})
-        multilabel = decisions.get("multilabel")
-        known = multilabel is not None and multilabel.statements is not None
-        self.findings = StatementFindings(multilabel.statements, multilabel.subclasses) if known else None
+        self.network, self.input_scale, self.outputs = network, input_scale, network.outputs
+        self.choice = LeadSetChoice(lead_sets) if lead_sets else None
+        rows = [decisions]
+        if lead_sets:
+            rows = [one.decisions for one in (*lead_sets.by_name.values(), lead_sets.without_calibration)]
+        first = rows[0]
+        self.of_binary_network = "multilabel" not in first
+        self.answered = [task for task in BINARY_TASKS if task in first]
+        self.table = DecisionTable([columns_of(row) for row in rows]) if first else None
+        self.findings = None
+        if self.of_binary_network:
+            widths, margins = [len(self.answered)], self.answered
+        else:
+            widths, margins = [len(SUPERCLASSES), len(self.answered)], ["multilabel", *self.answered]
+            if first["multilabel"].statements is not None:
+                self.findings = StatementFindings()
+                widths[1:1] = [len(CODES), len(SUBCLASSES)]
+        self.widths = widths
+        self.register_buffer("margins", torch.tensor([[row[task].margin for task in margins] for row in rows]).double())
+        numbers = torch.arange(sum(widths))
+        self.register_buffer("decided", numbers[(numbers < widths[0]) | (numbers >= sum(widths) - len(self.answered))])
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        if "multilabel" not in self.tasks:
-            return ("probabilities", *(("calibrated", "positive", "binary_near") if self.tasks else ()))
+        if self.table is None:
+            return ("probabilities",)
+        if self.of_binary_network:
+            return ("probabilities", "calibrated", "positive", "binary_near")
         of_statements = ("subclasses", "asserted_statements", "asserted_subclasses", "rhythm", "rhythm_certain")
         return (
             "probabilities",
@@ -238,75 +178,140 @@ class DecisionNetwork(nn.Module):
             "withheld",
             "binary_near",
             *(of_statements if self.findings else ()),
+            *(("lead_set", "lead_set_exact", "assessable") if self.choice else ()),
         )
 
     def forward(self, signals: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return self.decide(self.read(cut_stretches(signals)))
+        return self.decide(self.read(cut_stretches(signals)), lead_presence(signals))
 
     def read(self, stretches: torch.Tensor) -> torch.Tensor:
         """Probabilities ``(batch, stretches, outputs)`` of stretches in mV ``(batch, stretches, 12, length)``."""
         return self.network(stretches.flatten(0, 1) / self.input_scale).unflatten(0, stretches.shape[:2])
 
-    def decide(self, of_stretches: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """All outputs from the stretches' uncalibrated probabilities, float32 ``(batch, stretches, outputs)``."""
-        probabilities = of_stretches.double().mean(1)  # float64 from here on, as in numpy
-        if "multilabel" in self.tasks:
-            return self.decide_all(probabilities)
-        answers = []
-        for task in self.tasks.values():  # the one of a binary network
-            calibrated, above, distances = task(probabilities[:, :1])
-            answers = [calibrated.float(), above, distances < task.margin]
-        return probabilities.float(), *answers
+    def decide(self, of_stretches: torch.Tensor, present: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:
+        """All outputs from the stretches' uncalibrated probabilities, float32 ``(batch, stretches, outputs)``.
 
-    def decide_all(self, probabilities: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        present: from `lead_presence`; counts only for a network that reads any leads.
+        """
+        probabilities = of_stretches.double().mean(1)  # float64 from here on, as in numpy
+        if self.table is None:
+            return (probabilities.float(),)
+        if self.of_binary_network:
+            calibrated = self.table.calibrate(probabilities[:, : len(self.answered)], None)
+            near = self.table.distances(calibrated, None, self.decided) < self.margins
+            return probabilities.float(), calibrated.float(), self.table.above(calibrated, None), near
+        if self.choice is None:
+            return self.decide_all(probabilities, None)
+        row, exact = self.choice(present)
+        assessable = of_row(self.table.usable.index_select(1, self.decided), row)
+        return *self.decide_all(probabilities, row), row, exact, assessable
+
+    def decide_all(self, probabilities: torch.Tensor, row: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        """The outputs of a multi-label network, by a row of its table."""
         own, statements, _ = probabilities.split(self.outputs.lengths, 1)
-        calibrated, classes, distances = self.tasks["multilabel"](own)
-        implied = torch.zeros_like(classes)
+        scores = [own, *(self.score(task, probabilities) for task in self.answered)]
         if self.findings:
-            of_statements, above = self.findings.statements(statements)
-            rhythm, certain = self.findings.name_rhythm(of_statements, above)
-            asserted = self.findings.assert_statements(above, rhythm, certain)
+            scores[1:1] = [statements, self.findings.subclass_scores(statements)]
+        calibrated = self.table.calibrate(torch.cat(scores, 1), row)
+        above, usable = self.table.above(calibrated, row), of_row(self.table.usable, row)
+        near = self.table.distances(calibrated, row, self.decided)
+        near, near_binary = near.split([self.widths[0], len(self.answered)], 1)
+        margin, binary_margins = of_row(self.margins, row).split([1, len(self.answered)], 1)
+        values, reached = calibrated.split(self.widths, 1), above.split(self.widths, 1)
+        counted = (above & usable).split(self.widths, 1)
+        classes, implied = counted[0], torch.zeros_like(counted[0])
+        if self.findings:
+            validated = usable.split(self.widths, 1)[1]
+            rhythm, certain = self.findings.name_rhythm(values[1], reached[1], validated)
+            asserted = self.findings.assert_statements(reached[1], validated, rhythm, certain)
             implied = self.findings.implied(asserted) & ~classes
-            classes = classes | implied
+        classes = classes | implied
         several = classes[:, NORM] & classes[:, NORM + 1 :].any(1)
         classes = torch.cat([(classes[:, NORM] & ~several)[:, None], classes[:, NORM + 1 :]], 1)
-        binary = [self.answer(task, probabilities, classes) for task in BINARY_TASKS]
-        scores, positive, withheld, near = (torch.stack(one, 1) for one in zip(*binary, strict=True))
-        columns = [calibrated, *([of_statements] if self.findings else []), scores]
+        binary = self.answers(
+            values[-1], counted[-1], usable[:, sum(self.widths[:-1]) :], classes, near_binary < binary_margins
+        )
+        answered, positive, withheld, binary_near = binary
         answers = (
             probabilities.float(),
-            torch.cat(columns, 1).float(),
+            torch.cat([values[0], *([values[1]] if self.findings else []), answered], 1).float(),
             classes,
-            distances.amin(1) < self.tasks["multilabel"].margin,
-            distances.argmin(1),
+            (near < margin).any(1),
+            near.argmin(1),
             implied,
             several,
             positive,
             withheld,
-            near,
+            binary_near,
         )
         if not self.findings:
             return answers
-        kept = self.findings.keep_consistent(asserted, classes)
-        subclasses, subclasses_above = self.findings.subclasses(self.findings.of_subclasses(statements))
-        kept_subclasses = self.findings.assert_subclasses(subclasses_above, classes, kept)
-        return *answers, subclasses.float(), kept, kept_subclasses, rhythm, certain
+        kept, kept_subclasses = self.findings.keep_consistent(asserted, counted[2], classes)
+        return *answers, values[2].float(), kept, kept_subclasses, rhythm, certain
+
+    def answers(
+        self,
+        calibrated: torch.Tensor,
+        positive: torch.Tensor,
+        usable: torch.Tensor,
+        classes: torch.Tensor,
+        near: torch.Tensor,
+    ) -> tuple[torch.Tensor, ...]:
+        """Calibrated probability, whether positive, why withheld and whether near of both tasks, ``(batch, 2)`` each.
+
+        calibrated, positive, usable, near: of the tasks that this network answers; classes: what the verdict asserts.
+        """
+        columns = [
+            self.answer(task, calibrated, positive, usable, classes, near)
+            if task in self.answered
+            else self.no_answer(task, classes)
+            for task in BINARY_TASKS
+        ]
+        return tuple(torch.cat(one, 1) for one in zip(*columns, strict=True))
 
     def answer(
-        self, task: str, probabilities: torch.Tensor, classes: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Calibrated probability, whether it is positive, why it is withheld, whether it is near; ``(batch,)`` each."""
-        mi, others = classes[:, MI], classes[:, MI + 1 :].any(1)
-        asked = task == "norm_vs_abnormal"
-        applies = torch.ones_like(mi) if asked else (classes[:, NORM] | mi) & ~others
-        reason = torch.where(applies, SHOWN, torch.where(others, OUTSIDE, NEITHER))
-        if task not in self.tasks:
-            nothing = torch.full_like(probabilities[:, 0], torch.nan)
-            no = torch.zeros_like(mi)
-            return nothing, no, torch.where(reason == SHOWN, OTHER_FILE, reason), no
-        calibrated, above, distances = (one[:, 0] for one in self.tasks[task](self.score(task, probabilities)))
-        disagrees = above == classes[:, NORM] if asked else applies & (above != mi)
-        return calibrated, above, torch.where(disagrees, CONTRADICTS, reason), distances < self.tasks[task].margin
+        self,
+        task: str,
+        calibrated: torch.Tensor,
+        positive: torch.Tensor,
+        usable: torch.Tensor,
+        classes: torch.Tensor,
+        near: torch.Tensor,
+    ) -> tuple[torch.Tensor, ...]:
+        column = self.answered.index(task)
+        calibrated, positive, usable, near = (
+            one[:, column : column + 1] for one in (calibrated, positive, usable, near)
+        )
+        applies, reason = self.reason(task, classes)
+        if task == "norm_vs_abnormal":
+            disagrees = positive == classes[:, NORM : NORM + 1]
+        else:
+            disagrees = applies & (positive != classes[:, MI : MI + 1])
+        reason = torch.where(disagrees, CONTRADICTS, reason)
+        if self.choice is not None:
+            reason = torch.where(usable.expand_as(disagrees), reason, NOT_ASSESSABLE)
+        return calibrated, positive, reason, near
+
+    def no_answer(self, task: str, classes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Of a task that another file answers: why its answer is withheld, as far as that is known here."""
+        applies, reason = self.reason(task, classes)
+        nothing = torch.full_like(applies, torch.nan, dtype=torch.float64)
+        no = torch.zeros_like(applies)
+        return nothing, no, torch.where(reason == SHOWN, OTHER_FILE, reason), no
+
+    @staticmethod
+    def reason(task: str, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Whether a task may be asked beside these classes, and why not; ``(batch, 1)`` each."""
+        norm, mi, others = (
+            classes[:, NORM : NORM + 1],
+            classes[:, MI : MI + 1],
+            classes[:, MI + 1 :].any(1, keepdim=True),
+        )
+        if task == "norm_vs_abnormal":
+            applies = torch.ones_like(mi)
+            return applies, torch.zeros_like(mi, dtype=torch.long)
+        applies = (norm | mi) & ~others
+        return applies, torch.where(applies, SHOWN, torch.where(others, OUTSIDE, NEITHER))
 
     def score(self, task: str, probabilities: torch.Tensor) -> torch.Tensor:
         """As `inference.decisions.task_probabilities`, ``(batch, 1)``."""
@@ -315,6 +320,4 @@ class DecisionNetwork(nn.Module):
             column = self.outputs.binary_tasks.index(task)
             return binary[:, column : column + 1]
         norm, mi = own[:, NORM : NORM + 1], own[:, MI : MI + 1]
-        if task == "norm_vs_abnormal":
-            return 1 - norm
-        return sigmoid(sum(log_odds_parts(mi)) - sum(log_odds_parts(norm)))
+        return 1 - norm if task == "norm_vs_abnormal" else sigmoid(log_odds(mi) - log_odds(norm))

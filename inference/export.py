@@ -19,11 +19,13 @@ from torch import nn
 from torch.export import Dim
 
 from config import LEADS
+from ecg.lead_sets import CANONICAL_SETS
 from ecg.statements import RHYTHMS
 from files import replacing
 from inference import InferenceError
-from inference.decision_network import WITHHELD_CODES, DecisionNetwork, cut_stretches
+from inference.decision_network import WITHHELD_CODES, DecisionNetwork, cut_stretches, lead_presence
 from inference.decisions import Decisions
+from inference.lead_sets import LeadSets
 from models.checkpoint import Checkpoint
 
 TOLERANCE = 1e-4  # of a probability
@@ -39,17 +41,16 @@ class Part(nn.Module):
         super().__init__()
         self.function, self.owner = function, owner
 
-    def forward(self, x: torch.Tensor):
-        return self.function(x)
+    def forward(self, *inputs: torch.Tensor):
+        return self.function(*inputs)
 
 
-def export_network(path: Path, checkpoint: Checkpoint, decisions: Mapping[str, Decisions], facts: dict) -> float:
+def export_network(path: Path, network: DecisionNetwork, facts: dict) -> float:
     """Write one ONNX file; returns its largest difference of a probability to PyTorch.
 
-    decisions: task to the decisions of those tasks that this network answers. facts: from `facts_of`.
-    Raises InferenceError, and leaves the old file, if the difference is above `TOLERANCE` or a decision differs.
+    facts: from `facts_of`. Raises InferenceError, and leaves the old file, if the difference is above `TOLERANCE` or a
+    decision differs.
     """
-    network = DecisionNetwork(checkpoint.network(), checkpoint.input_scale, decisions).eval()
     model = to_onnx(network)
     onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(facts, separators=(",", ":"))})
     onnx.checker.check_model(model, full_check=True)
@@ -63,44 +64,47 @@ def export_network(path: Path, checkpoint: Checkpoint, decisions: Mapping[str, D
 
 def to_onnx(network: DecisionNetwork) -> onnx.ModelProto:
     """``signals (recordings, 12, samples)`` in mV to the network's ``output_names``."""
-    leads, outputs, any_size = len(LEADS), len(network.outputs), Dim.DYNAMIC
-    cut = export_part(Part(cut_stretches), ("signals",), ("stretches",), (2, leads, 3003), {0: any_size, 2: any_size})
-    read = export_part(
-        Part(network.read, network),
-        ("stretches",),
-        ("of_stretches",),
-        (2, 3, leads, 1003),
-        {0: any_size, 1: any_size, 3: any_size},
-    )
-    decide = export_part(
-        Part(network.decide, network),
-        ("of_stretches",),
-        network.output_names,
-        (2, 3, outputs),
-        {0: any_size, 1: any_size},
-    )
+    leads, outputs = len(LEADS), len(network.outputs)
+    any_leads = network.choice is not None
+    function = cut_and_presence if any_leads else cut_stretches
+    between = ("stretches", "present") if any_leads else ("stretches",)
+    cut = export_part(Part(function), {"signals": ((2, leads, 3003), (0, 2))}, between)
+    read = export_part(Part(network.read, network), {"stretches": ((2, 3, leads, 1003), (0, 1, 3))}, ("of_stretches",))
+    inputs = {"of_stretches": ((2, 3, outputs), (0, 1))} | ({"present": ((2, leads), (0,))} if any_leads else {})
+    decide = export_part(Part(network.decide, network), inputs, network.output_names)
     pad_instead_of_ceil(read)
     for name, part in (("cut", cut), ("read", read), ("decide", decide)):
         shorten_names(part, name)
     model = onnx.compose.merge_models(cut, read, io_map=[("stretches", "stretches")])
-    return onnx.compose.merge_models(model, decide, io_map=[("of_stretches", "of_stretches")])
+    model = onnx.compose.merge_models(model, decide, io_map=[(name, name) for name in inputs])
+    del model.opset_import[:]  # once for each part
+    model.opset_import.append(onnx.helper.make_opsetid("", OPSET))
+    return model
+
+
+def cut_and_presence(signals: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return cut_stretches(signals), lead_presence(signals)
 
 
 def export_part(
-    part: Part, inputs: tuple[str, ...], outputs: tuple[str, ...], shape: tuple[int, ...], dynamic: dict
+    part: Part, inputs: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]], outputs: tuple[str, ...]
 ) -> onnx.ModelProto:
-    """One part of the graph; shape: of the example it is followed with. dynamic: axes that may have any size."""
+    """One part of the graph.
+
+    inputs: name to the shape of the example that it is followed with, and the axes that may have any size.
+    """
     # the exporter warns of its own future changes and that torchvision, which no network here uses, is not installed
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    for library in ("torch.onnx", "onnxscript", "onnx_ir"):
+        logging.getLogger(library).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             part.eval(),
-            (torch.rand(shape),),
+            tuple(torch.rand(shape) for shape, _ in inputs.values()),
             input_names=list(inputs),
             output_names=list(outputs),
             opset_version=OPSET,
-            dynamic_shapes=(dynamic,),
+            dynamic_shapes=(tuple(dict.fromkeys(axes, Dim.DYNAMIC) for _, axes in inputs.values()),),
             dynamo=True,
             verbose=False,
         )
@@ -140,10 +144,12 @@ def facts_of(
     decisions: Mapping[str, Decisions],
     thresholds_sha256: Mapping[str, str],
     other_files: Mapping[str, str],
+    lead_sets: LeadSets | None = None,
 ) -> dict:
     """What the file says of itself, see docs/onnx.md.
 
     decisions, thresholds_sha256: of the tasks it answers. other_files: task to the file that answers it instead.
+    lead_sets: of a network that reads any leads; its decisions are the first set's then, those of all twelve leads.
     """
     names = (
         "task",
@@ -167,7 +173,22 @@ def facts_of(
         "same_in_batches": True,  # see `models.recording_branch.row_sum`
         "rhythms": RHYTHMS,
         "withheld": WITHHELD_CODES,
+        **({"lead_sets": lead_sets_facts(lead_sets)} if lead_sets else {}),
     }
+
+
+def lead_sets_facts(lead_sets: LeadSets) -> list[dict]:
+    """Name, leads, what they do not show and thresholds of each set, by number; "" the last: without calibration."""
+    sets = [*lead_sets.by_name.values(), lead_sets.without_calibration]
+    return [
+        {
+            "name": one.name,
+            "leads": CANONICAL_SETS.get(one.name, ()),
+            "not_assessable": one.not_assessable,
+            "thresholds": {task: decisions.thresholds for task, decisions in one.decisions.items()},
+        }
+        for one in sets
+    ]
 
 
 def decisions_facts(decisions: Decisions, thresholds_sha256: str) -> dict:
@@ -190,6 +211,29 @@ def decisions_facts(decisions: Decisions, thresholds_sha256: str) -> dict:
         "margin": decisions.margin,
         **findings,
     }
+
+
+def compact(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same model with names of a few characters and equal constants stored once; for the smallest files."""
+    graph, first, equal = model.graph, {}, {}
+    for one in graph.initializer:
+        name, one.name = one.name, ""
+        equal[name] = first.setdefault(one.SerializeToString(), name)
+        one.name = name
+    kept = [
+        onnx.TensorProto.FromString(one.SerializeToString()) for one in graph.initializer if equal[one.name] == one.name
+    ]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    short = {one.name: one.name for one in (*graph.input, *graph.output)} | {"": ""}
+    for one in graph.initializer:
+        short[one.name] = one.name = np.base_repr(len(short), 36)
+    for node in graph.node:
+        node.name = ""
+        node.input[:] = [short[equal.get(name, name)] for name in node.input]
+        node.output[:] = [short.setdefault(name, np.base_repr(len(short), 36)) for name in node.output]
+    del graph.value_info[:]
+    return model
 
 
 def pad_instead_of_ceil(model: onnx.ModelProto) -> None:
@@ -215,10 +259,13 @@ def largest_difference(path: Path, network: DecisionNetwork) -> float:
     rng, worst = np.random.default_rng(0), 0.0
     for recordings, samples in SHAPES:
         signals = rng.normal(size=(recordings, len(LEADS), samples)).astype(np.float32)
+        if network.choice is not None:
+            signals *= rng.random((recordings, len(LEADS), 1)) < 0.8  # the others are missing
         given = dict(zip(network.output_names, session.run(network.output_names, {"signals": signals}), strict=True))
         with torch.inference_mode():
             expected = network(torch.from_numpy(signals))[0].numpy()
-            decided = network.decide(torch.from_numpy(given["probabilities"])[:, None])
+            probabilities = torch.from_numpy(given["probabilities"])[:, None]
+            decided = network.decide(probabilities, lead_presence(torch.from_numpy(signals)))
         worst = max(worst, float(np.abs(given["probabilities"] - expected).max()))
         for (name, mine), theirs in zip(given.items(), decided, strict=True):
             if not np.allclose(mine, theirs.numpy(), rtol=0, atol=TOLERANCE, equal_nan=True):

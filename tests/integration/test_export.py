@@ -10,6 +10,7 @@ from config import DEFAULT_OUT, LEADS
 from ecg.preprocessing import model_input
 from ecg.synthetic.case import MALE
 from files import sha256
+from inference.decision_network import DecisionNetwork
 from inference.decisions import thresholds_path
 from inference.diagnoser import Diagnoser
 from inference.export import export_network
@@ -82,5 +83,5 @@ def test_a_file_that_differs_from_pytorch_is_not_written(served, tmp_path, monke
     (tmp_path / "old.onnx").write_bytes(b"old")
     checkpoint = load_checkpoint(served / "mi_best.pth")
     with pytest.raises(Exception, match="differs from PyTorch"):
-        export_network(tmp_path / "old.onnx", checkpoint, {}, {})
+        export_network(tmp_path / "old.onnx", DecisionNetwork(checkpoint.network(), 1.0, {}).eval(), {})
     assert (tmp_path / "old.onnx").read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1

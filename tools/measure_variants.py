@@ -1,0 +1,244 @@
+"""Smaller variants of the exported networks: their size, speed and what they lose on fold 9.
+
+    python -m tools.measure_variants                  # all of it; writes *_int8.onnx, *_fp16.onnx and variants.json
+    python -m tools.measure_variants --latency-only   # measures latency again, on a quiet machine
+
+float16: the trunk's weights are stored so, and computed with in float32, which every runtime can. int8: weights and
+activations of the trunk, static, a scale a channel, calibrated on recordings of folds 1-8; the rhythm branch and the
+decisions stay as they are. A variant is kept if neither macro AUROC on fold 9, of the superclasses and of all
+statements, falls by more than 0.002. The ResNet-1D with the same windows stands beside them for its latency.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from tqdm import tqdm
+
+from config import BASELINE_NAMES, DEFAULT_OUT, LEADS, SYNTHETIC_NOTICE, data_directory
+from dataset import PTBXLDataset
+from ecg.statements import CODES
+from evaluation.metrics import macro_auroc_and_auprc
+from evaluation.statements import benchmark_tasks
+from files import replacing, sha256, write_text
+from inference.decision_network import DecisionNetwork
+from inference.export import METADATA_KEY, compact, to_onnx
+from models.checkpoint import load_checkpoint
+from models.provenance import machine_facts
+from ptbxl.index import DatasetError
+
+NETWORKS = ("multilabel_best", "multilabel_tiny", "anylead_best")
+MOST_LOST = 0.002  # of macro AUROC, for a variant to be kept
+CALIBRATION_RECORDS = 512
+BATCH = 16
+QUANTISED = ("Conv", "Gemm")
+TASKS = ("super", "all")
+ROUNDS = 300
+REFERENCE = "resnet1d"
+
+
+class Recordings(CalibrationDataReader):
+    """Batches of recordings in mV, for the ranges of activations."""
+
+    def __init__(self, batches: Iterator[np.ndarray]):
+        self.batches = batches
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        batch = next(self.batches, None)
+        return None if batch is None else {"signals": batch}
+
+
+def with_float16_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The trunk's weights stored in float16, and cast to float32 once when the file is loaded."""
+    halved, graph = onnx.ModelProto.FromString(model.SerializeToString()), model.graph
+    weights = {name for node in graph.node if node.name.startswith("trunk") for name in node.input}
+    casts, graph = [], halved.graph
+    for one in graph.initializer:
+        if one.name in weights and one.data_type == onnx.TensorProto.FLOAT and len(one.dims) > 1:
+            name = one.name
+            half = onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(one).astype(np.float16), f"{name}_half")
+            one.CopyFrom(half)
+            casts.append(onnx.helper.make_node("Cast", [half.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return halved
+
+
+def quantised(source: Path, train: PTBXLDataset, records: int) -> onnx.ModelProto:
+    """The trunk in int8, weights and activations."""
+    model = onnx.load(source)
+    nodes = [node.name for node in model.graph.node if node.name.startswith("trunk") and node.op_type in QUANTISED]
+    chosen = np.random.default_rng(0).choice(len(train), min(records, len(train)), replace=False)
+    batches = (train.signals(np.sort(chosen)[first : first + BATCH]) for first in range(0, len(chosen), BATCH))
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder, "int8.onnx")
+        quantize_static(
+            source,
+            target,
+            Recordings(batches),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_quantize=nodes,
+        )
+        return onnx.load(target)
+
+
+def session_of(path: Path) -> onnxruntime.InferenceSession:
+    """A network on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def macro_aurocs(path: Path, val: PTBXLDataset) -> dict[str, float]:
+    """Macro AUROC of the superclasses and of all statements, each on the recordings with a label of the task."""
+    session, rows = session_of(path), []
+    for first in tqdm(range(0, len(val), BATCH), desc=path.name, unit="batch"):
+        signals = val.signals(np.arange(first, min(first + BATCH, len(val))))
+        rows.append(session.run(["probabilities"], {"signals": signals})[0])
+    probabilities = np.concatenate(rows)
+    classes = val.superclasses.shape[1]
+    statements = probabilities[:, classes : classes + len(CODES)]
+    tasks = benchmark_tasks(val.superclasses, val.made(CODES), probabilities[:, :classes], statements)
+    chosen = {name: tasks[name] for name in TASKS}
+    return {
+        name: float(macro_auroc_and_auprc(task.scores[task.labelled], task.targets[task.labelled])[0])
+        for name, task in chosen.items()
+    }
+
+
+def latencies(paths: dict[str, Path], rounds: int) -> dict[str, dict[str, float]]:
+    """Time for all answers to one 10-s ECG on one thread, in ms; the networks take turns."""
+    sessions = {name: session_of(path) for name, path in paths.items()}
+    signals = np.random.default_rng(0).normal(scale=0.2, size=(1, len(LEADS), 1000)).astype(np.float32)
+    taken = {name: [] for name in paths}
+    for _ in tqdm(range(rounds + 5), desc="latency", unit="round"):
+        for name, session in sessions.items():
+            began = time.perf_counter()
+            session.run(None, {"signals": signals})
+            taken[name].append(1000 * (time.perf_counter() - began))
+    return {
+        name: {key: round(float(np.quantile(ms[5:], q)), 3) for key, q in (("p10", 0.1), ("p50", 0.5), ("p90", 0.9))}
+        for name, ms in taken.items()
+    }
+
+
+def make_variants(out: Path, network: str, train: PTBXLDataset, val: PTBXLDataset, records: int) -> list[dict]:
+    """Make, evaluate and keep or drop the variants of one network; a row each, the network itself first."""
+    source, rows = out / f"{network}.onnx", []
+    made = {"float32": None, "fp16": with_float16_weights(onnx.load(source)), "int8": quantised(source, train, records)}
+    for variant, model in made.items():
+        target = source if model is None else out / f"{network}_{variant}.onnx"
+        with tempfile.TemporaryDirectory() as folder:
+            path = source
+            if model is not None:
+                path = Path(folder, target.name)
+                note_variant(model, variant)
+                onnx.save_model(compact(model), path)
+            row = {
+                "file": target.name,
+                "network": network,
+                "variant": variant,
+                "bytes": path.stat().st_size,
+                "sha256": sha256(path),
+                "auroc": macro_aurocs(path, val),
+            }
+            first = rows[0]["auroc"] if rows else row["auroc"]
+            row["kept"] = all(row["auroc"][task] >= first[task] - MOST_LOST for task in TASKS)
+            if model is not None and row["kept"]:
+                with replacing(target) as unfinished:
+                    unfinished.write_bytes(path.read_bytes())
+            elif model is not None:
+                target.unlink(missing_ok=True)
+        rows.append(row)
+    return rows
+
+
+def note_variant(model: onnx.ModelProto, variant: str) -> None:
+    """Say in the metadata which variant it is."""
+    for one in model.metadata_props:
+        if one.key == METADATA_KEY:
+            one.value = json.dumps({**json.loads(one.value), "variant": variant}, separators=(",", ":"))
+
+
+def measure_latency(out: Path, rows: list[dict], rounds: int) -> None:
+    """Add the latency to each row whose file is there, and that of the reference."""
+    reference = next(row for row in rows if row["network"] == REFERENCE)
+    checkpoint = load_checkpoint(out / BASELINE_NAMES[REFERENCE])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "reference.onnx")
+        onnx.save_model(to_onnx(DecisionNetwork(checkpoint.network(), checkpoint.input_scale, {}).eval()), path)
+        reference["bytes"] = path.stat().st_size
+        paths = {row["file"]: out / row["file"] for row in rows if row["kept"] and row is not reference}
+        found = latencies({**paths, reference["file"]: path}, rounds)
+    for row in rows:
+        row["latency_ms"] = found.get(row["file"])
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", help="PTB-XL (default: PTBXL_DIR, else data/ptbxl)")
+    parser.add_argument("--out", default=str(DEFAULT_OUT), help="holds the networks (default: artifacts)")
+    parser.add_argument(
+        "--records", type=int, default=CALIBRATION_RECORDS, help="of folds 1-8, for int8 (default: %(default)s)"
+    )
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of latency (default: %(default)s)")
+    parser.add_argument("--latency-only", action="store_true", help="of the variants there are; makes none")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = make_parser().parse_args(argv)
+    out = Path(arguments.out)
+    target = out / "variants.json"
+    try:
+        if arguments.latency_only:
+            content = json.loads(target.read_text(encoding="utf-8"))
+        else:
+            data = data_directory(arguments.data)
+            train, val = (PTBXLDataset(data, split, "multilabel", 1.0) for split in ("train", "val"))
+            rows = [
+                row
+                for network in NETWORKS
+                if (out / f"{network}.onnx").is_file()
+                for row in make_variants(out, network, train, val, arguments.records)
+            ]
+            rows.append(
+                {"file": f"{REFERENCE} (not shipped)", "network": REFERENCE, "variant": "float32", "kept": True}
+            )
+            content = {"n": len(val), "most_lost": MOST_LOST, "synthetic": val.is_synthetic, "variants": rows}
+        measure_latency(out, content["variants"], arguments.rounds)
+    except (DatasetError, OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    content |= {"machine": machine_facts(), "rounds": arguments.rounds}
+    write_text(target, json.dumps(content, indent=1) + "\n")
+    print_rows(content)
+    print(f"written: {target}; next: python -m tools.update_docs")
+    return 0
+
+
+def print_rows(content: dict) -> None:
+    if content["synthetic"]:
+        print(SYNTHETIC_NOTICE)
+    for row in content["variants"]:
+        aurocs = " ".join(f"{task} {value:.4f}" for task, value in row.get("auroc", {}).items())
+        latency = f"{row['latency_ms']['p50']:.2f} ms" if row["latency_ms"] else ""
+        kept = "" if row["kept"] else "dropped"
+        print(f"{row['file']:32} {row['bytes'] / 1000:9.1f} kB {aurocs:26} {latency:10} {kept}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
