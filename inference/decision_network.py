@@ -19,6 +19,7 @@ from inference.findings import OWNERS, RHYTHM_COLUMNS
 from inference.lead_sets import LeadSets
 from inference.verdict import MI, NORM, WITHHELD
 from models.recording_network import RecordingNetwork
+from models.windows import take_spans
 
 # the superclasses after NORM are the abnormal ones, those after MI are outside of MI against NORM
 assert (NORM, MI) == (0, 1)
@@ -38,7 +39,7 @@ def cut_stretches(signals: torch.Tensor) -> torch.Tensor:
     numbers = torch.arange(count, device=signals.device)
     starts = torch.div(2 * numbers * (samples - length) + gaps, 2 * gaps, rounding_mode="trunc")
     places = (starts[:, None] + torch.arange(length, device=signals.device)).flatten()
-    return signals.index_select(2, places).unflatten(2, (count, length)).transpose(1, 2)
+    return take_spans(signals, places, count, length)
 
 
 def lead_presence(signals: torch.Tensor) -> torch.Tensor:

@@ -14,6 +14,7 @@ import json
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,7 +42,7 @@ CALIBRATION_RECORDS = 512
 BATCH = 16
 QUANTISED = ("Conv", "Gemm")
 TASKS = ("super", "all")
-ROUNDS = 300
+ROUNDS, WARM_UP = 300, 5
 REFERENCE = "resnet1d"
 
 
@@ -94,12 +95,21 @@ def quantised(source: Path, train: PTBXLDataset, records: int) -> onnx.ModelProt
         return onnx.load(target)
 
 
-def session_of(path: Path) -> onnxruntime.InferenceSession:
-    """A network on one thread."""
+def one_thread() -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return options
+
+
+def session_of(path: Path) -> onnxruntime.InferenceSession:
+    """A network on one thread."""
+    return onnxruntime.InferenceSession(str(path), one_thread(), providers=["CPUExecutionProvider"])
+
+
+def one_ecg() -> np.ndarray:
+    """Noise of an ECG's size, 10 s; what the samples are does not matter for the time."""
+    return np.random.default_rng(0).normal(scale=0.2, size=(1, len(LEADS), 1000)).astype(np.float32)
 
 
 def macro_aurocs(path: Path, val: PTBXLDataset) -> dict[str, float]:
@@ -120,18 +130,49 @@ def macro_aurocs(path: Path, val: PTBXLDataset) -> dict[str, float]:
 
 
 def latencies(paths: dict[str, Path], rounds: int) -> dict[str, dict[str, float]]:
-    """Time for all answers to one 10-s ECG on one thread, in ms; the networks take turns."""
+    """Time for all answers to one 10-s ECG on one thread, in ms; the networks take turns.
+
+    p10, p50, p90: by the clock. processor: median of the thread's own time, without what other processes took.
+    """
     sessions = {name: session_of(path) for name, path in paths.items()}
-    signals = np.random.default_rng(0).normal(scale=0.2, size=(1, len(LEADS), 1000)).astype(np.float32)
-    taken = {name: [] for name in paths}
-    for _ in tqdm(range(rounds + 5), desc="latency", unit="round"):
+    signals = one_ecg()
+    clock, processor = ({name: [] for name in paths} for _ in range(2))
+    for _ in tqdm(range(rounds + WARM_UP), desc="latency", unit="round"):
         for name, session in sessions.items():
-            began = time.perf_counter()
+            began, began_processor = time.perf_counter(), time.thread_time()
             session.run(None, {"signals": signals})
-            taken[name].append(1000 * (time.perf_counter() - began))
+            processor[name].append(1000 * (time.thread_time() - began_processor))
+            clock[name].append(1000 * (time.perf_counter() - began))
+    quantiles = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
     return {
-        name: {key: round(float(np.quantile(ms[5:], q)), 3) for key, q in (("p10", 0.1), ("p50", 0.5), ("p90", 0.9))}
-        for name, ms in taken.items()
+        name: {
+            **{key: round(float(np.quantile(clock[name][WARM_UP:], q)), 3) for key, q in quantiles.items()},
+            "processor": round(float(np.median(processor[name][WARM_UP:])), 3),
+        }
+        for name in paths
+    }
+
+
+def profile(path: Path, runs: int = 100) -> dict[str, float]:
+    """Where the time of one ECG goes, in ms: convolutions, and all other nodes with their number; medians a node."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = one_thread()
+        options.enable_profiling, options.profile_file_prefix = True, str(Path(folder, "profile"))
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        for _ in range(runs):
+            session.run(None, {"signals": one_ecg()})
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    taken, kinds = defaultdict(list), {}
+    for event in events:
+        if event["name"].endswith("_kernel_time"):
+            taken[event["name"]].append(event["dur"] / 1000)
+            kinds[event["name"]] = event["args"]["op_name"]
+    median = {name: float(np.median(ms)) for name, ms in taken.items()}
+    convolutions = sum(ms for name, ms in median.items() if kinds[name] in ("Conv", "QLinearConv"))
+    return {
+        "convolutions": round(convolutions, 3),
+        "others": round(sum(median.values()) - convolutions, 3),
+        "nodes": len(median),
     }
 
 
@@ -174,17 +215,20 @@ def note_variant(model: onnx.ModelProto, variant: str) -> None:
 
 
 def measure_latency(out: Path, rows: list[dict], rounds: int) -> None:
-    """Add the latency to each row whose file is there, and that of the reference."""
-    reference = next(row for row in rows if row["network"] == REFERENCE)
-    checkpoint = load_checkpoint(out / BASELINE_NAMES[REFERENCE])
+    """Add the latency to each row that was kept, and to the reference, which is exported for it."""
+    paths = {row["file"]: out / row["file"] for row in rows if row["kept"] and row["network"] != REFERENCE}
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "reference.onnx")
-        onnx.save_model(to_onnx(DecisionNetwork(checkpoint.network(), checkpoint.input_scale, {}).eval()), path)
-        reference["bytes"] = path.stat().st_size
-        paths = {row["file"]: out / row["file"] for row in rows if row["kept"] and row is not reference}
-        found = latencies({**paths, reference["file"]: path}, rounds)
+        for row in rows:
+            if row["network"] == REFERENCE:
+                paths[row["file"]] = Path(folder, "reference.onnx")
+                checkpoint = load_checkpoint(out / BASELINE_NAMES[REFERENCE])
+                network = DecisionNetwork(checkpoint.network(), checkpoint.input_scale, {}).eval()
+                onnx.save_model(to_onnx(network), paths[row["file"]])
+                row["bytes"] = paths[row["file"]].stat().st_size
+        found = latencies(paths, rounds)
+        profiles = {name: profile(path) for name, path in paths.items()}
     for row in rows:
-        row["latency_ms"] = found.get(row["file"])
+        row["latency_ms"], row["profile_ms"] = found.get(row["file"]), profiles.get(row["file"])
 
 
 def make_parser() -> argparse.ArgumentParser:
