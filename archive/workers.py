@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 
+from archive import interrupts
 from ecg.warnings_lock import caught_warnings
 
 AHEAD = 2  # partitions a process, running or waiting: enough that none is idle, few enough to be held in memory
@@ -92,7 +93,12 @@ def local_workers(count: int) -> Iterator[object]:
     import dask  # half a second to import, which one file need not wait for
     from distributed import Client, LocalCluster
 
+    preloaded = dask.config.get("distributed.worker.preload")
     settings = {
+        "distributed.worker.preload": [
+            *([preloaded] if isinstance(preloaded, str) else preloaded),
+            interrupts.__name__,
+        ],
         "distributed.scheduler.allowed-failures": 0,  # a partition whose process dies comes back at once
         "distributed.comm.timeouts.connect": "60s",  # on a busy machine
         "distributed.deploy.lost-worker-timeout": "10 minutes",  # until a process that starts anew is given up

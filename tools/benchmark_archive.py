@@ -36,7 +36,7 @@ from inference.diagnoser import Diagnoser, all_probabilities, signal_of
 from models.provenance import machine_facts
 from ptbxl.index import read_index
 
-EMPTY_PARTITIONS = 400
+EMPTY_PARTITIONS = 200
 CORE_HOUR_DOLLARS = 0.04  # an assumption: what clouds ask for a rented core, by order of magnitude
 AIMS = {"with quality": 400, "without quality": 700}  # ECGs/s of two workers on two cores
 ARCHIVES = (1_000_000, 100_000_000)

@@ -95,6 +95,11 @@ DANGEROUS = """
 """
 
 
+def heed_ctrl_c():
+    """In a new process, whether or not these tests run in the background and ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(tmp_path):
     """Starts predict.py with workers that die of the file 11, and once of 22."""
@@ -106,6 +111,7 @@ def start(tmp_path):
         process = subprocess.Popen(
             [sys.executable, "predict.py", *command(*arguments), "--workers", "2"], cwd=PROJECT, env=environment,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            preexec_fn=heed_ctrl_c,
         )  # fmt: skip
         started.append(process)
         return process
@@ -141,6 +147,17 @@ def test_nothing_is_lost_or_doubled_by_dying_workers_and_a_killed_job(archive, b
     assert all(part.stat().st_mtime_ns == before[part] for part in complete)
     assert (tmp_path / "once").exists() and not lock_path(out).exists()
     assert not list(out.rglob("*.tmp*"))
+
+
+def test_ctrl_c_ends_a_job_and_its_workers_with_a_sentence(archive, tmp_path, start):
+    out = tmp_path / "results"
+    process = start(archive / "second", "--out", out)
+    assert process.stdout.readline().startswith("dashboard: http://")
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it, to all of them
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == predict.INTERRUPTED
+    assert f"what was diagnosed is in {out}" in errors and "Traceback" not in errors
+    assert not lock_path(out).exists()
 
 
 # --------------------------------------------------------------------------- a directory of partitions
