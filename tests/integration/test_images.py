@@ -45,7 +45,7 @@ def test_the_server_is_healthy_with_the_files_of_its_image(tmp_path, monkeypatch
 def test_a_server_without_networks_is_not_healthy(tmp_path):
     with started_server(tmp_path) as server:
         server.wait_until(lambda: "manifest.json" in server.printed(), "no reason was logged")
-        assert responds(f"{server.url}/health")
+        server.wait_until(lambda: responds(f"{server.url}/health"), "the port did not open")
         assert not is_healthy(PROJECT / "Dockerfile", HMT_PORT=server.url.rpartition(":")[2])
 
 
