@@ -103,7 +103,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--sampling-rate", type=float, help="Hz, for files that do not say")
     parser.add_argument("--units", help="uV, mV or V, for files that do not say")
     parser.add_argument(
-        "--workers", type=int, help=f"processes; 0: this one alone (default: one a core, from {FEW + 1} files on)"
+        "--workers",
+        type=int,
+        help=f"processes beside this one, with --out; 0: none (default: one a core, from {FEW + 1} files on)",
     )
     parser.add_argument("--scheduler", metavar="ADDRESS", help="use the workers of this Dask scheduler instead")
     parser.add_argument(
@@ -120,6 +122,8 @@ def predict(arguments) -> int:
     """Diagnose everything; returns the exit status."""
     if bool(arguments.inputs) == bool(arguments.manifest):
         raise ValueError("name ECG files or directories, or a --manifest of them")
+    if (arguments.workers or 0) < 0:
+        raise ValueError(f"--workers {arguments.workers}: 0, which is this process alone, or more")
     out = resolved(arguments.out) if arguments.out else None
     job = Job(
         artifacts=os.path.abspath(arguments.artifacts),

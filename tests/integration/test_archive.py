@@ -47,7 +47,7 @@ def command(*arguments) -> list[str]:
 
 def here(*arguments) -> int:
     """predict.py in this process alone."""
-    return predict.main([*map(str, arguments), "--workers", "0"])
+    return predict.main(["--workers", "0", *map(str, arguments)])
 
 
 def rows_of(out: Path, kind: str = RECORDINGS) -> pd.DataFrame:
@@ -232,6 +232,7 @@ def test_what_a_directory_cannot_go_on_with_is_refused(archive, by_one_process, 
         ([archive, "--out", other], predict.TABLE_UNUSABLE, "not a directory of results"),
         ([archive, "--out", out, "--long"], predict.WRONG_ARGUMENTS, "--long"),
         ([archive, "--out", out, "--partition-size", "0"], predict.WRONG_ARGUMENTS, "at least one"),
+        ([archive, "--out", out, "--workers", "-1"], predict.WRONG_ARGUMENTS, "--workers -1"),
         ([archive, "--manifest", "x.csv", "--out", out], predict.WRONG_ARGUMENTS, "or a --manifest"),
         (["--manifest", other / "letter.txt", "--out", out], predict.WRONG_ARGUMENTS, "no column 'path'"),
     ]
