@@ -52,8 +52,9 @@ train: .venv/ready
 web: web/node_modules/ready
 	npm --prefix web run build
 
-try: web/node_modules/ready
-	npm --prefix web start
+try: web
+	@echo "http://127.0.0.1:8600/ (Ctrl-C ends it)"
+	$(PYTHON) -m http.server 8600 --bind 127.0.0.1 --directory web/dist
 
 web/node_modules/ready: web/package.json web/package-lock.json
 	npm --prefix web ci --no-audit --no-fund --loglevel error
