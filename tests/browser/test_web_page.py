@@ -253,6 +253,15 @@ def test_fewer_leads_have_the_result_that_python_has(for_any_leads, names):
     assert_same_paper(page, DisplayedECG(key="", title="", recording=read_uploaded(files)), Scale(), "3x4")
 
 
+def test_what_the_leads_do_not_show_does_not_look_like_a_diagnosis(for_any_leads):
+    page, _ = for_any_leads
+    assert "MI" in ask(page, {"ecg.csv": table(("I",), rows=5000, before="# fs: 500\n")})["not_assessable"]
+    row = page.locator(".bar-row", has_text="myocardial infarction")
+    assert row.locator(".tick").count() == 0 and row.evaluate("row => row.classList.contains('unassessed')")
+    assert row.get_attribute("aria-label").endswith("not assessable from these leads")
+    assert "Not assessable from lead I: MI" in page.locator("#prediction").inner_text()
+
+
 def test_the_tiny_network_answers_at_a_click(page, built):
     if not (built / "networks" / "multilabel_tiny.onnx").is_file():
         assert page.locator("input[value=tiny]").is_disabled()

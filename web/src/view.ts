@@ -3,6 +3,8 @@ import type { BinaryResult, Diagnosis, Statement } from "./diagnosis";
 import { LEADS, tables } from "./tables";
 import { capitalised, escape, percent, sentence } from "./text";
 
+const { not_from_these_leads } = tables.sentences;
+
 /** The headline, what it leaves out, both screening results, and why the prediction is uncertain if it is. */
 export function predictionHtml(diagnosis: Diagnosis): string {
   const phrases = diagnosis.headline.map((one) => {
@@ -54,24 +56,27 @@ export function warningsHtml(warnings: string[]): string {
 const track = (probability: number, threshold: number): string =>
   `<svg class="track" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">` +
   `<rect class="fill" width="${(100 * probability).toFixed(1)}" height="10"/>` +
-  `<path class="tick" d="M${(100 * threshold).toFixed(1)} -2V12"/></svg>`;
+  `${threshold >= 0 ? `<path class="tick" d="M${(100 * threshold).toFixed(1)} -2V12"/>` : ""}</svg>`;
 
 /** The superclasses as bars with their thresholds. */
-export function probabilitiesHtml(diagnosis: Diagnosis): string {
-  const rows = Object.entries(diagnosis.probabilities).map(([name, probability]) => {
-    const threshold = diagnosis.thresholds[name];
+export function probabilitiesHtml({ probabilities, thresholds, predicted_classes, not_assessable }: Diagnosis): string {
+  const rows = Object.entries(probabilities).map(([name, probability]) => {
     const title = tables.superclass_names[name as keyof typeof tables.superclass_names];
-    const predicted = diagnosis.predicted_classes.includes(name);
-    const facts = `${percent(probability)}, threshold ${percent(threshold)}`;
-    const label = `${name}, ${title}: ${facts}, ${predicted ? "predicted" : "not predicted"}`;
+    const isHidden = not_assessable.includes(name);
+    const isPredicted = predicted_classes.includes(name);
+    const kind = isHidden ? "unassessed" : isPredicted ? "yes" : "";
+    const outcome = isPredicted ? "predicted" : "not predicted";
+    const verdict = isHidden ? not_from_these_leads : `threshold ${percent(thresholds[name])}, ${outcome}`;
     return (
-      `<div class="bar-row${predicted ? " yes" : ""}" role="img" aria-label="${escape(label)}">` +
-      `<div class="bar-name"><b>${name}</b> ${title}</div>${track(probability, threshold)}` +
-      `<div class="bar-value">${percent(probability)} ${predicted ? "✓" : ""}</div></div>`
+      `<div class="bar-row ${kind}" role="img" aria-label="${name}, ${title}: ${percent(probability)}, ${verdict}">` +
+      `<div class="bar-name"><b>${name}</b> ${title}</div>${track(probability, isHidden ? NaN : thresholds[name])}` +
+      `<div class="bar-value">${percent(probability)} ${isPredicted ? "✓" : ""}</div></div>`
     );
   });
+  const hidden = Object.keys(probabilities).filter((name) => not_assessable.includes(name));
+  const grey = hidden.length ? ` Grey, without a threshold: ${not_from_these_leads}.` : "";
   const note = "┃ threshold &nbsp; ✓ predicted. Several classes may be present, or none; NORM yields to any other.";
-  return `${rows.join("")}<p class="note">${note}</p>`;
+  return `${rows.join("")}<p class="note">${note}${grey}</p>`;
 }
 
 /** The rows of the table of statements: of a group (all if empty) in which each word occurs, the asserted first. */
