@@ -47,6 +47,8 @@ train: .venv/ready
 	  $(BIN)/python threshold_search.py --task $$task --out $(OUT) && \
 	  $(BIN)/python eval_binary.py --task $$task --out $(OUT) || exit 1; \
 	done
+	$(BIN)/python train_multilabel.py --leads any --out $(OUT) --resume
+	$(BIN)/python threshold_search.py --task anylead --out $(OUT)
 	$(BIN)/python export_onnx.py --out $(OUT)
 
 web: web/node_modules/ready

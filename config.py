@@ -179,7 +179,7 @@ class TrainingConfig:
 
 
 MULTILABEL_RECIPE = TrainingConfig()
-ANYLEAD_RECIPE = TrainingConfig(model="hmt_ecgnet_anylead", leads="any", epochs=40, patience=10)
+ANYLEAD_RECIPE = TrainingConfig(model="hmt_ecgnet_anylead", leads="any", teacher_weight=0.6, epochs=45, patience=12)
 # a few epochs from the multi-label network's weights; from random weights it takes 20 epochs at 3e-3
 BINARY_RECIPES = {
     task: TrainingConfig(task=task, unlabelled=False, epochs=4, learning_rate=2e-3, statement_weight=3.0)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from config import BINARY_TASKS, CHECKPOINT_NAMES, DEFAULT_OUT, MULTILABEL_RECIPE
+from config import ANYLEAD_CHECKPOINT, BINARY_TASKS, CHECKPOINT_NAMES, DEFAULT_OUT, MULTILABEL_RECIPE
 from ecg.electrode_swaps import WIRING
 from ecg.lead_order import CHEST_REVERSED, INVERTED
 from ecg.quality import LEAD_CHECKS, RECORD_CHECKS
@@ -13,6 +13,7 @@ from ecg.time_scale import TOO_HIGH, TOO_LOW
 from evaluation.metrics import macro_auroc_and_auprc
 from files import sha256
 from inference.decisions import load_decisions
+from inference.lead_sets import load_lead_sets
 from models import ARCHITECTURES, count_parameters
 from models.checkpoint import load_checkpoint
 from tools.draw_architecture import shipped_stages
@@ -35,7 +36,10 @@ def check_predictions(row: dict, name: str) -> None:
     assert (row["auroc"]["value"], row["auprc"]["value"]) == pytest.approx((auroc, auprc), abs=1e-4)
 
 
-@pytest.mark.parametrize(("name", "budget"), [("multilabel_best.pth", 340_000), ("multilabel_tiny.pth", 90_000)])
+@pytest.mark.parametrize(
+    ("name", "budget"),
+    [("multilabel_best.pth", 340_000), ("multilabel_tiny.pth", 90_000), (ANYLEAD_CHECKPOINT, 350_000)],
+)
 def test_shipped_networks_keep_their_budget_and_were_trained_on_real_data(name, budget):
     checkpoint = load_checkpoint(DEFAULT_OUT / name)
     parameters = count_parameters(checkpoint.network())
@@ -48,13 +52,15 @@ def test_shipped_networks_keep_their_budget_and_were_trained_on_real_data(name, 
 
 def test_thresholds_metrics_lead_sets_and_predictions_belong_to_the_checkpoint():
     metrics, lead_sets = read("multilabel_metrics_val.json"), read("lead_sets_val.json")
-    assert metrics["checkpoint_sha256"] == lead_sets["checkpoint_sha256"] == DIGESTS["multilabel"]
+    assert metrics["checkpoint_sha256"] == lead_sets["multilabel_sha256"] == DIGESTS["multilabel"]
     assert metrics["thresholds_sha256"] == sha256(DEFAULT_OUT / "multilabel_thresholds.json")
     load_decisions(DEFAULT_OUT / "multilabel_thresholds.json", "multilabel", DIGESTS)
     check_predictions({**metrics["macro"], "checkpoint_sha256": DIGESTS["multilabel"]}, "hmt_ecgnet")
     assert lead_sets["data_sha256"] == metrics["data_sha256"]
-    twelve = lead_sets["lead_sets"]["twelve leads"]["auroc"]["value"]
-    assert twelve == pytest.approx(metrics["macro"]["auroc"]["value"], abs=1e-4)
+    assert lead_sets["zeroed"]["12"]["auroc"]["value"] == pytest.approx(metrics["macro"]["auroc"]["value"], abs=1e-4)
+    anylead = sha256(DEFAULT_OUT / ANYLEAD_CHECKPOINT)
+    assert lead_sets["checkpoint_sha256"] == anylead
+    load_lead_sets(DEFAULT_OUT / "anylead_thresholds.json", anylead)
 
 
 @pytest.mark.parametrize("task", BINARY_TASKS)
