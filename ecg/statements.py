@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from config import SUPERCLASSES, described
+from config import described
 
 GROUPS = ("diagnostic", "form", "rhythm")
 # The statements that name the rhythm of a whole recording; the other three rhythm statements come beside one of them.
@@ -68,12 +68,6 @@ def columns_of_group(group: str) -> list[int]:
 def subclass_columns() -> list[list[int]]:
     """For each of ``SUBCLASSES``, the numbers of its statements."""
     return [[n for n, one in enumerate(STATEMENTS) if one.subclass == name] for name in SUBCLASSES]
-
-
-@cache
-def superclass_columns() -> list[list[int]]:
-    """For each of ``config.SUPERCLASSES``, the numbers of its statements."""
-    return [[n for n, one in enumerate(STATEMENTS) if one.superclass == name] for name in SUPERCLASSES]
 
 
 def any_present(present: np.ndarray, columns: list[list[int]]) -> np.ndarray:
