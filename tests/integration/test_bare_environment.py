@@ -1,5 +1,6 @@
 """The inference part in an environment of requirements-inference.txt alone, made once and kept in pytest's cache."""
 
+import csv
 import json
 import os
 import subprocess
@@ -109,6 +110,16 @@ def test_intervals_say_what_to_install(bare, files):
     intervals = json.loads(run(bare, "-c", DIAGNOSE, *files))["intervals"]
     assert intervals["qrs"] and intervals["heart_rate"]
     assert intervals["pr"] is None and "pip install neurokit2" in intervals["reasons"]["pr"]
+
+
+def test_predict_writes_a_table(bare, files, tmp_path):
+    run(bare, PROJECT / "predict.py", files[0], "--out", tmp_path / "table.csv")
+    run(
+        bare, PROJECT / "predict.py", *files[1:], "--sampling-rate", 100, "--units", "mV", "--out", tmp_path / "two.csv"
+    )
+    rows = [*csv.DictReader((tmp_path / "table.csv").open()), *csv.DictReader((tmp_path / "two.csv").open())]
+    assert len(rows) == 3 and not any(row["error"] for row in rows)
+    assert all("MI" in row["classes"] for row in rows)
 
 
 def test_the_server_runs(bare):
