@@ -119,7 +119,7 @@ def test_predict_writes_a_table(bare, files, tmp_path):
     )
     rows = [*csv.DictReader((tmp_path / "table.csv").open()), *csv.DictReader((tmp_path / "two.csv").open())]
     assert len(rows) == 3 and not any(row["error"] for row in rows)
-    assert all("MI" in row["classes"] for row in rows)
+    assert all("MI" in row["predicted_classes"] for row in rows)
 
 
 def test_the_server_runs(bare):
