@@ -11,7 +11,6 @@ import { capitalised } from "./text";
 const { doubts, withheld, answers, headline_order, sinus, likely, research_only } = tables.sentences;
 const { no_calibration, not_from_these_leads, quality_not_assessed, task_names } = tables.sentences;
 const CLASSES = Object.keys(tables.superclass_names);
-const OTHER_FILE = "other file"; // answers this task
 const TASKS = ["mi_vs_norm", "norm_vs_abnormal"] as const;
 
 export type BinaryResult = Threshold & { positive: boolean | null; uncertain: boolean; withheld_because: string };
@@ -37,9 +36,11 @@ export async function diagnose(recording: Recording, network: Network, forMI?: N
   const rhythm = rhythmOf(statements, facts.rhythms[outputs.rhythm[0]], Boolean(outputs.rhythm_certain[0]));
   const probabilities = Object.fromEntries(CLASSES.map((name, k) => [name, outputs.calibrated[k]]));
   const found = findings(statements, probabilities, asserted);
+  const isBlind = CLASSES.every((name) => choice?.notAssessable.includes(name));
+  const blind = [rhythm.sentence, `No diagnosis can be told from ${leadsPhrase(leads)}`];
   const openRhythm = rhythm.certain ? [] : [`${rhythm.sentence}.`];
   return {
-    headline: headlineOf(rhythm, found, probabilities, asserted, limitedTo(leads, choice)),
+    headline: isBlind ? blind : headlineOf(rhythm, found, probabilities, asserted, limitedTo(leads, choice)),
     probabilities,
     thresholds: Object.fromEntries(CLASSES.map((name, k) => [name, facts.decisions.multilabel.thresholds[k]])),
     predicted_classes: asserted,
@@ -68,7 +69,7 @@ async function binaryResults(rows: Float32Array[], facts: Facts, outputs: Output
     positive: Boolean(outputs.positive[k]),
     near: Boolean(outputs.binary_near[k]),
   }));
-  if (reasons[0] === OTHER_FILE && forMI) {
+  if (reasons[0] === "other file" && forMI) {
     const { calibrated, positive, binary_near } = await runNetwork(forMI, rows);
     const [probability, yes, near] = [calibrated[0], Boolean(positive[0]), Boolean(binary_near[0])];
     found[0] = { facts: forMI.facts, probability, positive: yes, near };
@@ -179,11 +180,11 @@ function limitedTo(leads: string[], choice?: Choice): string {
 
 function notAssessable(leads: string[], choice?: Choice): string[] {
   const names = choice?.notAssessable ?? [];
-  const known = names.filter((name) => CLASSES.includes(name) || lookUp(task_names, name));
-  const count = names.length - known.length;
-  const counted = count ? [`${count} statement${count === 1 ? "" : "s"}`] : [];
-  const listed = [...known.map((name) => lookUp<string>(task_names, name) ?? name), ...counted].join(", ");
-  return names.length ? [`Not assessable from ${leadsPhrase(leads)}: ${listed}.`] : [];
+  const classes = names.filter((name) => CLASSES.includes(name));
+  const tasks = names.flatMap((name) => lookUp<string>(task_names, name) ?? []);
+  const count = names.length - classes.length - tasks.length;
+  const all = [...classes, ...tasks, ...(count ? [`${count} statement${count === 1 ? "" : "s"}`] : [])];
+  return all.length ? [`Not assessable from ${leadsPhrase(leads)}: ${all.join(", ")}.`] : [];
 }
 
 /** By which network and whose thresholds a recording with missing leads was read. */

@@ -44,8 +44,8 @@ function withoutCalibration({ decisions }: LeadSet): LeadSet {
     statements: all(statements ?? {}, { threshold: 0.5, validated: false, calibrator }),
   });
   const tasks = Object.entries(decisions).map(([task, one]) => [task, undecided(one)]);
-  const [, ...binary] = Object.keys(decisions);
-  return { auroc: { value: null }, not_assessable: [...CLASSES, ...binary], decisions: Object.fromEntries(tasks) };
+  const everything = [...CLASSES, ...Object.keys(decisions).slice(1)];
+  return { auroc: { value: null }, not_assessable: everything, decisions: Object.fromEntries(tasks) };
 }
 
 const clipped = (p: number) => Math.min(Math.max(p, 1e-6), 1 - 1e-6);

@@ -40,10 +40,9 @@ function binaryOutcome(result: BinaryResult, yes: string, no: string, withheld: 
 /** What the prediction was made of and by: leads, network, time, and what is not checked. */
 export function factsHtml({ leads, milliseconds, model }: Diagnosis, network: string): string {
   const which = leads.length === LEADS.length ? "all 12" : leads.join(", ");
-  const unchecked = "swapped electrodes, leads out of order, wrong sampling rates, signs against sinus rhythm";
+  const rest = "swapped electrodes, leads out of order, wrong sampling rates, signs against sinus rhythm";
   const by = `${escape(network)} <code>${model.slice(0, 12)}</code>`;
-  const time = `${milliseconds.toFixed(1)} ms`;
-  const parts = { "Leads used": which, Network: by, Time: time, "Not checked here": unchecked };
+  const parts = { "Leads used": which, Network: by, Time: `${milliseconds.toFixed(1)} ms`, "Not checked here": rest };
   return Object.entries(parts).map(([name, text]) => `<b>${name}:</b> ${text}.`).join(" ");
 }
 
