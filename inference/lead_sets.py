@@ -78,7 +78,8 @@ class LeadSets:
         full, fewer = (one.decisions["multilabel"].statements for one in (self.by_name["12"], of))
         if full is None or fewer is None:
             return ()
-        return tuple(code for code, lost in zip(CODES, full.validated & ~fewer.validated, strict=True) if lost)
+        lost = zip(CODES, full.validated & ~fewer.validated, strict=True)
+        return tuple(code for code, gone in lost if gone and code not in SUPERCLASSES)  # NORM goes with its class
 
 
 def undecided(task: str, findings: bool) -> Decisions:

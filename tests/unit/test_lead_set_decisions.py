@@ -192,3 +192,8 @@ def test_the_network_sees_only_the_leads_given():
     split._signals[:, 1:] = 7
     assert np.array_equal(predict_split(network, split, every, masks), outputs)
     assert not np.allclose(predict_split(network, split, every), outputs)
+
+
+def test_the_statement_norm_is_not_listed_beside_its_class():
+    sets = lead_sets({"12": ("NORM", "IMI")})
+    assert sets.statements_not_assessable(sets.by_name["I"]) == ("IMI",)
