@@ -28,7 +28,7 @@ export function chooseLeadSet(leads: string[], sets: LeadSets): Choice {
   const [name = ""] = Object.keys(sets).filter(isIn).sort((a, b) => rank(b) - rank(a));
   const set = sets[name] ?? withoutCalibration(sets["12"]);
   const isLost = ([code, { validated }]: [string, Finding]) =>
-    validated && !set.decisions.multilabel.statements[code].validated;
+    validated && !set.decisions.multilabel.statements[code].validated && !CLASSES.includes(code);
   const lost = Object.entries(sets["12"].decisions.multilabel.statements).filter(isLost).map(([code]) => code);
   return { name, set, exact: SETS[name]?.length === leads.length, notAssessable: [...set.not_assessable, ...lost] };
 }
