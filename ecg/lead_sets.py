@@ -65,7 +65,7 @@ def choose_lead_set(present: np.ndarray, auroc: Mapping[str, float]) -> tuple[st
     if not contained:
         return None, False
     best = max(contained, key=lambda name: (len(CANONICAL_SETS[name]), auroc[name]))
-    return best, len(CANONICAL_SETS[best]) == seen.sum()
+    return best, len(CANONICAL_SETS[best]) == int(seen.sum())
 
 
 def _contains(seen: np.ndarray, name: str) -> bool:

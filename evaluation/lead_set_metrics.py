@@ -1,5 +1,7 @@
 """What a network reaches with each canonical set of leads: superclasses, the six tasks, atrial fibrillation."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from config import TASK_CLASSES, Outputs
@@ -41,6 +43,7 @@ def macro_f1(scores: np.ndarray, split: PTBXLDataset, decisions: Decisions | Non
     """Macro F1 over the superclasses on the recordings that have one; scores ``(n, 5)``, uncalibrated."""
     if decisions is None:
         return cross_fitted_f1(scores, split.targets, split.patient_ids, split.labelled, TASK, {})
+    decisions = replace(decisions, not_assessable=())  # F1 of every class, whether it may be asserted or not
     calibrated = decisions.calibrate(scores)
     weights = value_and_replicate_weights(split.patient_ids[split.labelled])
     arrays = (one[split.labelled] for one in (scores, calibrated, decisions.decide(calibrated), split.targets))

@@ -217,6 +217,9 @@ def occlusion(
     occluded = np.empty((len(LEADS), len(cells), len(of_recording)))
     at_a_time = max(BATCH_SAMPLES // signal.shape[1], 1)
     for lead in range(len(LEADS)):
+        if not signal[lead].any():  # a missing lead has nothing to take away
+            occluded[lead] = of_recording
+            continue
         for first in range(0, len(cells), at_a_time):
             chosen = cells[first : first + at_a_time]
             batch = np.tile(signal, (len(chosen), 1, 1))

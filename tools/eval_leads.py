@@ -75,12 +75,16 @@ def measure(arguments) -> None:
 def print_table(content: dict) -> None:
     """One line a set on the screen."""
     for name, row in content["lead_sets"].items():
-        auroc, auprc, f1 = (row[key]["value"] for key in ("auroc", "auprc", "f1"))
-        afib = f"  AFIB {row['afib_auroc']['value']:.4f}" if "afib_auroc" in row else ""
-        zeroed = content["zeroed"][name]["auroc"]["value"]
-        print(f"{name:8} AUROC {auroc:.4f}  AUPRC {auprc:.4f}  F1 {f1:.4f}{afib}  zeroed {zeroed:.4f}")
+        shown = {"AUROC": row["auroc"], "AUPRC": row["auprc"], "F1": row["f1"], "AFIB": row.get("afib_auroc")}
+        shown["zeroed"] = content["zeroed"][name]["auroc"]
+        print(f"{name:8} " + "  ".join(f"{key} {as_text(metric)}" for key, metric in shown.items()))
     if content["synthetic"]:
         print(SYNTHETIC_NOTICE)
+
+
+def as_text(metric: dict | None) -> str:
+    """A metric's value; a dash where there is none."""
+    return "–" if metric is None or metric["value"] is None else f"{metric['value']:.4f}"
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -282,7 +282,7 @@ def print_rows(content: dict) -> None:
     if content["synthetic"]:
         print(SYNTHETIC_NOTICE)
     for row in content["variants"]:
-        aurocs = " ".join(f"{task} {value:.4f}" for task, value in (row["auroc"] or {}).items())
+        aurocs = " ".join(f"{task} {value:.4f}" for task, value in (row.get("auroc") or {}).items())
         latency = f"{row['latency_ms']['p50']:.2f} ms" if row["latency_ms"] else ""
         kept = "" if row["kept"] else "dropped"
         print(f"{row['file']:32} {row['bytes'] / 1000:9.1f} kB {aurocs:26} {latency:10} {kept}")

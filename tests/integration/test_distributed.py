@@ -13,16 +13,15 @@ from config import PROJECT
 from models.checkpoint import load_checkpoint, load_plain
 from tests.support.three_steps import three_steps
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 EPOCHS = 3
 RUN = ["--model", "hmt_ecgnet_tiny", "--epochs", str(EPOCHS), "--records", "128", "--threads", "1", "--name", "run"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def command(out, data, port, *flags, launcher=()):
+def command(out, data, *flags, launcher=()):
     return [
         *TORCHRUN,
-        str(port),
         *launcher,
         "train_multilabel.py",
         *RUN,
@@ -69,7 +68,7 @@ def same(first, second):
 @pytest.fixture(scope="module")
 def uninterrupted(demo_data, tmp_path_factory):
     out = tmp_path_factory.mktemp("two_processes")
-    process = start(command(out, demo_data, 29611))
+    process = start(command(out, demo_data))
     output = finish(process)
     assert process.returncode == 0, output
     return out, output
@@ -77,7 +76,7 @@ def uninterrupted(demo_data, tmp_path_factory):
 
 def test_three_steps_of_two_processes_are_those_of_one_on_the_same_batch(demo_data, tmp_path):
     alone, losses = three_steps(str(demo_data))
-    script = [*TORCHRUN, "29612", "tests/support/three_steps.py", str(demo_data), str(tmp_path / "two.pth")]
+    script = [*TORCHRUN, "tests/support/three_steps.py", str(demo_data), str(tmp_path / "two.pth")]
     subprocess.run(script, cwd=PROJECT, env=ENVIRONMENT, check=True, capture_output=True, timeout=300)
     together = torch.load(tmp_path / "two.pth", weights_only=True)
     assert together["losses"] == pytest.approx(losses, rel=1e-5)
@@ -98,7 +97,7 @@ def test_one_process_writes_and_prints(uninterrupted):
 
 
 def test_a_killed_process_is_replaced_and_the_run_ends_as_if_it_had_not_been(uninterrupted, demo_data, tmp_path):
-    process = start(command(tmp_path, demo_data, 29613, launcher=["--max-restarts", "2"]))
+    process = start(command(tmp_path, demo_data, launcher=["--max-restarts", "2"]))
     kill_a_worker_after_an_epoch(process, tmp_path)
     output = finish(process)
     assert process.returncode == 0, output
@@ -108,7 +107,7 @@ def test_a_killed_process_is_replaced_and_the_run_ends_as_if_it_had_not_been(uni
 
 
 def test_a_killed_process_ends_the_run_and_one_process_goes_on(demo_data, tmp_path):
-    process = start(command(tmp_path, demo_data, 29614))
+    process = start(command(tmp_path, demo_data))
     kill_a_worker_after_an_epoch(process, tmp_path)
     output = finish(process)
     assert process.returncode != 0
@@ -122,7 +121,7 @@ def test_a_killed_process_ends_the_run_and_one_process_goes_on(demo_data, tmp_pa
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(demo_data, tmp_path):
-    process = start(command(tmp_path, demo_data, 29615, "--batch-size", "33"))
+    process = start(command(tmp_path, demo_data, "--batch-size", "33"))
     output = finish(process)
     assert process.returncode != 0 and "cannot be shared by 2 processes" in output
     assert not (tmp_path / "runs").exists()

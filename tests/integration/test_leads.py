@@ -230,7 +230,7 @@ def test_predict_takes_a_file_of_one_lead(served_anylead, whole, tmp_path, capsy
     assert "Not assessable from lead I: MI" in printed
     out = tmp_path / "results.csv"
     assert predict.main([str(tmp_path / "watch.csv"), *arguments, "--out", str(out), "--long"]) == 0
-    row = read_rows(out, columns_of()).iloc[0]
+    (row,) = read_rows(out, columns_of())
     assert row["leads"] == "I"
     assert row["lead_set"] == "I"
     assert row["lead_set_exact"]

@@ -16,7 +16,7 @@ def shipped(finished, monkeypatch):
     """The finished run in the project's artifacts/, beside a shipped checkpoint."""
     directory = finished.rename(finished.parent / "artifacts")
     (directory / "multilabel_best.pth").write_bytes(b"shipped")
-    monkeypatch.setattr("training.cli.DEFAULT_OUT", directory)
+    monkeypatch.setattr("training.flags.DEFAULT_OUT", directory)
     monkeypatch.setattr("training.promotion.DEFAULT_OUT", directory)
     monkeypatch.chdir(directory.parent)
     (directory.parent / "link").symlink_to(directory, target_is_directory=True)

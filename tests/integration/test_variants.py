@@ -8,6 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 
+from config import BASELINE_NAMES, DEFAULT_OUT
 from files import sha256
 from inference.export import compact
 from tests.support.ecgs import demo_recordings
@@ -20,6 +21,7 @@ def measured(served, demo_data, tmp_path_factory):
     """A directory with the variants of a network trained on the generated data."""
     out = tmp_path_factory.mktemp("variants")
     shutil.copy(served / "multilabel_best.onnx", out)
+    shutil.copy(DEFAULT_OUT / BASELINE_NAMES["resnet1d"], out)
     arguments = ["--data", str(demo_data), "--out", str(out), "--records", "32", "--rounds", "3"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure_variants, "MOST_LOST", 0.2)  # the validation set has a dozen recordings

@@ -8,7 +8,8 @@ import onnxruntime
 
 from config import BINARY_TASKS, SUPERCLASSES
 from ecg.statements import RHYTHMS
-from inference.diagnosis import Diagnosis
+from inference.decisions import log_odds
+from inference.diagnosis import BinaryResult, Diagnosis
 from inference.verdict import WITHHELD
 
 MI = SUPERCLASSES.index("MI")
@@ -48,6 +49,12 @@ class ExportedFiles:
         return answers
 
 
+def is_at_margin(result: BinaryResult, margin: float) -> bool:
+    """Whether rounding decides on which side of the margin a result lies, as with ties of isotonic calibration."""
+    clearance = abs(log_odds(np.array(result.probability)) - log_odds(np.array(result.threshold)))
+    return bool(abs(clearance - margin) < 1e-3)
+
+
 def assert_same(answers: dict[str, np.ndarray], row: int, diagnosis: Diagnosis, facts: dict) -> None:
     """Hold one recording's answers against its diagnosis."""
     given = {name: values[row] for name, values in answers.items()}
@@ -66,7 +73,9 @@ def assert_same(answers: dict[str, np.ndarray], row: int, diagnosis: Diagnosis, 
             one.positive is None
         )
         assert withheld or bool(given["positive"][number]) == one.positive
-        assert bool(given["binary_near"][number]) == one.uncertain
+        own = facts["decisions"].get(BINARY_TASKS[number])  # none if another file answers
+        near = bool(given["binary_near"][number])
+        assert own is None or near == one.uncertain or is_at_margin(one, own["margin"])
     contradicts = [facts["withheld"][code] == "contradicts" for code in given["withheld"]]
     doubts = [given["near"], given["implied"].any(), given["normal_beside_others"], *contradicts]
     assert sum(doubts) == len(diagnosis.uncertain_because)

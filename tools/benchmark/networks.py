@@ -15,6 +15,7 @@ from config import LEADS, PROJECT, SAMPLING_RATE
 from ecg.preprocessing import FULL_DURATION_S, model_input
 from files import sha256
 from inference.backends import BACKENDS, load_network
+from inference.decision_network import DecisionNetwork
 from inference.export import export_network, facts_of
 from inference.manifest import self_test_recording
 from models import count_parameters
@@ -76,7 +77,8 @@ def exported_reference(source: Path, made: Path) -> Path:
     if not path.is_file():
         made.mkdir(parents=True, exist_ok=True)
         checkpoint = load_checkpoint(source)
-        export_network(path, checkpoint, {}, facts_of(checkpoint, digest, {}, {}, {}))
+        network = DecisionNetwork(checkpoint.network(), checkpoint.input_scale, {}).eval()
+        export_network(path, network, facts_of(checkpoint, digest, {}, {}, {}))
     return path
 
 
