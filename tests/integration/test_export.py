@@ -25,9 +25,9 @@ CASES = (
 )
 
 
-@pytest.fixture(params=["generated", "shipped"])
-def directory(request):
-    return DEFAULT_OUT if request.param == "shipped" else request.getfixturevalue("served")
+@pytest.fixture
+def directory():
+    return DEFAULT_OUT
 
 
 @pytest.mark.parametrize("seconds", [5, 7.77, 10, 15, 15.01, 25, 35, 65])

@@ -63,6 +63,7 @@ def test_only_the_trunk_is_quantised(measured):
 
 def test_a_variant_that_loses_too_much_is_dropped(measured, demo_data, tmp_path, monkeypatch):
     shutil.copy(measured / "multilabel_best.onnx", tmp_path)
+    shutil.copy(DEFAULT_OUT / BASELINE_NAMES["resnet1d"], tmp_path)
     (tmp_path / "multilabel_best_int8.onnx").write_bytes(b"of an earlier run")
     found = iter([{"super": 0.9, "all": 0.9}, {"super": 0.8985, "all": 0.899}, {"super": 0.9, "all": 0.8979}])
     monkeypatch.setattr(measure_variants, "macro_aurocs", lambda path, val: next(found))

@@ -8,10 +8,12 @@ import torch
 
 from config import MULTILABEL_RECIPE
 from dataset import PTBXLDataset
-from models import count_parameters, create_model
+from models import count_parameters
 from models.provenance import machine_facts
+from models.recording_network import make_network
 from training.cli import computes_bfloat16
 from training.loop import start_state, train_epoch
+from training.objective import outputs_of
 
 MODELS = ("hmt_ecgnet", "resnet1d")
 
@@ -25,7 +27,10 @@ def training_speed(data: Path, rounds: int, records: int) -> dict:
     config = replace(MULTILABEL_RECIPE, epochs=rounds + 1)
     train = PTBXLDataset(data, "train").first(records)
     bfloat16 = computes_bfloat16(torch.device("cpu"))
-    networks = {name: create_model(name) for name in MODELS}
+    networks = {
+        name: make_network(name, {}, outputs_of(config), config.window_s, config.stride_s, config.branch)
+        for name in MODELS
+    }
     states = {name: start_state(network, train, config) for name, network in networks.items()}
     rows = {name: [] for name in MODELS}
     for round_number in range(rounds + 1):
