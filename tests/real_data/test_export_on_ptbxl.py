@@ -42,7 +42,7 @@ def test_the_files_decide_as_the_product(split):
     numbers = spread(split)[::2]
     answers = files.answers(split.signals(numbers))
     for row, number in enumerate(numbers):
-        assert_same(answers, row, diagnoser.diagnose(split.recording(number), quality=False), files.facts)
+        assert_same(answers, row, diagnoser.diagnose(split.recording(number), quality=False), files)
 
 
 @pytest.mark.parametrize("samples", [500, 777, 1500, 1501, 2500, 3500, 6500])
@@ -52,4 +52,4 @@ def test_the_files_decide_as_the_product_whatever_the_length(split, samples):
         several = split.signals(np.arange(number, number + 7) % len(split))
         long = np.concatenate(list(several), axis=1)[:, :samples]
         recording = replace(split.recording(number), signal=long)
-        assert_same(files.answers(long[None]), 0, diagnoser.diagnose(recording, quality=False), files.facts)
+        assert_same(files.answers(long[None]), 0, diagnoser.diagnose(recording, quality=False), files)

@@ -12,7 +12,7 @@ from inference.decisions import log_odds
 from inference.diagnosis import BinaryResult, Diagnosis
 from inference.verdict import WITHHELD
 
-MI = SUPERCLASSES.index("MI")
+NORM, MI = SUPERCLASSES.index("NORM"), SUPERCLASSES.index("MI")
 
 
 class ExportedFiles:
@@ -43,21 +43,32 @@ class ExportedFiles:
             for output in ("positive", "binary_near"):
                 answers[output][:, number] = other[output][:, 0]
             asked = answers["withheld"][:, number] == self.facts["withheld"].index("other file")
-            contradicts = asked & (other["positive"][:, 0] != answers["asserted_classes"][:, MI])
+            classes = answers["asserted_classes"]
+            expected = ~classes[:, NORM] if task == "norm_vs_abnormal" else classes[:, MI]
+            contradicts = asked & (other["positive"][:, 0] != expected)
             answers["withheld"][asked, number] = self.facts["withheld"].index("")
             answers["withheld"][contradicts, number] = self.facts["withheld"].index("contradicts")
         return answers
 
+    def margin(self, task: str) -> float:
+        """Of the file that answers the task, in log odds."""
+        name = self.facts["other_files"].get(task)
+        facts = self.session(name)[1] if name else self.facts
+        return facts["decisions"][task]["margin"]
+
 
 def is_at_margin(result: BinaryResult, margin: float) -> bool:
-    """Whether rounding decides on which side of the margin a result lies, as with ties of isotonic calibration."""
+    """Whether rounding decides on which side of the margin a result lies.
+
+    So it is at the step of an isotonic calibration to which the margin was fitted.
+    """
     clearance = abs(log_odds(np.array(result.probability)) - log_odds(np.array(result.threshold)))
-    return bool(abs(clearance - margin) < 1e-3)
+    return bool(abs(clearance - margin) < 1e-6)
 
 
-def assert_same(answers: dict[str, np.ndarray], row: int, diagnosis: Diagnosis, facts: dict) -> None:
+def assert_same(answers: dict[str, np.ndarray], row: int, diagnosis: Diagnosis, files: ExportedFiles) -> None:
     """Hold one recording's answers against its diagnosis."""
-    given = {name: values[row] for name, values in answers.items()}
+    given, facts = {name: values[row] for name, values in answers.items()}, files.facts
     binary = [getattr(diagnosis, task) for task in BINARY_TASKS]
     probabilities = [
         *diagnosis.probabilities.values(),
@@ -73,9 +84,8 @@ def assert_same(answers: dict[str, np.ndarray], row: int, diagnosis: Diagnosis, 
             one.positive is None
         )
         assert withheld or bool(given["positive"][number]) == one.positive
-        own = facts["decisions"].get(BINARY_TASKS[number])  # none if another file answers
         near = bool(given["binary_near"][number])
-        assert own is None or near == one.uncertain or is_at_margin(one, own["margin"])
+        assert near == one.uncertain or is_at_margin(one, files.margin(BINARY_TASKS[number]))
     contradicts = [facts["withheld"][code] == "contradicts" for code in given["withheld"]]
     doubts = [given["near"], given["implied"].any(), given["normal_beside_others"], *contradicts]
     assert sum(doubts) == len(diagnosis.uncertain_because)
