@@ -95,7 +95,7 @@ def subset_statistics(network: RecordingNetwork, signals: torch.Tensor, present:
     heights, columns = voltages(signals), []
     nothing = voltages(torch.zeros_like(signals))
     for subset in present.to(device).unbind(1):
-        there = subset[..., None].to(signals.dtype)
+        there = subset[:, None, :, None].to(signals.dtype)
         found = detector.find(detector.merge_leads(relative * there, usual_peak * there))
         both = torch.cat([subset, subset], dim=1)  # voltages above and below the mean
         columns.append(torch.cat([rr_statistics(*found), torch.where(both, heights, nothing)], dim=1))

@@ -1,4 +1,4 @@
-"""tools.benchmark from end to end, quickly."""
+"""tools.benchmark from end to end, quickly, and the tables made of what it writes."""
 
 import json
 import shutil
@@ -8,9 +8,10 @@ import pytest
 from config import DEFAULT_OUT
 from tools.benchmark import __main__ as benchmark
 from tools.benchmark import networks
+from tools.documents import tables
 
 
-def test_one_run_measures_everything(demo_data, tmp_path, capsys):
+def test_one_run_measures_everything_and_the_tables_show_it(demo_data, tmp_path, monkeypatch, capsys):
     assert benchmark.main(["--quick", "--data", str(demo_data), "--out", str(tmp_path)]) == 0
     assert "SYNTHETIC" in capsys.readouterr().out
     content = json.loads((tmp_path / "benchmark_inference.json").read_text())
@@ -35,6 +36,11 @@ def test_one_run_measures_everything(demo_data, tmp_path, capsys):
         "hmt_ecgnet",
         "resnet1d",
     }
+    monkeypatch.setattr(tables, "read_artifact", lambda name: json.loads((tmp_path / name).read_text()))
+    written = tables.document_tables()
+    assert "1/1.0" in written["inference_networks"]() and "A quick run" in written["inference_networks"]()
+    assert "Conv" in written["inference_operators"]()
+    assert "SYNTHETIC" in written["data_path"]() and "WFDB upload" in written["server_in_the_run"]()
 
 
 def test_the_reference_is_exported_once(tmp_path, monkeypatch):

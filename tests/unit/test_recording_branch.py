@@ -44,7 +44,7 @@ def statistics_of_beats(times_s, samples: int = 1000) -> dict[str, float]:
     """`rr_statistics` of beats at these times, all of one height."""
     beats = torch.zeros(1, samples, dtype=torch.bool)
     beats[0, torch.from_numpy(np.round(100 * np.asarray(times_s)).astype(int))] = True
-    values = rr_statistics(beats.float(), beats, torch.tensor([5.0]))[0]
+    values = rr_statistics(beats[None].float(), beats[None], torch.tensor([[5.0]]))[0]
     return dict(zip(RR_STATISTICS, values.tolist(), strict=True))
 
 

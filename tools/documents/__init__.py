@@ -6,7 +6,16 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from config import DEFAULT_OUT
-from evaluation import tables
+from evaluation.tables import (
+    by_score_table,
+    compared_tasks_table,
+    comparison_table,
+    difference_cell,
+    metric_cell,
+    metrics_table,
+    percent_cell,
+    tasks_table,
+)
 
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
@@ -17,14 +26,14 @@ TEMPLATES = Environment(
 TEMPLATES.filters |= {
     "as": lambda value, style: "–" if value is None else format(value, style),
     "percent": lambda share: "–" if share is None else f"{100 * share:.1f} %",
-    "metric": tables.metric_cell,
-    "difference": tables.difference_cell,
-    "share": tables.percent_cell,
-    "metrics_table": tables.metrics_table,
-    "by_score_table": tables.by_score_table,
-    "comparison_table": tables.comparison_table,
-    "tasks_table": tables.tasks_table,
-    "compared_tasks_table": tables.compared_tasks_table,
+    "metric": metric_cell,
+    "difference": difference_cell,
+    "share": percent_cell,
+    "metrics_table": metrics_table,
+    "by_score_table": by_score_table,
+    "comparison_table": comparison_table,
+    "tasks_table": tasks_table,
+    "compared_tasks_table": compared_tasks_table,
 }
 
 
