@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from config import BINARY_TASKS, SUPERCLASSES
 from ecg.statements import CODES, RHYTHMS, SUBCLASS_OWNERS, SUBCLASSES, subclass_columns
@@ -37,7 +38,7 @@ def cut_stretches(signals: torch.Tensor) -> torch.Tensor:
     length = (samples + count - 1) // count
     gaps = torch.sym_max(1, count - 1)
     numbers = torch.arange(count, device=signals.device)
-    starts = torch.div(2 * numbers * (samples - length) + gaps, 2 * gaps, rounding_mode="trunc")
+    starts = ((2 * numbers * (samples - length) + gaps) / (2 * gaps)).long()
     places = (starts[:, None] + torch.arange(length, device=signals.device)).flatten()
     return take_spans(signals, places, count, length)
 
@@ -57,14 +58,15 @@ class StatementFindings(nn.Module):
         padded = torch.tensor([one + [size] * (longest - len(one)) for one in columns])
         self.subclass_shape = tuple(padded.shape)
         self.register_buffer("padded", padded.flatten())
-        # which superclass each subclass implies: every one but NORM
-        owner_of = [[name == owner != "NORM" for name in SUPERCLASSES] for owner in SUBCLASS_OWNERS]
-        self.register_buffer("implies", torch.tensor(owner_of).float())
+        # 1 where a statement, a row, belongs to a subclass, and where it implies a superclass: every one but NORM
+        self.register_buffer("belongs", F.one_hot(padded, size + 1).sum(1)[:, :size].T.float().contiguous())
+        self.register_buffer(
+            "implies", torch.tensor([[name == owner != "NORM" for name in SUPERCLASSES] for owner in OWNERS]).float()
+        )
         # the column of each superclass among (classes, True): what belongs to none needs none
         names = [*SUPERCLASSES, ""]
         owners = [names.index(name) for name in (*OWNERS, *SUBCLASS_OWNERS)]
-        self.register_buffer("owners", torch.tensor(owners[:size]))
-        self.register_buffer("subclass_owners", torch.tensor(owners[size:]))
+        self.register_buffer("owners", torch.tensor(owners))
         self.register_buffer("rhythm_columns", torch.tensor(RHYTHM_COLUMNS))
         place = [RHYTHM_COLUMNS.index(n) if n in RHYTHM_COLUMNS else len(RHYTHMS) for n in range(size)]
         self.register_buffer("rhythm_of", torch.tensor(place))
@@ -73,50 +75,43 @@ class StatementFindings(nn.Module):
     def name_rhythm(
         self, calibrated: torch.Tensor, above: torch.Tensor, validated: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The number of the rhythm and whether it is certain, ``(batch,)`` each.
+        """The number of the rhythm and whether it is certain, ``(batch, 1)`` each.
 
         -1 if none reaches its threshold, or none is validated, so that the rhythm is not assessed.
         """
         calibrated, above, validated = (
             one.index_select(1, self.rhythm_columns) for one in (calibrated, above, validated)
         )
-        best = torch.where(above, calibrated.float(), -1.0).argmax(1, keepdim=True)
-        found = above.any(1) & validated.any(1)
-        certain = found & ((above & validated).float().gather(1, best)[:, 0] > 0)
-        return torch.where(found, best[:, 0], -1), certain
+        most, best = torch.where(above, calibrated.float(), -1.0).max(1, keepdim=True)
+        found = (most >= 0) & validated.any(1, keepdim=True)
+        certain = found & (above & validated).gather(1, best)
+        return torch.where(found, best, -1), certain
 
     def assert_statements(
         self, above: torch.Tensor, validated: torch.Tensor, rhythm: torch.Tensor, certain: torch.Tensor
     ) -> torch.Tensor:
         """Before they are held against the superclasses, bool ``(batch, 71)``."""
-        named = (rhythm[:, None] == self.rhythm_of) & certain[:, None]
+        named = (rhythm == self.rhythm_of) & certain
         return named | above & validated & self.no_rhythm
 
     def implied(self, asserted: torch.Tensor) -> torch.Tensor:
         """Superclasses of asserted statements other than NORM, bool ``(batch, 5)``."""
-        return self.subclasses_of(asserted).float() @ self.implies > 0
-
-    def subclasses_of(self, statements: torch.Tensor) -> torch.Tensor:
-        """As `ecg.statements.any_present` of the subclasses, bool ``(batch, 23)``."""
-        return self.members(torch.cat([statements, torch.zeros_like(statements[:, :1])], 1)).any(2)
-
-    def members(self, statements: torch.Tensor) -> torch.Tensor:
-        """What there is of each subclass's statements: ``(batch, 71 + 1)`` to ``(batch, 23, most members)``."""
-        return statements.index_select(1, self.padded).unflatten(1, self.subclass_shape)
+        return asserted.float() @ self.implies > 0
 
     def keep_consistent(
         self, asserted: torch.Tensor, subclasses: torch.Tensor, classes: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Statements and subclasses that go with the verdict's classes; subclasses: validated and above."""
-        classes = torch.cat([classes, torch.ones_like(classes[:, :1])], 1)
-        kept = asserted & classes.index_select(1, self.owners)
-        own = subclasses & classes.index_select(1, self.subclass_owners)
-        return kept, own | self.subclasses_of(kept)
+        fitting = F.pad(classes, (0, 1), value=True).index_select(1, self.owners)
+        kept, kept_subclasses = (torch.cat([asserted, subclasses], 1) & fitting).split(
+            [asserted.shape[1], subclasses.shape[1]], 1
+        )
+        return kept, kept_subclasses | (kept.float() @ self.belongs > 0)
 
     def subclass_scores(self, statements: torch.Tensor) -> torch.Tensor:
         """As `ecg.statements.any_probability` of the subclasses, ``(batch, 23)``."""
-        absent = torch.cat([1 - statements, torch.ones_like(statements[:, :1])], 1)
-        return 1 - self.members(absent).prod(2)
+        absent = F.pad(1 - statements, (0, 1), value=1.0)
+        return 1 - absent.index_select(1, self.padded).unflatten(1, self.subclass_shape).prod(2)
 
 
 class DecisionNetwork(nn.Module):
@@ -157,6 +152,9 @@ class DecisionNetwork(nn.Module):
                 widths[1:1] = [len(CODES), len(SUBCLASSES)]
         self.widths = widths
         self.register_buffer("margins", torch.tensor([[row[task].margin for task in margins] for row in rows]).double())
+        # which superclasses are abnormal, and which are other than NORM and MI
+        beside = [[n != NORM, n not in (NORM, MI)] for n in range(len(SUPERCLASSES))]
+        self.register_buffer("beside", torch.tensor(beside).float())
         numbers = torch.arange(sum(widths))
         self.register_buffer("decided", numbers[(numbers < widths[0]) | (numbers >= sum(widths) - len(self.answered))])
 
@@ -227,20 +225,21 @@ class DecisionNetwork(nn.Module):
             asserted = self.findings.assert_statements(reached[1], validated, rhythm, certain)
             implied = self.findings.implied(asserted) & ~classes
         classes = classes | implied
-        several = classes[:, NORM] & classes[:, NORM + 1 :].any(1)
-        classes = torch.cat([(classes[:, NORM] & ~several)[:, None], classes[:, NORM + 1 :]], 1)
+        abnormal, others = (classes.float() @ self.beside > 0).split(1, 1)
+        norm, rest = classes.split([1, len(SUPERCLASSES) - 1], 1)
+        classes = torch.cat([norm & ~abnormal, rest], 1)
         binary = self.answers(
-            values[-1], counted[-1], usable[:, sum(self.widths[:-1]) :], classes, near_binary < binary_margins
+            values[-1], counted[-1], usable[:, sum(self.widths[:-1]) :], classes, others, near_binary < binary_margins
         )
         answered, positive, withheld, binary_near = binary
         answers = (
             probabilities.float(),
             torch.cat([values[0], *([values[1]] if self.findings else []), answered], 1).float(),
             classes,
-            (near < margin).any(1),
+            (near.amin(1, keepdim=True) < margin)[:, 0],
             near.argmin(1),
             implied,
-            several,
+            (norm & abnormal)[:, 0],
             positive,
             withheld,
             binary_near,
@@ -248,7 +247,7 @@ class DecisionNetwork(nn.Module):
         if not self.findings:
             return answers
         kept, kept_subclasses = self.findings.keep_consistent(asserted, counted[2], classes)
-        return *answers, values[2].float(), kept, kept_subclasses, rhythm, certain
+        return *answers, values[2].float(), kept, kept_subclasses, rhythm[:, 0], certain[:, 0]
 
     def answers(
         self,
@@ -256,16 +255,18 @@ class DecisionNetwork(nn.Module):
         positive: torch.Tensor,
         usable: torch.Tensor,
         classes: torch.Tensor,
+        others: torch.Tensor,
         near: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
         """Calibrated probability, whether positive, why withheld and whether near of both tasks, ``(batch, 2)`` each.
 
-        calibrated, positive, usable, near: of the tasks that this network answers; classes: what the verdict asserts.
+        calibrated, positive, usable, near: of the tasks that this network answers; classes: what the verdict asserts;
+        others: whether a class other than NORM and MI is among them, ``(batch, 1)``.
         """
         columns = [
-            self.answer(task, calibrated, positive, usable, classes, near)
+            self.answer(task, calibrated, positive, usable, classes, others, near)
             if task in self.answered
-            else self.no_answer(task, classes)
+            else self.no_answer(task, classes, others)
             for task in BINARY_TASKS
         ]
         return tuple(torch.cat(one, 1) for one in zip(*columns, strict=True))
@@ -277,13 +278,14 @@ class DecisionNetwork(nn.Module):
         positive: torch.Tensor,
         usable: torch.Tensor,
         classes: torch.Tensor,
+        others: torch.Tensor,
         near: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
         column = self.answered.index(task)
         calibrated, positive, usable, near = (
             one[:, column : column + 1] for one in (calibrated, positive, usable, near)
         )
-        applies, reason = self.reason(task, classes)
+        applies, reason = self.reason(task, classes, others)
         if task == "norm_vs_abnormal":
             disagrees = positive == classes[:, NORM : NORM + 1]
         else:
@@ -293,21 +295,17 @@ class DecisionNetwork(nn.Module):
             reason = torch.where(usable.expand_as(disagrees), reason, NOT_ASSESSABLE)
         return calibrated, positive, reason, near
 
-    def no_answer(self, task: str, classes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def no_answer(self, task: str, classes: torch.Tensor, others: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Of a task that another file answers: why its answer is withheld, as far as that is known here."""
-        applies, reason = self.reason(task, classes)
+        applies, reason = self.reason(task, classes, others)
         nothing = torch.full_like(applies, torch.nan, dtype=torch.float64)
         no = torch.zeros_like(applies)
         return nothing, no, torch.where(reason == SHOWN, OTHER_FILE, reason), no
 
     @staticmethod
-    def reason(task: str, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def reason(task: str, classes: torch.Tensor, others: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Whether a task may be asked beside these classes, and why not; ``(batch, 1)`` each."""
-        norm, mi, others = (
-            classes[:, NORM : NORM + 1],
-            classes[:, MI : MI + 1],
-            classes[:, MI + 1 :].any(1, keepdim=True),
-        )
+        norm, mi = classes[:, NORM : NORM + 1], classes[:, MI : MI + 1]
         if task == "norm_vs_abnormal":
             applies = torch.ones_like(mi)
             return applies, torch.zeros_like(mi, dtype=torch.long)

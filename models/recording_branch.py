@@ -204,10 +204,10 @@ def voltages(signals: torch.Tensor) -> torch.Tensor:
 
     signals: ``(batch, 12, samples)`` in input scales. Usually: the median over seconds.
     """
-    upright_and_inverted = torch.stack([signals, -signals], 1)
-    mean = F.avg_pool2d(upright_and_inverted, (1, SAMPLING_RATE), (1, SAMPLING_RATE))
-    heights = maximum(upright_and_inverted, SAMPLING_RATE, SAMPLING_RATE) - mean
-    usual = ranked(heights, signals.shape[2] // SAMPLING_RATE // 2)
+    count = signals.shape[2] // SAMPLING_RATE
+    seconds = signals[:, :, : count * SAMPLING_RATE].unflatten(2, (count, SAMPLING_RATE))
+    mean = row_sums(seconds)[..., 0] / SAMPLING_RATE
+    usual = ranked(torch.cat([seconds.amax(3) - mean, mean - seconds.amin(3)], 1), count // 2)
     return usual.flatten(1).clamp_min(LEAST_VOLTAGE).log()
 
 

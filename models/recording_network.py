@@ -10,6 +10,7 @@ This module is what is validated, saved, run and exported, so there is one path 
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from config import SAMPLING_RATE, SUPERCLASSES, Outputs
 from ecg.statements import BY_CODE
@@ -37,9 +38,12 @@ class RecordingNetwork(nn.Module):
         self.outputs = outputs
         self.window, self.stride = round(window_s * SAMPLING_RATE), round(stride_s * SAMPLING_RATE)
         self.branch = RecordingBranch(len(outputs), hidden) if hidden else None
-        superclass_of = [BY_CODE[code].superclass for code in outputs.statements]
-        members = [[n for n, own in enumerate(superclass_of) if own == name] for name in outputs.classes]
-        self.members = members if outputs.classes == SUPERCLASSES and all(members) else None
+        self.merges = outputs.classes == SUPERCLASSES and {*SUPERCLASSES} <= {
+            BY_CODE[code].superclass for code in outputs.statements
+        }
+        if self.merges:
+            members = statements_of_superclasses(outputs.statements, filling=len(outputs) - len(SUPERCLASSES))
+            self.register_buffer("members", members, persistent=False)
 
     def statistics(self, signals: torch.Tensor) -> torch.Tensor:
         """What the branch sees of recordings: ``(batch, 41)``, or no columns without a branch."""
@@ -68,11 +72,19 @@ class RecordingNetwork(nn.Module):
         return self.read(signals, self.statistics(signals))
 
     def _merged(self, probabilities: torch.Tensor) -> torch.Tensor:
-        if self.members is None:
+        if not self.merges:
             return probabilities
-        own, statements, binary = probabilities.split(self.outputs.lengths, 1)
-        derived = torch.stack([1 - (1 - statements[:, columns]).prod(1) for columns in self.members], 1)
-        return torch.cat([(own + derived) / 2, statements, binary], 1)
+        own, others = probabilities.split([len(SUPERCLASSES), len(self.outputs) - len(SUPERCLASSES)], 1)
+        absent = F.pad(1 - others, (0, 1), value=1.0)  # the last is what fills up `members`
+        derived = 1 - absent.index_select(1, self.members.flatten()).unflatten(1, self.members.shape).prod(2)
+        return torch.cat([(own + derived) / 2, others], 1)
+
+
+def statements_of_superclasses(statements: tuple[str, ...], filling: int) -> torch.Tensor:
+    """The columns of each superclass's statements, filled up to the most that any has: ``(5, most)``."""
+    superclass_of = [BY_CODE[code].superclass for code in statements]
+    members = [[n for n, own in enumerate(superclass_of) if own == name] for name in SUPERCLASSES]
+    return nn.utils.rnn.pad_sequence([torch.tensor(one) for one in members], batch_first=True, padding_value=filling)
 
 
 def make_network(

@@ -32,5 +32,5 @@ def take_spans(signals: torch.Tensor, places: torch.Tensor, count: int, length: 
 def mean_probabilities(logits: torch.Tensor) -> torch.Tensor:
     """Mean over windows of the probabilities: ``(batch, windows, outputs)`` to ``(batch, outputs)``, float32."""
     # as a product of matrices, which ONNX Runtime adds up alike in every batch; its own sums differ in the last bit
-    weights = torch.full_like(logits[:, :, :1], 1 / logits.shape[1], dtype=torch.float32).transpose(1, 2)
+    weights = torch.full((1, 1, logits.shape[1]), 1 / logits.shape[1], device=logits.device)
     return (weights @ logits.float().sigmoid())[:, 0]
