@@ -105,26 +105,28 @@ class HMTECGNet(nn.Module):
         self.head = nn.Linear(2 * heart_channels, classes)
         self.to(memory_format=torch.channels_last)
 
-    def merge_leads(self, leads: torch.Tensor) -> torch.Tensor:
-        """Encoded leads ``(batch, channels, 12, time)`` to groups ``(batch, 2 * group_channels, 1, time)``."""
+    def groups(self, leads: torch.Tensor) -> list[torch.Tensor]:
+        """Encoded leads ``(batch, channels, 12, time)`` to both groups ``(batch, group_channels, 1, time)``."""
         limb, chest = leads.split(GROUP_LEADS, dim=2)
-        return torch.cat([self.limb_group(limb), self.chest_group(chest)], dim=1)
+        return [self.limb_group(limb), self.chest_group(chest)]
 
-    def merge_present(self, leads: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
-        """`merge_leads` of the leads that are present, 1 or 0 each ``(subsets * batch, 12)``."""
+    def groups_present(self, leads: torch.Tensor, present: torch.Tensor) -> list[torch.Tensor]:
+        """`groups` of the leads that are present, 1 or 0 each ``(subsets * batch, 12)``."""
         leads = leads.repeat(len(present) // len(leads), 1, 1, 1) * present[:, None, :, None]
         scale, shift = self.modulation(present)[:, :, None, None].chunk(2, dim=1)
-        return self.merge_leads(leads) * (1 + scale) + shift
+        return [torch.cat(self.groups(leads), dim=1) * (1 + scale) + shift]
 
     def features(self, x: torch.Tensor, present: torch.Tensor | None = None) -> torch.Tensor:
         """What the head sees: ``(batch, 2 * heart_channels)``, mean and maximum over time; present: see `forward`."""
         leads = self.lead_encoder(torch.relu_(self.stem(x[:, None])))
         if self.modulation is None:
-            groups = self.merge_leads(leads)
+            groups = self.groups(leads)
         else:
             present = x.abs().amax(2) > 0 if present is None else present
-            groups = self.merge_present(leads, present.to(leads.dtype))
-        heart = self.heart_encoder(torch.relu_(self.heart(torch.relu_(groups))))
+            groups = self.groups_present(leads, present.to(leads.dtype))
+        # activated before they are joined, which ONNX Runtime makes part of the convolutions
+        heart = torch.relu_(self.heart(torch.cat([torch.relu_(one) for one in groups], dim=1)))
+        heart = self.heart_encoder(heart)
         return torch.cat([heart.mean((2, 3)), heart.amax((2, 3))], dim=1)
 
     def forward(self, x: torch.Tensor, present: torch.Tensor | None = None) -> torch.Tensor:

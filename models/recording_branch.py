@@ -204,10 +204,12 @@ def voltages(signals: torch.Tensor) -> torch.Tensor:
 
     signals: ``(batch, 12, samples)`` in input scales. Usually: the median over seconds.
     """
-    count = signals.shape[2] // SAMPLING_RATE
-    seconds = signals[:, :, : count * SAMPLING_RATE].unflatten(2, (count, SAMPLING_RATE))
+    batch, leads, samples = signals.shape
+    count = samples // SAMPLING_RATE
+    seconds = signals[:, :, : count * SAMPLING_RATE].reshape(batch, leads * count, SAMPLING_RATE)
     mean = row_sums(seconds)[..., 0] / SAMPLING_RATE
-    usual = ranked(torch.cat([seconds.amax(3) - mean, mean - seconds.amin(3)], 1), count // 2)
+    heights = torch.cat([seconds.amax(2) - mean, mean - seconds.amin(2)], 1).unflatten(1, (2 * leads, count))
+    usual = ranked(heights, count // 2)
     return usual.flatten(1).clamp_min(LEAST_VOLTAGE).log()
 
 

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from models import ARCHITECTURES, count_parameters, create_model
+from models.hmt_ecgnet import HMTECGNet, fill_up
 
 
 @pytest.fixture(scope="module", params=sorted(ARCHITECTURES))
@@ -80,3 +81,18 @@ def test_arguments_reach_the_network_and_an_unknown_model_is_refused_by_name():
     assert create_model("hmt_ecgnet", classes=1, heart_channels=32)(torch.randn(2, 12, 250)).shape == (2, 1)
     with pytest.raises(ValueError, match="hmt_ecgnet"):
         create_model("transformer")
+
+
+@pytest.mark.parametrize("any_leads", [False, True])
+def test_channels_that_fill_up_change_nothing(any_leads):
+    torch.manual_seed(0)
+    network = HMTECGNet(3, group_channels=24, heart_channels=40, heart_kernels=(5, 3, 3), any_leads=any_leads).eval()
+    for one in network.modules():
+        if isinstance(one, torch.nn.BatchNorm2d):
+            one.running_mean.normal_()
+            one.running_var.uniform_(0.5, 2)
+    wide, x = fill_up(network, 16), torch.randn(2, 12, 250)
+    assert wide.heart[0].out_channels == 48 and not wide.training
+    with torch.inference_mode():
+        torch.testing.assert_close(wide(x), network(x), atol=1e-5, rtol=1e-5)
+    assert fill_up(network, 8) is network
