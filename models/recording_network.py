@@ -38,12 +38,13 @@ class RecordingNetwork(nn.Module):
         self.outputs = outputs
         self.window, self.stride = round(window_s * SAMPLING_RATE), round(stride_s * SAMPLING_RATE)
         self.branch = RecordingBranch(len(outputs), hidden) if hidden else None
-        self.merges = outputs.classes == SUPERCLASSES and {*SUPERCLASSES} <= {
-            BY_CODE[code].superclass for code in outputs.statements
-        }
-        if self.merges:
-            members = statements_of_superclasses(outputs.statements, filling=len(outputs) - len(SUPERCLASSES))
-            self.register_buffer("members", members, persistent=False)
+        superclass_of = [BY_CODE[code].superclass for code in outputs.statements]
+        members = [[n for n, own in enumerate(superclass_of) if own == name] for name in outputs.classes]
+        self.merges = outputs.classes == SUPERCLASSES and all(members)
+        longest = max(map(len, members))  # the others are filled up by a column beyond the last of all
+        filling = len(outputs) - len(outputs.classes)
+        # no buffer: a moving average would average it too
+        self.members = [one + [filling] * (longest - len(one)) for one in members]
 
     def statistics(self, signals: torch.Tensor) -> torch.Tensor:
         """What the branch sees of recordings: ``(batch, 41)``, or no columns without a branch."""
@@ -75,16 +76,10 @@ class RecordingNetwork(nn.Module):
         if not self.merges:
             return probabilities
         own, others = probabilities.split([len(SUPERCLASSES), len(self.outputs) - len(SUPERCLASSES)], 1)
-        absent = F.pad(1 - others, (0, 1), value=1.0)  # the last is what fills up `members`
-        derived = 1 - absent.index_select(1, self.members.flatten()).unflatten(1, self.members.shape).prod(2)
+        absent = F.pad(1 - others, (0, 1), value=1.0)
+        members = torch.tensor(self.members, device=probabilities.device)
+        derived = 1 - absent.index_select(1, members.flatten()).unflatten(1, members.shape).prod(2)
         return torch.cat([(own + derived) / 2, others], 1)
-
-
-def statements_of_superclasses(statements: tuple[str, ...], filling: int) -> torch.Tensor:
-    """The columns of each superclass's statements, filled up to the most that any has: ``(5, most)``."""
-    superclass_of = [BY_CODE[code].superclass for code in statements]
-    members = [[n for n, own in enumerate(superclass_of) if own == name] for name in SUPERCLASSES]
-    return nn.utils.rnn.pad_sequence([torch.tensor(one) for one in members], batch_first=True, padding_value=filling)
 
 
 def make_network(

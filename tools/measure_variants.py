@@ -13,9 +13,9 @@ import argparse
 import json
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,7 @@ from inference.export import METADATA_KEY, compact, to_onnx
 from models.checkpoint import load_checkpoint
 from models.provenance import machine_facts
 from ptbxl.index import DatasetError
+from tools.benchmark.turns import take_turns
 
 NETWORKS = ("multilabel_best", "multilabel_tiny", "anylead_best")
 MOST_LOST = 0.002  # of macro AUROC, for a variant to be kept
@@ -42,7 +43,7 @@ CALIBRATION_RECORDS = 512
 BATCH = 16
 QUANTISED = ("Conv", "Gemm")
 TASKS = ("super", "all")
-ROUNDS, WARM_UP = 300, 5
+ROUNDS, REPETITIONS = 15, 20
 REFERENCE = "resnet1d"
 
 
@@ -130,27 +131,18 @@ def macro_aurocs(path: Path, val: PTBXLDataset) -> dict[str, float]:
 
 
 def latencies(paths: dict[str, Path], rounds: int) -> dict[str, dict[str, float]]:
-    """Time for all answers to one 10-s ECG on one thread, in ms; the networks take turns.
+    """Time for all answers to one 10-s ECG on one thread, in ms; the networks take turns, `REPETITIONS` each.
 
     p10, p50, p90: by the clock. processor: median of the thread's own time, without what other processes took.
     """
-    sessions = {name: session_of(path) for name, path in paths.items()}
-    signals = one_ecg()
-    clock, processor = ({name: [] for name in paths} for _ in range(2))
-    for _ in tqdm(range(rounds + WARM_UP), desc="latency", unit="round"):
-        for name, session in sessions.items():
-            began, began_processor = time.perf_counter(), time.thread_time()
-            session.run(None, {"signals": signals})
-            processor[name].append(1000 * (time.thread_time() - began_processor))
-            clock[name].append(1000 * (time.perf_counter() - began))
-    quantiles = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
-    return {
-        name: {
-            **{key: round(float(np.quantile(clock[name][WARM_UP:], q)), 3) for key, q in quantiles.items()},
-            "processor": round(float(np.median(processor[name][WARM_UP:])), 3),
-        }
-        for name in paths
-    }
+    signals = {"signals": one_ecg()}
+    steps = {name: partial(session_of(path).run, None, signals) for name, path in paths.items()}
+    found = {}
+    for name, (clock, processor) in take_turns(steps, rounds, REPETITIONS, "latency").items():
+        quantiles = np.quantile(1000 * clock, (0.1, 0.5, 0.9))
+        found[name] = dict(zip(("p10", "p50", "p90"), quantiles.round(3).tolist(), strict=True))
+        found[name]["processor"] = round(float(np.median(1000 * processor)), 3)
+    return found
 
 
 def profile(path: Path, runs: int = 100) -> dict[str, float]:
