@@ -239,6 +239,15 @@ def test_classes_without_positives_in_fold_9_do_not_cost_the_run(own_data, tmp_p
 # --------------------------------------------------------------------------- any leads
 
 
+def test_a_checkpoint_answers_as_well_as_it_did_in_training(uninterrupted, demo_data):
+    """What is stored is what was validated: nothing of a network that the moving average must not touch."""
+    checkpoint = load_checkpoint(uninterrupted / "multilabel_best.pth")
+    split = PTBXLDataset(demo_data, "val", "multilabel", checkpoint.input_scale)
+    predicted = predict_split(checkpoint.network(), split, np.arange(len(split)))
+    seen = macro_auroc_and_auprc(predicted[split.labelled, :5], split.targets[split.labelled])[0]
+    assert seen == pytest.approx(checkpoint.metrics["val_auroc"], abs=1e-6)
+
+
 @pytest.fixture(scope="module")
 def any_leads(uninterrupted, demo_data, tmp_path_factory):
     """--out of an any-leads run of two epochs with the network of the uninterrupted run for its teacher."""
