@@ -92,6 +92,8 @@ def quantised(source: Path, train: PTBXLDataset, records: int) -> onnx.ModelProt
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,
             nodes_to_quantize=nodes,
+            # of the batches' ranges: a single artefact would widen them to twice what ECGs need
+            extra_options={"CalibMovingAverage": True},
         )
         return onnx.load(target)
 
