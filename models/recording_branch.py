@@ -8,6 +8,7 @@ of each lead's waves: criteria of hypertrophy and of low voltage are sums of a f
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from scipy.signal import firwin
@@ -21,6 +22,7 @@ FILTER_TAPS = 41
 PHASES = 16  # samples that are filtered at once
 PADDING = FILTER_TAPS // 2 + PHASES - 1  # samples, on both sides of a signal
 REFRACTORY = 25  # samples: no two beats are nearer than 0.25 s
+NO_BEAT = 1 << 40  # samples: later than any beat
 SMOOTHING = 11  # samples
 LARGEST_RATIO = 2.0  # of a lead's activity to its usual peak; more is an artefact
 EARLY, LATE = 0.85, 1.15  # intervals relative to the median beyond which a beat is premature or late
@@ -47,31 +49,45 @@ RR_STATISTICS = {  # and the largest value of each
 LARGEST = list(RR_STATISTICS.values())
 
 
+class Beats(NamedTuple):
+    """Heartbeats of recordings of equal length.
+
+    times: ``(batch, 1, n)`` the sample of each, in order, then `NO_BEAT` where a recording has fewer.
+    heights: ``(batch, 1, n)`` of the QRS activity there. contrast: ``(batch, 1, 1)``, the usual height of a beat over
+    the mean activity. seconds: that the recordings last.
+    """
+
+    times: torch.Tensor
+    heights: torch.Tensor
+    contrast: torch.Tensor
+    seconds: float
+
+
 class BeatDetector(nn.Module):
     """Heartbeats of recordings ``(batch, 12, samples)`` at 100 Hz, in any unit; leads of zeros do not take part.
 
-    Returns the QRS activity ``(batch, 1, samples)``, where it is a beat's peak, and the contrast ``(batch, 1)``, the
-    usual height of a beat over the mean activity.
+    Returns `Beats`.
     """
 
     def __init__(self):
         super().__init__()
         self.register_buffer("filters", shifted_filters(), persistent=False)
 
-    def forward(self, signals: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def forward(self, signals: torch.Tensor) -> Beats:
         return self.find(self.merge_leads(*self.of_each_lead(signals)))
 
-    def find(self, activity: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Beats where the QRS activity ``(batch, 1, 1, samples)`` peaks; what `forward` returns."""
+    def find(self, activity: torch.Tensor) -> Beats:
+        """Beats where the QRS activity ``(batch, 1, 1, samples)`` peaks."""
         samples = activity.shape[3]
         peaks = activity >= maximum(activity, 2 * REFRACTORY + 1, 1, REFRACTORY)
         floor = 0.3 * ranked(maximum(activity, SAMPLING_RATE, SAMPLING_RATE), samples // SAMPLING_RATE * 3 // 4)
-        heights = torch.where(peaks, activity, 0.0).topk(samples // REFRACTORY + 1, 3).values
+        heights, places = torch.where(peaks, activity, 0.0).topk(samples // REFRACTORY + 1, 3)
         upper_middle = (floats(heights > floor).sum(3, keepdim=True) / 3).long().clamp_max(samples // REFRACTORY)
         usual = heights.gather(3, upper_middle)  # the median of the higher two thirds of the peaks
-        beats = peaks & (activity > torch.maximum(0.45 * usual, floor))
+        beats = heights > torch.maximum(0.45 * usual, floor)
+        times, order = torch.where(beats, places, NO_BEAT).sort(3)
         contrast = usual / (row_sums(activity) / samples).clamp_min(1e-6)
-        return activity[:, 0], beats[:, 0], contrast[:, 0, 0]
+        return Beats(times[:, 0], heights.gather(3, order)[:, 0], contrast[:, 0], samples / SAMPLING_RATE)
 
     def of_each_lead(self, signals: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Rectified QRS band of each lead relative to its usual peak ``(batch, 1, 12, samples)``, and that peak."""
@@ -131,21 +147,18 @@ def before(x: torch.Tensor, beats: int = 1) -> torch.Tensor:
     return F.pad(x, (beats, -beats))
 
 
-def rr_statistics(activity: torch.Tensor, beats: torch.Tensor, contrast: torch.Tensor) -> torch.Tensor:
-    """``RR_STATISTICS`` of recordings, ``(batch, 17)``, always finite, in s; arguments from `BeatDetector`.
+def rr_statistics(beats: Beats) -> torch.Tensor:
+    """``RR_STATISTICS`` of recordings, ``(batch, 17)``, always finite, in s.
 
     Written for few operations on many rows at once: in ONNX Runtime the number of operations is what it costs.
     """
-    samples = activity.shape[2]
-    times = torch.where(beats, torch.arange(samples, device=beats.device), 2 * samples)
-    times = times.topk(samples // REFRACTORY + 1, 2, largest=False, sorted=True).values
-    found = times < samples
-    rr_s = (times - F.pad(times, (1, -1))) / SAMPLING_RATE
+    found = beats.times < NO_BEAT
     valid = found & before(found)  # an interval ends at each beat but the first
     both = valid & before(valid)  # an interval and the one before it
+    rr_s = (beats.times - before(beats.times)) / SAMPLING_RATE
     masks = floats(torch.cat([found, valid, both], 1))
     there, between = masks.split([2, 1], 1)
-    values = torch.cat([activity.gather(2, times.clamp_max(samples - 1)), rr_s], 1) * there
+    values = torch.cat([beats.heights, rr_s], 1) * there
     rr_s = values[:, 1:]
     sums = row_sums(torch.cat([masks, values], 1))
     number = sums[:, :1]
@@ -171,7 +184,7 @@ def rr_statistics(activity: torch.Tensor, beats: torch.Tensor, contrast: torch.T
     in_medians = torch.cat([shares[:, :1], roots[:, 2:], medians[:, 1:].clamp_max(3.0)], 1)
     in_medians = torch.cat([in_medians, successive.amax(2, keepdim=True)], 1) / median
     # four a recording: ONNX Runtime takes four at a time, and what is left over in another way
-    logarithms = torch.cat([logarithmic, contrast[:, :, None].clamp(1.0, 100.0), median], 1).log()
+    logarithms = torch.cat([logarithmic, beats.contrast.clamp(1.0, 100.0), median], 1).log()
     columns = (
         logarithms[:, :2],
         roots[:, 1:],
@@ -180,11 +193,11 @@ def rr_statistics(activity: torch.Tensor, beats: torch.Tensor, contrast: torch.T
         relative.amax(2, keepdim=True),
         shares[:, 3:],
         shares[:, 1:3],
-        number * (SAMPLING_RATE / samples),
+        number / beats.seconds,
         logarithms[:, 2:3],
         roots[:, :1] / means[:, :1].clamp_min(1e-6),
     )
-    return torch.minimum(torch.cat(columns, 1)[:, :, 0], torch.tensor(LARGEST, device=beats.device))
+    return torch.minimum(torch.cat(columns, 1)[:, :, 0], torch.tensor(LARGEST, device=number.device))
 
 
 def masked_median(values: torch.Tensor, mask: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
@@ -231,7 +244,7 @@ class RecordingBranch(nn.Module):
     def statistics(self, signals: torch.Tensor) -> torch.Tensor:
         """`rr_statistics` and `voltages` of recordings, ``(batch, 41)``; nothing in it is trained."""
         signals = signals.float()
-        return torch.cat([rr_statistics(*self.detector(signals)), voltages(signals)], 1)
+        return torch.cat([rr_statistics(self.detector(signals)), voltages(signals)], 1)
 
     def evidence(self, statistics: torch.Tensor) -> torch.Tensor:
         """``(batch, outputs)`` from ``(batch, 41)``."""

@@ -98,5 +98,5 @@ def subset_statistics(network: RecordingNetwork, signals: torch.Tensor, present:
         there = subset[:, None, :, None].to(signals.dtype)
         found = detector.find(detector.merge_leads(relative * there, usual_peak * there))
         both = torch.cat([subset, subset], dim=1)  # voltages above and below the mean
-        columns.append(torch.cat([rr_statistics(*found), torch.where(both, heights, nothing)], dim=1))
+        columns.append(torch.cat([rr_statistics(found), torch.where(both, heights, nothing)], dim=1))
     return torch.stack(columns, dim=1).cpu().clone()

@@ -3,18 +3,18 @@
 import numpy as np
 import torch
 
-from models.recording_branch import RR_STATISTICS, BeatDetector, rr_statistics
+from models.recording_branch import NO_BEAT, RR_STATISTICS, BeatDetector, rr_statistics
 
 
 def beats_of(signal_mv: np.ndarray) -> np.ndarray:
     """Samples at which the network finds beats in a signal ``(12, samples)`` at 100 Hz."""
-    _, beats, _ = BeatDetector()(torch.from_numpy(np.asarray(signal_mv, np.float32))[None])
-    return np.flatnonzero(beats[0].numpy())
+    times = BeatDetector()(torch.from_numpy(np.asarray(signal_mv, np.float32))[None]).times[0, 0]
+    return times[times < NO_BEAT].numpy()
 
 
 def statistics_of(signal_mv: np.ndarray) -> dict[str, float]:
     """The network's RR statistics of one signal, by name."""
-    values = rr_statistics(*BeatDetector()(torch.from_numpy(np.asarray(signal_mv, np.float32))[None]))[0]
+    values = rr_statistics(BeatDetector()(torch.from_numpy(np.asarray(signal_mv, np.float32))[None]))[0]
     return dict(zip(RR_STATISTICS, values.tolist(), strict=True))
 
 

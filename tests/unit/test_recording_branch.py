@@ -9,7 +9,17 @@ from hypothesis.extra.numpy import arrays
 
 from ecg.bands import split_bands
 from ecg.beats import find_beats
-from models.recording_branch import LEAST_VOLTAGE, RR_STATISTICS, BeatDetector, RecordingBranch, rr_statistics, voltages
+from models.recording_branch import (
+    LEAST_VOLTAGE,
+    NO_BEAT,
+    REFRACTORY,
+    RR_STATISTICS,
+    BeatDetector,
+    Beats,
+    RecordingBranch,
+    rr_statistics,
+    voltages,
+)
 from tests.support.beats import agreement, beats_of, statistics_of
 from tests.support.ecgs import generated
 
@@ -42,10 +52,10 @@ def test_beats_and_rr_intervals_are_those_of_numpy_and_of_the_truth(rhythm, seed
 
 def statistics_of_beats(times_s, samples: int = 1000) -> dict[str, float]:
     """`rr_statistics` of beats at these times, all of one height."""
-    beats = torch.zeros(1, samples, dtype=torch.bool)
-    beats[0, torch.from_numpy(np.round(100 * np.asarray(times_s)).astype(int))] = True
-    values = rr_statistics(beats[None].float(), beats[None], torch.tensor([[5.0]]))[0]
-    return dict(zip(RR_STATISTICS, values.tolist(), strict=True))
+    times = torch.full((1, 1, samples // REFRACTORY + 1), NO_BEAT)
+    times[0, 0, : len(times_s)] = torch.from_numpy(np.round(100 * np.asarray(times_s)).astype(int))
+    beats = Beats(times, torch.ones(times.shape), torch.tensor([[[5.0]]]), samples / 100)
+    return dict(zip(RR_STATISTICS, rr_statistics(beats)[0].tolist(), strict=True))
 
 
 def test_the_statistics_are_what_they_are_called():
@@ -135,8 +145,8 @@ def test_voltages_scale_with_the_signal_and_beats_do_not(factor):
     assert larger.float().mean() > 0.9
     torch.testing.assert_close(scaled[larger], plain[larger] + np.log(factor), atol=1e-4, rtol=1e-4)
     detector = BeatDetector()
-    assert torch.equal(detector(signal)[1], detector(factor * signal)[1])
-    rr = [rr_statistics(*detector(one)) for one in (signal, factor * signal)]
+    assert torch.equal(detector(signal).times, detector(factor * signal).times)
+    rr = [rr_statistics(detector(one)) for one in (signal, factor * signal)]
     torch.testing.assert_close(*rr, atol=1e-3, rtol=1e-3)
 
 
