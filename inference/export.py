@@ -32,6 +32,7 @@ from models.hmt_ecgnet import HMTECGNet, fill_up
 
 TOLERANCE = 1e-4  # of a probability
 VECTOR = 16  # float32 numbers in a register of AVX-512
+SHORTEST = 500  # samples, of a recording
 OPSET = 20  # what onnxruntime-web runs
 SHAPES = ((1, 500), (7, 1000), (3, 777), (2, 1501), (1, 3500), (16, 1000))  # recordings, samples
 METADATA_KEY = "hmt_ecgnet"
@@ -117,7 +118,12 @@ def export_part(
             input_names=list(inputs),
             output_names=list(outputs),
             opset_version=OPSET,
-            dynamic_shapes=(tuple(dict.fromkeys(axes, Dim.DYNAMIC) for _, axes in inputs.values()),),
+            dynamic_shapes=(
+                tuple(
+                    {axis: Dim.DYNAMIC(min=SHORTEST) if shape[axis] > SHORTEST else Dim.DYNAMIC for axis in axes}
+                    for shape, axes in inputs.values()
+                ),
+            ),
             dynamo=True,
             verbose=False,
         )

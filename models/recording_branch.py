@@ -72,6 +72,7 @@ class BeatDetector(nn.Module):
     def __init__(self):
         super().__init__()
         self.register_buffer("filters", shifted_filters(), persistent=False)
+        self.register_buffer("smoothing", torch.full((1, 1, 1, SMOOTHING), 1 / SMOOTHING), persistent=False)
 
     def forward(self, signals: torch.Tensor) -> Beats:
         return self.find(self.merge_leads(*self.of_each_lead(signals)))
@@ -101,7 +102,7 @@ class BeatDetector(nn.Module):
         """QRS activity ``(batch, 1, 1, samples)``: the mean over leads that show any, over 0.11 s."""
         alive = (usual_peak > 0.05 * usual_peak.amax(2, keepdim=True)).to(relative.dtype)
         weights = (alive / alive.sum(2, keepdim=True).clamp_min(1.0)).transpose(2, 3)
-        return F.avg_pool2d(weights @ relative, (1, SMOOTHING), 1, (0, SMOOTHING // 2))
+        return F.conv2d(weights @ relative, self.smoothing, padding=(0, SMOOTHING // 2))
 
 
 def shifted_filters() -> torch.Tensor:
