@@ -1,8 +1,9 @@
 """Export the shipped networks to ONNX, for inference without PyTorch.
 
-    python export_onnx.py            # multilabel_best, _tiny, mi_best, abnormal_best and anylead_best in artifacts/
+    python export_onnx.py             # multilabel_best, _tiny, mi_best, abnormal_best and anylead_best in artifacts/
 
-    python export_onnx.py --out DIR  # your own, in DIR: a multi-label network and thresholds of all three tasks
+    python export_onnx.py --out DIR   # your own, in DIR: a multi-label network and thresholds of all three tasks
+    python export_onnx.py --tiny DIR  # DIR becomes a product in which the tiny network answers everything
 
 Each file takes mV at 100 Hz, any number of recordings of any length from 5 s, and gives probabilities and decisions;
 docs/onnx.md says what is in it. It is compared with PyTorch before it replaces an older one. manifest.json lists the
@@ -18,7 +19,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from config import BINARY_TASKS, CHECKPOINT_NAMES, DEFAULT_OUT, script
+from config import BINARY_TASKS, CHECKPOINT_NAMES, DEFAULT_OUT, TASK_CLASSES, TINY, script
 from ecg.recording import Recording
 from files import replacing, sha256, write_text
 from inference import InferenceError
@@ -130,6 +131,29 @@ def verified_decisions(directory: Path) -> dict[str, Decisions]:
     return decisions
 
 
+def provide_tiny(source: Path, target: Path) -> None:
+    """Copy the tiny network and its thresholds into a new directory as its multi-label network.
+
+    The network for missing leads comes with it. Raises InferenceError if something is missing or ``target`` holds
+    anything else than a tiny network.
+    """
+    copies = {TINY_CHECKPOINT: CHECKPOINT_NAMES["multilabel"]}
+    copies |= {
+        thresholds_path(source, f"{task}_tiny").name: thresholds_path(target, task).name for task in TASK_CLASSES
+    }
+    missing = [name for name in copies if not (source / name).is_file()]
+    if missing:
+        raise InferenceError(f"{source} has no tiny network to take: {', '.join(missing)} missing")
+    copies |= {path.name: path.name for path in anylead_paths(source, "pytorch") if path.is_file()}
+    present = target / CHECKPOINT_NAMES["multilabel"]
+    if present.is_file() and load_checkpoint(present).model != TINY:
+        raise InferenceError(f"{present} is another network: name a directory that is new or holds a tiny network")
+    target.mkdir(parents=True, exist_ok=True)
+    for name, copy in copies.items():
+        with replacing(target / copy) as unfinished:
+            shutil.copyfile(source / name, unfinished)
+
+
 def provide_examples(directory: Path) -> None:
     """Copy the generated ECGs of artifacts/, for self-test and page, into a directory that lacks them."""
     for source in sorted(path for path in (DEFAULT_OUT / SELF_TEST_ECG).parent.iterdir() if path.suffix != ".json"):
@@ -166,14 +190,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--out", default=str(DEFAULT_OUT), help="holds the checkpoints, gets the ONNX files (default: artifacts)"
     )
+    parser.add_argument(
+        "--tiny", metavar="DIR", help="export into DIR the tiny network of --out, as a product that needs no other"
+    )
     arguments = parser.parse_args(argv)
+    made = arguments.tiny or arguments.out
     try:
-        export_all(Path(arguments.out))
+        if arguments.tiny:
+            provide_tiny(Path(arguments.out), Path(arguments.tiny))
+        export_all(Path(made))
     except (CheckpointError, InferenceError, ThresholdsError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"to use it: python {script('predict.py')} --artifacts {shlex.quote(arguments.out)} FILE")
-    print(f"HMT_ARTIFACTS={shlex.quote(arguments.out)} python {script('api.py')}")
+    print(f"to use it: python {script('predict.py')} --artifacts {shlex.quote(made)} FILE")
+    print(f"HMT_ARTIFACTS={shlex.quote(made)} python {script('api.py')}")
     return 0
 
 

@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
+import export_onnx
 from config import PROJECT, TASK_CLASSES
+from inference.diagnoser import Diagnoser, only_leads
+from inference.manifest import self_test_recording
 from tests.support.server import client_with
 
 
@@ -72,3 +75,25 @@ def test_an_export_with_thresholds_of_another_network_replaces_nothing(own_serve
     assert "another checkpoint" in refused.stderr
     for name, content in before.items():
         assert name == retrained.name or (own_served / name).read_bytes() == content
+
+
+def test_the_tiny_network_becomes_a_product_of_its_own(tmp_path, capsys):
+    out = tmp_path / "tiny"
+    assert export_onnx.main(["--tiny", str(out)]) == 0
+    assert f"--artifacts {out}" in capsys.readouterr().out
+    tiny, recording = Diagnoser.load(out), self_test_recording()
+    assert list(tiny.networks) == ["multilabel"] and tiny.networks["multilabel"].model == "hmt_ecgnet_tiny"
+    diagnosis = tiny.diagnose(recording)
+    assert list(diagnosis.predicted_classes) == ["NORM"]
+    assert diagnosis.mi_vs_norm.positive is False and diagnosis.rhythm.code == "SR"
+    assert tiny.diagnose(only_leads(recording)).lead_set == "I,II,V2"
+    assert export_onnx.main(["--tiny", str(out)]) == 0  # made again
+
+
+def test_the_tiny_network_replaces_no_other(own_served, tmp_path, capsys):
+    before = (own_served / "multilabel_best.pth").read_bytes()
+    assert export_onnx.main(["--tiny", str(own_served)]) == 1
+    assert "is another network" in capsys.readouterr().err
+    assert (own_served / "multilabel_best.pth").read_bytes() == before
+    assert export_onnx.main(["--out", str(own_served), "--tiny", str(tmp_path / "new")]) == 1
+    assert "has no tiny network" in capsys.readouterr().err and not (tmp_path / "new").exists()
