@@ -200,6 +200,7 @@ def make_tiny(artifacts: str, place: Path) -> str:
 
 
 def measure(data: Path, artifacts: str, count: int, rounds: int, size: int) -> dict:
+    load = os.getloadavg()[0]  # of other programs
     with tempfile.TemporaryDirectory(prefix="archive-") as folder:
         tiny = make_tiny(artifacts, Path(folder) / "tiny")
         jobs = {
@@ -213,7 +214,7 @@ def measure(data: Path, artifacts: str, count: int, rounds: int, size: int) -> d
         ecgs.mkdir()
         synthetic = write_files(ecgs, data, count)
         read_bytes = sum(file.stat().st_size for file in ecgs.rglob("*.*")) / count
-        load, files_per_s = os.getloadavg()[0], walking_rate(ecgs)
+        files_per_s = walking_rate(ecgs)
         parts = measure_parts(ecgs, jobs["with quality"])
         rows, start_s, empty = measure_rates(ecgs, jobs, settings, rounds, size)
     return {

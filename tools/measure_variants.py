@@ -257,7 +257,13 @@ def main(argv: list[str] | None = None) -> int:
                 for row in make_variants(out, network, train, val, arguments.records)
             ]
             rows.append(
-                {"file": f"{REFERENCE} (not shipped)", "network": REFERENCE, "variant": "float32", "kept": True}
+                {
+                    "file": f"{REFERENCE} (not shipped)",
+                    "network": REFERENCE,
+                    "variant": "float32",
+                    "auroc": None,
+                    "kept": True,
+                }
             )
             content = {"n": len(val), "most_lost": MOST_LOST, "synthetic": val.is_synthetic, "variants": rows}
             write_text(target, json.dumps(content, indent=1) + "\n")  # latency may be measured again
@@ -276,7 +282,7 @@ def print_rows(content: dict) -> None:
     if content["synthetic"]:
         print(SYNTHETIC_NOTICE)
     for row in content["variants"]:
-        aurocs = " ".join(f"{task} {value:.4f}" for task, value in (row.get("auroc") or {}).items())
+        aurocs = " ".join(f"{task} {value:.4f}" for task, value in (row["auroc"] or {}).items())
         latency = f"{row['latency_ms']['p50']:.2f} ms" if row["latency_ms"] else ""
         kept = "" if row["kept"] else "dropped"
         print(f"{row['file']:32} {row['bytes'] / 1000:9.1f} kB {aurocs:26} {latency:10} {kept}")
