@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from api import main
-from config import LEADS, RESEARCH_ONLY, SUPERCLASSES
+from config import DEFAULT_OUT, LEADS, RESEARCH_ONLY, SUPERCLASSES
 from ecg.readers import read_recording
 from ecg.readers.channels import from_leads
 from ecg.statements import CODES, SUBCLASSES
@@ -57,18 +57,20 @@ def asserted_in(prediction):
     return [one for name in ("statements", "subclasses") for one in prediction[name] if one["asserted"]]
 
 
-def test_only_what_is_asserted_is_listed_when_asked_for(client, ecg):
-    everything = prediction_of(client.post("/predict?statements=all", json=ecg))
-    assert everything == prediction_of(client.post("/predict", json=ecg))
-    asserted = prediction_of(client.post("/predict?statements=asserted", json=ecg))
-    assert asserted["statements"] + asserted["subclasses"] == asserted_in(everything) != []
+def test_only_what_is_asserted_is_listed_when_asked_for(ecg):
     listed = ("statements", "subclasses")
-    assert [asserted[name] for name in asserted if name not in listed] == [
-        everything[name] for name in everything if name not in listed
-    ]
-    (of_batch,) = client.post("/predict/batch?statements=asserted", json={"recordings": [ecg]}).json()["results"]
-    assert of_batch["statements"] == asserted["statements"]
-    assert_problem(client.post("/predict?statements=some", json=ecg), 422, "statements", "asserted")
+    with client_with(DEFAULT_OUT) as client:  # what a network of a few generated ECGs asserts is chance
+        everything = prediction_of(client.post("/predict?statements=all", json=ecg))
+        assert everything == prediction_of(client.post("/predict", json=ecg))
+        asserted = prediction_of(client.post("/predict?statements=asserted", json=ecg))
+        assert asserted["statements"] + asserted["subclasses"] == asserted_in(everything) != []
+        assert [asserted[name] for name in asserted if name not in listed] == [
+            everything[name] for name in everything if name not in listed
+        ]
+        response = client.post("/predict/batch?statements=asserted", json={"recordings": [ecg]})
+        (of_batch,) = response.json()["results"]
+        assert of_batch["statements"] == asserted["statements"]
+        assert_problem(client.post("/predict?statements=some", json=ecg), 422, "statements", "asserted")
 
 
 def test_nothing_is_asserted_of_an_unusable_recording(client, ecg):
