@@ -104,8 +104,11 @@ def not_assessed(diagnosis: Diagnosis) -> tuple[str, tuple[str, ...]]:
     notes = tuple(note for note in left_open if note.rstrip(".") != rhythm.sentence)
     if rhythm.certain:
         return "Rhythm", notes
-    possible = f"{BY_CODE[rhythm.code].name} is likeliest, but not validated" if rhythm.code else ""
-    return "Rhythm not asserted", (possible or "No rhythm reaches its threshold", *notes)
+    if rhythm.code:
+        why = f"{BY_CODE[rhythm.code].name} is likeliest, but not validated"
+    else:
+        why = "No rhythm reaches its threshold" if diagnosis.lead_set else "No thresholds were fitted for these leads"
+    return "Rhythm not asserted", (why, *notes)
 
 
 def not_assessable(diagnosis: Diagnosis) -> str:

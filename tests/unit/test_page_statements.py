@@ -86,6 +86,12 @@ def test_what_is_open_about_the_rhythm_stands_below_the_headline(diagnosis, rhyt
     assert expected in html.prediction_html(replace(diagnosis, rhythm=rhythm, not_assessed=notes))
 
 
+def test_leads_without_thresholds_name_no_rhythm(diagnosis):
+    rhythm = RhythmResult(code="", certain=False, sentence="Rhythm not assessed")
+    shown = html.prediction_html(replace(diagnosis, rhythm=rhythm, lead_set=None))
+    assert "<b>Rhythm not asserted.</b> No thresholds were fitted for these leads." in shown
+
+
 def test_statements_are_found_by_group_and_words_and_sorted(diagnosis):
     statements = diagnosis.statements
     assert codes(arrange(statements))[:2] == ["SR", "ASMI"]

@@ -26,7 +26,9 @@ export function predictionHtml(diagnosis: Diagnosis): string {
 /** What the headline leaves open: the rhythm, and what these leads do not show. */
 function notAssessedHtml({ rhythm, statements, not_assessed }: Diagnosis): string {
   const name = statements.find((one) => one.code === rhythm.code)?.name;
-  const likeliest = name ? `${capitalised(name)} is likeliest, but not validated.` : "No rhythm reaches its threshold.";
+  const fitted = statements.some((one) => one.validated);
+  const none = fitted ? "No rhythm reaches its threshold." : "No thresholds were fitted for these leads.";
+  const likeliest = name ? `${capitalised(name)} is likeliest, but not validated.` : none;
   const others = not_assessed.filter((note) => note !== `${rhythm.sentence}.`).map(escape);
   const notes = rhythm.certain ? others : [`<b>Rhythm not asserted.</b> ${escape(likeliest)}`, ...others];
   return notes.map((note) => `<p class="not-assessed">${note}</p>`).join("");
