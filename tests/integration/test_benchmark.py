@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from config import DEFAULT_OUT
+from tools import benchmark_archive
 from tools.benchmark import __main__ as benchmark
 from tools.benchmark import networks
 from tools.documents import tables
@@ -66,3 +67,17 @@ def test_without_the_reference_it_says_so(demo_data, tmp_path, capsys):
     assert benchmark.main(arguments) == 1
     assert "resnet_baseline.pth" in capsys.readouterr().err
     assert not (tmp_path / "benchmark_inference.json").exists()
+
+
+def test_archives_are_measured_with_both_networks(demo_data, tmp_path, monkeypatch, capsys):
+    arguments = ["--ecgs", "24", "--rounds", "1", "--partition-size", "8", "--data", str(demo_data)]
+    assert benchmark_archive.main([*arguments, "--out", str(tmp_path)]) == 0
+    content = json.loads((tmp_path / "benchmark_archive.json").read_text())
+    measured = {(row["job"], row["workers"]) for row in content["rates"]}
+    assert measured == {(job, workers) for job in content["aims"] for workers in (1, 2)} and len(measured) == 8
+    assert all(row["ecgs_per_s"] > 0 and row["result_bytes"] > 0 for row in content["rates"])
+    assert content["networks"] == 2 and content["parts_ms"]["networks"] > 0
+    monkeypatch.setattr(tables, "read_artifact", lambda name: content)
+    written = tables.document_tables()
+    assert "tiny, without quality" in written["archive_rates"]() and "networks" in written["archive_parts"]()
+    assert "100,000,000" in written["archive_on_paper"]()

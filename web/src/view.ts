@@ -35,7 +35,8 @@ function notAssessedHtml({ rhythm, statements, not_assessed }: Diagnosis): strin
 }
 
 function binaryOutcome(result: BinaryResult, yes: string, no: string, withheld: string): string {
-  if (result.positive === null) return `${withheld}: ${result.withheld_because}`;
+  const why = result.withheld_because;
+  if (result.positive === null) return why.startsWith("not assessable") ? why : `${withheld}: ${why}`;
   return `${result.positive ? yes : no}, ${percent(result.probability)}${result.uncertain ? " (borderline)" : ""}`;
 }
 
