@@ -26,17 +26,15 @@ export function predictionHtml(diagnosis: Diagnosis): string {
 /** What the headline leaves open: the rhythm, and what these leads do not show. */
 function notAssessedHtml({ rhythm, statements, not_assessed }: Diagnosis): string {
   const name = statements.find((one) => one.code === rhythm.code)?.name;
-  const fitted = statements.some((one) => one.validated);
-  const none = fitted ? "No rhythm reaches its threshold." : "No thresholds were fitted for these leads.";
-  const likeliest = name ? `${capitalised(name)} is likeliest, but not validated.` : none;
+  const no = statements.some((s) => s.validated) ? "rhythm reaches its threshold" : "thresholds were fitted for these leads";
+  const likeliest = name ? `${capitalised(name)} is likeliest, but not validated.` : `No ${no}.`;
   const others = not_assessed.filter((note) => note !== `${rhythm.sentence}.`).map(escape);
   const notes = rhythm.certain ? others : [`<b>Rhythm not asserted.</b> ${escape(likeliest)}`, ...others];
   return notes.map((note) => `<p class="not-assessed">${note}</p>`).join("");
 }
 
 function binaryOutcome(result: BinaryResult, yes: string, no: string, withheld: string): string {
-  const why = result.withheld_because;
-  if (result.positive === null) return why.startsWith("not assessable") ? why : `${withheld}: ${why}`;
+  if (result.positive === null) return result.withheld_because.replace(/^(?!not assessable)/, `${withheld}: `);
   return `${result.positive ? yes : no}, ${percent(result.probability)}${result.uncertain ? " (borderline)" : ""}`;
 }
 
@@ -64,8 +62,7 @@ const track = (probability: number, threshold: number): string =>
 export function probabilitiesHtml({ probabilities, thresholds, predicted_classes, not_assessable }: Diagnosis): string {
   const rows = Object.entries(probabilities).map(([name, probability]) => {
     const title = tables.superclass_names[name as keyof typeof tables.superclass_names];
-    const isHidden = not_assessable.includes(name);
-    const isPredicted = predicted_classes.includes(name);
+    const [isHidden, isPredicted] = [not_assessable, predicted_classes].map((names) => names.includes(name));
     const kind = isHidden ? "unassessed" : isPredicted ? "yes" : "";
     const outcome = isPredicted ? "predicted" : "not predicted";
     const verdict = isHidden ? not_from_these_leads : `threshold ${percent(thresholds[name])}, ${outcome}`;
