@@ -161,6 +161,7 @@ def rr_statistics(beats: Beats) -> torch.Tensor:
     there, between = masks.split([2, 1], 1)
     values = torch.cat([beats.heights, rr_s], 1) * there
     rr_s = values[:, 1:]
+    # how many beats, intervals and pairs of intervals there are; the sums of heights and of intervals
     sums = row_sums(torch.cat([masks, values], 1))
     number = sums[:, :1]
     counts, totals = sums[:, :3].clamp_min(1.0), sums[:, 3:]
@@ -175,6 +176,8 @@ def rr_statistics(beats: Beats) -> torch.Tensor:
 
     centred = (values - means) * there
     deviation = centred[:, 1:]
+    # squares of centred heights, of centred intervals, of successive differences; these differences themselves;
+    # products with the next interval and the next but one; early beats; late beats
     left = torch.cat([centred, successive, successive, deviation, deviation], 1)
     right = torch.cat([centred, successive, between, before(deviation), before(deviation, 2)], 1)
     sums = row_sums(torch.cat([left * right, unusual], 1))
