@@ -5,7 +5,7 @@
 signs of the rhythm are not part of it. Tests hold it to `Diagnoser.diagnose(recording, quality=False)`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -228,9 +228,8 @@ class DecisionNetwork(nn.Module):
         abnormal, others = (classes.float() @ self.beside > 0).split(1, 1)
         norm, rest = classes.split([1, len(SUPERCLASSES) - 1], 1)
         classes = torch.cat([norm & ~abnormal, rest], 1)
-        binary = self.answers(
-            values[-1], counted[-1], usable[:, sum(self.widths[:-1]) :], classes, others, near_binary < binary_margins
-        )
+        of_tasks = values[-1], counted[-1], usable[:, sum(self.widths[:-1]) :], near_binary < binary_margins
+        binary = self.answers(of_tasks, classes, others)
         answered, positive, withheld, binary_near = binary
         answers = (
             probabilities.float(),
@@ -250,41 +249,28 @@ class DecisionNetwork(nn.Module):
         return *answers, values[2].float(), kept, kept_subclasses, rhythm[:, 0], certain[:, 0]
 
     def answers(
-        self,
-        calibrated: torch.Tensor,
-        positive: torch.Tensor,
-        usable: torch.Tensor,
-        classes: torch.Tensor,
-        others: torch.Tensor,
-        near: torch.Tensor,
+        self, of_tasks: Sequence[torch.Tensor], classes: torch.Tensor, others: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
         """Calibrated probability, whether positive, why withheld and whether near of both tasks, ``(batch, 2)`` each.
 
-        calibrated, positive, usable, near: of the tasks that this network answers; classes: what the verdict asserts;
-        others: whether a class other than NORM and MI is among them, ``(batch, 1)``.
+        of_tasks: calibrated probability, whether positive, usable and near of the tasks that this network answers.
+        classes: what the verdict asserts; others: whether a class other than NORM and MI is among them, ``(batch, 1)``.
         """
-        columns = [
-            self.answer(task, calibrated, positive, usable, classes, others, near)
-            if task in self.answered
-            else self.no_answer(task, classes, others)
-            for task in BINARY_TASKS
-        ]
+        columns = []
+        for task in BINARY_TASKS:
+            if task in self.answered:
+                column = self.answered.index(task)
+                of_task = [one[:, column : column + 1] for one in of_tasks]
+                columns.append(self.answer(task, of_task, classes, others))
+            else:
+                columns.append(self.no_answer(task, classes, others))
         return tuple(torch.cat(one, 1) for one in zip(*columns, strict=True))
 
     def answer(
-        self,
-        task: str,
-        calibrated: torch.Tensor,
-        positive: torch.Tensor,
-        usable: torch.Tensor,
-        classes: torch.Tensor,
-        others: torch.Tensor,
-        near: torch.Tensor,
+        self, task: str, of_task: Sequence[torch.Tensor], classes: torch.Tensor, others: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
-        column = self.answered.index(task)
-        calibrated, positive, usable, near = (
-            one[:, column : column + 1] for one in (calibrated, positive, usable, near)
-        )
+        """`answers` of one task that this network answers."""
+        calibrated, positive, usable, near = of_task
         applies, reason = self.reason(task, classes, others)
         if task == "norm_vs_abnormal":
             disagrees = positive == classes[:, NORM : NORM + 1]

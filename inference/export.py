@@ -19,8 +19,9 @@ import torch
 from torch import nn
 from torch.export import Dim
 
-from config import LEADS
+from config import LEADS, SAMPLING_RATE
 from ecg.lead_sets import CANONICAL_SETS
+from ecg.preprocessing import MINIMUM_DURATION_S
 from ecg.statements import RHYTHMS
 from files import replacing
 from inference import InferenceError
@@ -32,7 +33,7 @@ from models.hmt_ecgnet import HMTECGNet, fill_up
 
 TOLERANCE = 1e-4  # of a probability
 VECTOR = 16  # float32 numbers in a register of AVX-512
-SHORTEST = 500  # samples, of a recording
+SHORTEST = round(MINIMUM_DURATION_S * SAMPLING_RATE)  # samples, of a recording
 OPSET = 20  # what onnxruntime-web runs
 SHAPES = ((1, 500), (7, 1000), (3, 777), (2, 1501), (1, 3500), (16, 1000))  # recordings, samples
 METADATA_KEY = "hmt_ecgnet"

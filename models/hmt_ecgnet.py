@@ -19,6 +19,7 @@ from itertools import pairwise
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 GROUP_LEADS = 6  # I to aVF, V1 to V6
 
@@ -168,12 +169,10 @@ def fill_up(network: HMTECGNet, multiple: int) -> HMTECGNet:
         any_leads=network.modulation is not None,
     )
     given, filled = network.state_dict(), {}
+    # half of what the head sees are means over time, half are maxima
+    given["head.weight"] = F.pad(given["head.weight"].unflatten(1, (2, width)), (0, -width % multiple)).flatten(1)
     for name, fresh in wide.state_dict().items():
-        # half of what the head sees are means over time, half are maxima
-        parts = given[name].tensor_split(2, 1) if name == "head.weight" else (given[name],)
-        empty = torch.ones_like(fresh) if name.endswith("running_var") else torch.zeros_like(fresh)
-        for part, place in zip(parts, empty.tensor_split(len(parts), -1) if empty.dim() else (empty,), strict=True):
-            place[tuple(map(slice, part.shape))] = part
-        filled[name] = empty
+        filled[name] = torch.ones_like(fresh) if name.endswith("running_var") else torch.zeros_like(fresh)
+        filled[name][tuple(map(slice, given[name].shape))] = given[name]
     wide.load_state_dict(filled)
     return wide.train(network.training)

@@ -100,7 +100,7 @@ class BeatDetector(nn.Module):
 
     def merge_leads(self, relative: torch.Tensor, usual_peak: torch.Tensor) -> torch.Tensor:
         """QRS activity ``(batch, 1, 1, samples)``: the mean over leads that show any, over 0.11 s."""
-        alive = (usual_peak > 0.05 * usual_peak.amax(2, keepdim=True)).to(relative.dtype)
+        alive = floats(usual_peak > 0.05 * usual_peak.amax(2, keepdim=True))
         weights = (alive / alive.sum(2, keepdim=True).clamp_min(1.0)).transpose(2, 3)
         return F.conv2d(weights @ relative, self.smoothing, padding=(0, SMOOTHING // 2))
 
@@ -174,17 +174,7 @@ def rr_statistics(beats: Beats) -> torch.Tensor:
     relative = torch.where(valid, rr_s / median, 1.0)
     unusual = floats(torch.cat([relative < EARLY, relative > LATE], 1))  # only where an interval is valid
 
-    centred = (values - means) * there
-    deviation = centred[:, 1:]
-    # squares of centred heights, of centred intervals, of successive differences; these differences themselves;
-    # products with the next interval and the next but one; early beats; late beats
-    left = torch.cat([centred, successive, successive, deviation, deviation], 1)
-    right = torch.cat([centred, successive, between, before(deviation), before(deviation, 2)], 1)
-    sums = row_sums(torch.cat([left * right, unusual], 1))
-    variance, intervals = sums[:, 1:2].clamp_min(1e-4), counts[:, 1:2]
-    of = torch.cat([counts, counts[:, 2:], variance, variance, intervals, intervals], 1)
-    squares, shares = (sums / of).split([3, 5], 1)
-    roots = squares.sqrt()  # spread, standard deviation, RMSSD
+    roots, shares = spread_and_shares((values - means) * there, successive, between, unusual, counts)
     in_medians = torch.cat([shares[:, :1], roots[:, 2:], medians[:, 1:].clamp_max(3.0)], 1)
     in_medians = torch.cat([in_medians, successive.amax(2, keepdim=True)], 1) / median
     # four a recording: ONNX Runtime takes four at a time, and what is left over in another way
@@ -202,6 +192,27 @@ def rr_statistics(beats: Beats) -> torch.Tensor:
         roots[:, :1] / means[:, :1].clamp_min(1e-6),
     )
     return torch.minimum(torch.cat(columns, 1)[:, :, 0], torch.tensor(LARGEST, device=number.device))
+
+
+def spread_and_shares(
+    centred: torch.Tensor, successive: torch.Tensor, between: torch.Tensor, unusual: torch.Tensor, counts: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Roots of mean squares ``(batch, 3, 1)``: of heights, of intervals (standard deviations), of successive
+    differences (RMSSD); and shares ``(batch, 5, 1)``: mean successive difference, correlation of an interval with the
+    next and with the next but one, early and late beats.
+
+    centred: heights and intervals without their means ``(batch, 2, n)``. successive: differences ``(batch, 1, n)``,
+    between: 1 where there is one. unusual: 1 at early and at late beats ``(batch, 2, n)``. counts: of beats, intervals
+    and successive differences ``(batch, 3, 1)``, at least 1.
+    """
+    deviation = centred[:, 1:]
+    left = torch.cat([centred, successive, successive, deviation, deviation], 1)
+    right = torch.cat([centred, successive, between, before(deviation), before(deviation, 2)], 1)
+    sums = row_sums(torch.cat([left * right, unusual], 1))
+    variance, intervals = sums[:, 1:2].clamp_min(1e-4), counts[:, 1:2]
+    of = torch.cat([counts, counts[:, 2:], variance, variance, intervals, intervals], 1)
+    squares, shares = (sums / of).split([3, 5], 1)
+    return squares.sqrt(), shares
 
 
 def masked_median(values: torch.Tensor, mask: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
