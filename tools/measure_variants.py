@@ -13,28 +13,28 @@ import argparse
 import json
 import sys
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from tqdm import tqdm
 
-from config import BASELINE_NAMES, DEFAULT_OUT, LEADS, SYNTHETIC_NOTICE, data_directory
+from config import DEFAULT_OUT, LEADS, SYNTHETIC_NOTICE, data_directory
 from dataset import PTBXLDataset
 from ecg.statements import CODES
 from evaluation.metrics import macro_auroc_and_auprc
 from evaluation.statements import benchmark_tasks
 from files import replacing, sha256, write_text
-from inference.decision_network import DecisionNetwork
-from inference.export import METADATA_KEY, compact, to_onnx
-from models.checkpoint import load_checkpoint
+from inference import InferenceError
+from inference.export import METADATA_KEY, compact
 from models.provenance import machine_facts
 from ptbxl.index import DatasetError
+from tools.benchmark import operators
+from tools.benchmark.networks import REFERENCE, REFERENCE_CHECKPOINT, exported_reference
+from tools.benchmark.operators import one_thread
 from tools.benchmark.turns import take_turns
 
 NETWORKS = ("multilabel_best", "multilabel_tiny", "anylead_best")
@@ -44,7 +44,6 @@ BATCH = 16
 QUANTISED = ("Conv", "Gemm")
 TASKS = ("super", "all")
 ROUNDS, REPETITIONS = 15, 20
-REFERENCE = "resnet1d"
 
 
 class Recordings(CalibrationDataReader):
@@ -60,9 +59,9 @@ class Recordings(CalibrationDataReader):
 
 def with_float16_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """The trunk's weights stored in float16, and cast to float32 once when the file is loaded."""
-    halved, graph = onnx.ModelProto.FromString(model.SerializeToString()), model.graph
+    halved, casts = onnx.ModelProto.FromString(model.SerializeToString()), []
+    graph = halved.graph
     weights = {name for node in graph.node if node.name.startswith("trunk") for name in node.input}
-    casts, graph = [], halved.graph
     for one in graph.initializer:
         if one.name in weights and one.data_type == onnx.TensorProto.FLOAT and len(one.dims) > 1:
             name = one.name
@@ -98,18 +97,6 @@ def quantised(source: Path, train: PTBXLDataset, records: int) -> onnx.ModelProt
         return onnx.load(target)
 
 
-def one_thread() -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return options
-
-
-def session_of(path: Path) -> onnxruntime.InferenceSession:
-    """A network on one thread."""
-    return onnxruntime.InferenceSession(str(path), one_thread(), providers=["CPUExecutionProvider"])
-
-
 def one_ecg() -> np.ndarray:
     """Noise of an ECG's size, 10 s; what the samples are does not matter for the time."""
     return np.random.default_rng(0).normal(scale=0.2, size=(1, len(LEADS), 1000)).astype(np.float32)
@@ -117,7 +104,7 @@ def one_ecg() -> np.ndarray:
 
 def macro_aurocs(path: Path, val: PTBXLDataset) -> dict[str, float]:
     """Macro AUROC of the superclasses and of all statements, each on the recordings with a label of the task."""
-    session, rows = session_of(path), []
+    session, rows = one_thread(path), []
     for first in tqdm(range(0, len(val), BATCH), desc=path.name, unit="batch"):
         signals = val.signals(np.arange(first, min(first + BATCH, len(val))))
         rows.append(session.run(["probabilities"], {"signals": signals})[0])
@@ -138,7 +125,7 @@ def latencies(paths: dict[str, Path], rounds: int) -> dict[str, dict[str, float]
     p10, p50, p90: by the clock. processor: median of the thread's own time, without what other processes took.
     """
     signals = {"signals": one_ecg()}
-    steps = {name: partial(session_of(path).run, None, signals) for name, path in paths.items()}
+    steps = {name: partial(one_thread(path).run, None, signals) for name, path in paths.items()}
     found = {}
     for name, (clock, processor) in take_turns(steps, rounds, REPETITIONS, "latency").items():
         quantiles = np.quantile(1000 * clock, (0.1, 0.5, 0.9))
@@ -149,33 +136,18 @@ def latencies(paths: dict[str, Path], rounds: int) -> dict[str, dict[str, float]
 
 def profile(path: Path, runs: int = 100) -> dict[str, float]:
     """Where the time of one ECG goes, in ms: convolutions, and all other nodes with their number; medians a node."""
-    with tempfile.TemporaryDirectory() as folder:
-        options = one_thread()
-        options.enable_profiling, options.profile_file_prefix = True, str(Path(folder, "profile"))
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        for _ in range(runs):
-            session.run(None, {"signals": one_ecg()})
-        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    taken, kinds = defaultdict(list), {}
-    for event in events:
-        if event["name"].endswith("_kernel_time"):
-            taken[event["name"]].append(event["dur"] / 1000)
-            kinds[event["name"]] = event["args"]["op_name"]
-    median = {name: float(np.median(ms)) for name, ms in taken.items()}
-    convolutions = sum(ms for name, ms in median.items() if kinds[name] in ("Conv", "QLinearConv"))
-    return {
-        "convolutions": round(convolutions, 3),
-        "others": round(sum(median.values()) - convolutions, 3),
-        "nodes": len(median),
-    }
+    nodes = operators.nodes_of(operators.profile(path, one_ecg(), runs)).values()
+    convolutions = sum(node.milliseconds for node in nodes if node.operator in ("Conv", "QLinearConv"))
+    others = sum(node.milliseconds for node in nodes) - convolutions
+    return {"convolutions": round(convolutions, 3), "others": round(others, 3), "nodes": len(nodes)}
 
 
 def make_variants(out: Path, network: str, train: PTBXLDataset, val: PTBXLDataset, records: int) -> list[dict]:
     """Make, evaluate and keep or drop the variants of one network; a row each, the network itself first."""
     source, rows = out / f"{network}.onnx", []
-    facts = onnxruntime.InferenceSession(str(source)).get_modelmeta().custom_metadata_map[METADATA_KEY]
-    checkpoint_sha256 = json.loads(facts)["checkpoint_sha256"]
-    made = {"float32": None, "fp16": with_float16_weights(onnx.load(source)), "int8": quantised(source, train, records)}
+    original = onnx.load(source)
+    checkpoint_sha256 = json.loads(facts_in(original).value)["checkpoint_sha256"]
+    made = {"float32": None, "fp16": with_float16_weights(original), "int8": quantised(source, train, records)}
     for variant, model in made.items():
         target = source if model is None else out / f"{network}_{variant}.onnx"
         with tempfile.TemporaryDirectory() as folder:
@@ -204,11 +176,15 @@ def make_variants(out: Path, network: str, train: PTBXLDataset, val: PTBXLDatase
     return rows
 
 
+def facts_in(model: onnx.ModelProto) -> onnx.StringStringEntryProto:
+    """Where an exported file says what it is, in JSON."""
+    return next(one for one in model.metadata_props if one.key == METADATA_KEY)
+
+
 def note_variant(model: onnx.ModelProto, variant: str) -> None:
     """Say in the metadata which variant it is."""
-    for one in model.metadata_props:
-        if one.key == METADATA_KEY:
-            one.value = json.dumps({**json.loads(one.value), "variant": variant}, separators=(",", ":"))
+    facts = facts_in(model)
+    facts.value = json.dumps({**json.loads(facts.value), "variant": variant}, separators=(",", ":"))
 
 
 def measure_latency(out: Path, rows: list[dict], rounds: int) -> None:
@@ -217,10 +193,7 @@ def measure_latency(out: Path, rows: list[dict], rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for row in rows:
             if row["network"] == REFERENCE:
-                paths[row["file"]] = Path(folder, "reference.onnx")
-                checkpoint = load_checkpoint(out / BASELINE_NAMES[REFERENCE])
-                network = DecisionNetwork(checkpoint.network(), checkpoint.input_scale, {}).eval()
-                onnx.save_model(to_onnx(network), paths[row["file"]])
+                paths[row["file"]] = exported_reference(out / REFERENCE_CHECKPOINT, Path(folder))
                 row["bytes"] = paths[row["file"]].stat().st_size
         found = latencies(paths, rounds)
         profiles = {name: profile(path) for name, path in paths.items()}
@@ -268,7 +241,7 @@ def main(argv: list[str] | None = None) -> int:
             content = {"n": len(val), "most_lost": MOST_LOST, "synthetic": val.is_synthetic, "variants": rows}
             write_text(target, json.dumps(content, indent=1) + "\n")  # latency may be measured again
         measure_latency(out, content["variants"], arguments.rounds)
-    except (DatasetError, OSError, ValueError) as error:
+    except (DatasetError, InferenceError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     content |= {"machine": machine_facts(), "rounds": arguments.rounds}

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from config import LEADS, PROJECT, SAMPLING_RATE
+from config import BASELINE_NAMES, LEADS, PROJECT, SAMPLING_RATE
 from ecg.preprocessing import FULL_DURATION_S, model_input
 from files import sha256
 from inference.backends import BACKENDS, load_network
@@ -24,7 +24,7 @@ from models.recording_network import RecordingNetwork
 from tools.benchmark import turns
 
 REFERENCE = "resnet1d"
-REFERENCE_CHECKPOINT = "resnet_baseline.pth"
+REFERENCE_CHECKPOINT = BASELINE_NAMES[REFERENCE]
 
 
 @dataclass(frozen=True, kw_only=True)
