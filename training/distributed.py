@@ -82,18 +82,27 @@ ALONE = Processes()
 
 
 def join(device: torch.device) -> Processes:
-    """Join the processes that torchrun started, or be alone. Raises RuntimeError if they cannot find each other."""
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1:
+    """Join the processes that torchrun started, or be alone. Raises ConnectionError if they cannot find each other."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return ALONE
+    restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    if os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0" and os.environ.get("GROUP_WORLD_SIZE", "1") != "1":
+        raise ConnectionError(
+            "--max-restarts works on one machine only, for several count their restarts apart: leave it away, and "
+            "start again with --resume if a process is lost"
+        )
     if device.type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    return Processes(
-        rank=distributed.get_rank(),
-        count=count,
-        restarted=int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0,
-    )
+    try:
+        store, rank, count = next(distributed.rendezvous("env://"))
+        # torchrun keeps one store for all attempts, with the addresses of processes that are gone
+        # (github.com/pytorch/pytorch/issues/135712), so each attempt has a part of its own.
+        store = distributed.PrefixStore(f"attempt_{restarts}", store)
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=count)
+    except (RuntimeError, ValueError) as error:
+        raise ConnectionError(f"the processes of this run did not find one another: {error}") from error
+    return Processes(rank=rank, count=count, restarted=restarts > 0)
 
 
 def leave(processes: Processes) -> None:

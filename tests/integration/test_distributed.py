@@ -12,6 +12,7 @@ import torch
 from config import PROJECT
 from models.checkpoint import load_checkpoint, load_plain
 from tests.support.three_steps import three_steps
+from training.distributed import join
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 EPOCHS = 3
@@ -39,8 +40,13 @@ def start(words):
     )
 
 
-def finish(process):
-    output, _ = process.communicate(timeout=300)
+def finish(process, timeout=300):
+    """All that a run printed. One that does not end leaves no processes behind."""
+    try:
+        output, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        pytest.fail(f"not ended after {timeout} s:\n{process.communicate()[0]}")
     return output
 
 
@@ -94,6 +100,28 @@ def test_one_process_writes_and_prints(uninterrupted):
     assert output.count("threshold_search.py") == 1
     assert epochs_done(out) == EPOCHS
     assert load_checkpoint(out / "multilabel_tiny.pth").metrics["loss"] < 30
+
+
+def test_processes_started_anew_do_not_look_for_those_of_the_attempt_before(tmp_path):
+    """Without a part of the store for each attempt, three of four attempts after a lost process hang or fail."""
+    process = start([*TORCHRUN, "--max-restarts", "3", "tests/support/killed_often.py", str(tmp_path)])
+    output = finish(process, timeout=120)
+    assert process.returncode == 0, output
+    assert [(tmp_path / f"rank_{rank}").read_text() for rank in (0, 1)] == ["attempt 3, sum of ranks 1"] * 2
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"GROUP_WORLD_SIZE": "2", "TORCHELASTIC_MAX_RESTARTS": "3"}, "--max-restarts works on one machine only"),
+        ({"RANK": "0"}, "did not find one another"),
+    ],
+)
+def test_what_processes_cannot_join_is_an_error_in_words(environment, words, monkeypatch):
+    for name, value in {"WORLD_SIZE": "2", **environment}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConnectionError, match=words):
+        join(torch.device("cpu"))
 
 
 def test_a_killed_process_is_replaced_and_the_run_ends_as_if_it_had_not_been(uninterrupted, demo_data, tmp_path):
