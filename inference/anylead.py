@@ -58,7 +58,7 @@ class AnyLead:
         )
 
 
-def load_anylead(directory: Path, backend: str, threads: int) -> AnyLead | None:
+def load_anylead(directory: Path, backend: str) -> AnyLead | None:
     """The any-leads network of a directory with its decisions; None unless both are there.
 
     Raises InferenceError if they cannot be used together.
@@ -66,7 +66,7 @@ def load_anylead(directory: Path, backend: str, threads: int) -> AnyLead | None:
     network_path, thresholds = anylead_paths(directory, backend)
     if not (network_path.is_file() and thresholds.is_file()):
         return None
-    network = load_network(network_path, backend, threads)
+    network = load_network(network_path, backend)
     if network.task != "multilabel":
         raise InferenceError(f"{network_path} was trained for task {network.task}, not for all of them")
     try:

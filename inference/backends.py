@@ -61,7 +61,7 @@ def anylead_paths(directory: Path, backend: str) -> tuple[Path, Path]:
     return directory / network, directory / f"{ANYLEAD}_thresholds.json"
 
 
-def load_network(path: Path, backend: str, threads: int) -> Network:
+def load_network(path: Path, backend: str, threads: int = 1) -> Network:
     """One network by ONNX Runtime or by PyTorch, with as many threads as it may use. Raises InferenceError."""
     if backend not in BACKENDS:
         raise ValueError(f"unknown backend {backend!r}: one of {', '.join(BACKENDS)}")

@@ -10,14 +10,16 @@ of a stored ECG against those noted when the networks were exported.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from config import DEFAULT_OUT, LEADS, TASK_CLASSES
-from ecg.heartbeats import find_heartbeats
+from ecg.heartbeats import Heartbeats, find_heartbeats
 from ecg.lost_leads import set_lost_leads_aside
 from ecg.preprocessing import model_input
 from ecg.quality import Quality, assess
@@ -54,36 +56,39 @@ class Diagnoser:
     decisions: task to what turns its probabilities into decisions.
     files: name to SHA-256 of the networks and thresholds in use, which together determine every result.
     anylead: what answers when leads are missing; None if it is not there, then such recordings are refused.
+    helpers: threads that do a part of each diagnosis; None: the caller's does it all.
     """
 
     networks: dict[str, Network]
     decisions: dict[str, Decisions]
     files: dict[str, str]
     anylead: AnyLead | None = None
+    helpers: ThreadPoolExecutor | None = None
 
     @classmethod
     def load(cls, artifacts: Path | str = DEFAULT_OUT, backend: str = "onnx", threads: int = 1) -> "Diagnoser":
         """Load everything in a directory and verify it.
 
-        backend: "onnx" or "pytorch". threads: how many a network may use, see `inference.backends`.
+        backend: "onnx" or "pytorch". threads: that work on a diagnosis. More than two have nothing to do; one is best
+        for many recordings, where every core has a process of its own.
         Raises InferenceError if a file is missing, damaged, exchanged, or belongs to another.
         """
         directory = Path(artifacts)
         manifest = verify_files(directory, backend)
-        diagnoser = cls.unverified(directory, backend, threads)
+        diagnoser = cls.unverified(directory, backend)
         diagnoser.self_test(manifest["self_test"], self_test_recording(directory))
         if diagnoser.anylead is not None:
             diagnoser.self_test(manifest["self_test_anylead"], only_leads(self_test_recording(directory)))
-        return diagnoser
+        return diagnoser if threads == 1 else replace(diagnoser, helpers=ThreadPoolExecutor(threads))
 
     @classmethod
-    def unverified(cls, directory: Path, backend: str, threads: int = 1) -> "Diagnoser":
+    def unverified(cls, directory: Path, backend: str) -> "Diagnoser":
         """As `load`, without manifest and self-test: for the export, which writes the manifest."""
         networks, paths = {}, {}
         for task in TASK_CLASSES:
             path = directory / network_name(task, backend)
             if task == "multilabel" or path.is_file():
-                networks[task], paths[task] = load_network(path, backend, threads), path
+                networks[task], paths[task] = load_network(path, backend), path
                 if networks[task].task != task:
                     raise InferenceError(f"{path} was trained for task {networks[task].task}, not {task}: export again")
         try:
@@ -92,7 +97,7 @@ class Diagnoser:
             raise InferenceError(str(error)) from error
         needed = [task for task in networks if task == "multilabel" or decisions[task].score == "binary"]
         files = [*(paths[task] for task in needed), *(thresholds_path(directory, task) for task in TASK_CLASSES)]
-        anylead = load_anylead(directory, backend, threads)
+        anylead = load_anylead(directory, backend)
         if anylead is not None:
             files += anylead_paths(directory, backend)
         return cls(
@@ -119,7 +124,7 @@ class Diagnoser:
                 alike.setdefault(one.recording.present.tobytes(), []).append(number)
         for numbers in alike.values():
             together, answering = [results[number] for number in numbers], results[numbers[0]].answering
-            probabilities = all_probabilities(answering.networks, [one.signal for one in together])
+            probabilities = all_probabilities(answering.networks, [one.signal for one in together], self.helpers)
             diagnoses = diagnoses_of(together, probabilities, answering)
             for number, diagnosis in zip(numbers, diagnoses, strict=True):
                 results[number] = diagnosis
@@ -178,18 +183,16 @@ class Diagnoser:
     def _prepared(self, recording: Recording, quality: bool) -> PreparedRecording | RecordingError:
         """What is done of each recording on its own, or why it cannot be diagnosed."""
         try:
-            seen, heartbeats, assessed = recording, None, None
             if quality:
-                heartbeats = find_heartbeats(recording)
-                assessed = assess(recording, heartbeats)
-                if self.anylead is not None:
-                    seen, assessed = set_lost_leads_aside(recording, assessed)
-                    heartbeats = heartbeats if seen is recording else find_heartbeats(seen)
+                parts = [partial(self._assessed, recording), partial(signal_of, recording)]
+                (seen, heartbeats, assessed), signal = at_once(parts, self.helpers)
+            else:
+                seen, heartbeats, assessed, signal = recording, None, None, signal_of(recording)
             answering = self.answering(seen.present)
             rhythm = measure_rhythm(seen, heartbeats) if assessed and assessed.usable else None
             return PreparedRecording(
                 recording=seen,
-                signal=signal_of(seen),
+                signal=signal if seen is recording else signal_of(seen),
                 quality=assessed,
                 rhythm_signs=rhythm.doubts if rhythm else (),
                 answering=answering,
@@ -197,22 +200,44 @@ class Diagnoser:
         except RecordingError as error:
             return error
 
+    def _assessed(self, recording: Recording) -> tuple[Recording, Heartbeats, Quality]:
+        """A recording without its lost leads, its heartbeats and its quality. Raises RecordingError."""
+        heartbeats = find_heartbeats(recording)
+        quality = assess(recording, heartbeats)
+        if self.anylead is None:
+            return recording, heartbeats, quality
+        seen, quality = set_lost_leads_aside(recording, quality)
+        return seen, heartbeats if seen is recording else find_heartbeats(seen), quality
+
 
 def signal_of(recording: Recording) -> np.ndarray:
     """``(12, samples)`` in mV at 100 Hz, resampled once for all networks, zeros for missing leads."""
     return model_input(recording, 1.0) * recording.present[:, None]
 
 
-def all_probabilities(networks: Mapping[str, Network], signals: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+def all_probabilities(
+    networks: Mapping[str, Network], signals: Sequence[np.ndarray], helpers: ThreadPoolExecutor | None = None
+) -> dict[str, np.ndarray]:
     """As `Diagnoser.probabilities`, ``(n, classes)`` each; signals: of n recordings, from `signal_of`."""
-    outputs = {
-        task: predict_all(network.probabilities_of, signals, network.batch_size) for task, network in networks.items()
-    }
+    runs = [partial(predict_all, one.probabilities_of, signals, one.batch_size) for one in networks.values()]
+    outputs = dict(zip(networks, at_once(runs, helpers), strict=True))
     probabilities = {"statements": outputs["multilabel"][:, networks["multilabel"].outputs.statement_columns]}
     for task in TASK_CLASSES:
         source = task if task in networks else "multilabel"
         probabilities[task] = task_probabilities(networks[source].outputs, outputs[source], task)
     return probabilities
+
+
+def at_once(parts: Sequence[Callable], helpers: ThreadPoolExecutor | None) -> list:
+    """The results of all parts: one after the other, or with helpers the first here and the others by them meanwhile.
+
+    Of several errors the first part's is raised, either way.
+    """
+    if helpers is None:
+        return [part() for part in parts]
+    first, *others = parts
+    begun = [helpers.submit(part) for part in others]
+    return [first(), *(one.result() for one in begun)]
 
 
 def decisions_of(directory: Path, task: str, networks: dict[str, Network]) -> Decisions:

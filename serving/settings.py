@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     max_batch: int = Field(64, ge=1, description="recordings in one request")
     receiving: int = Field(1000, ge=1, description="requests whose body is arriving, in each process, before 429")
     concurrency: int = Field(2, ge=1, description="recordings diagnosed at a time, by each process")
+    threads: int = Field(2, ge=1, description="that work on each of them; 1 is best where all cores are always busy")
     waiting: int = Field(32, ge=0, description="received requests that may wait, in each process, before 429")
     time_limit_s: float = Field(30, gt=0, description="for receiving a request, and again for diagnosing it")
 

@@ -81,7 +81,7 @@ def load(server: Server) -> None:
     """Load, verify, self-test and warm up the networks; whatever fails becomes the reason in /ready."""
     directory = server.settings.artifacts
     try:
-        diagnoser = Diagnoser.load(directory)
+        diagnoser = Diagnoser.load(directory, threads=server.settings.threads)
         example = self_test_recording(directory)
         diagnosis = diagnoser.diagnose(example)
         measure_intervals(example)  # its libraries take seconds to import

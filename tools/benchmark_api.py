@@ -175,9 +175,17 @@ def api_speed(artifacts: Path, seconds: float, clients: int, workers: int, round
     with ready_server(artifacts) as server:
         latency = latency_by_call(server.url, calls, rounds)
         unfinished = unfinished_latency(server.url, calls[0], rounds)
+    with ready_server(artifacts, threads="1") as server:
+        one_thread = latency_by_call(server.url, calls, rounds)
     with ready_server(artifacts, workers) as server:
         load = load_results(server, calls + bad_calls(), clients, workers, seconds)
-    return {"server_ms": latency, "parts_ms": parts_ms(artifacts), "unfinished_bodies": unfinished, "load": load}
+    return {
+        "server_ms": latency,
+        "server_one_thread_ms": one_thread,
+        "parts_ms": parts_ms(artifacts),
+        "unfinished_bodies": unfinished,
+        "load": load,
+    }
 
 
 def load_results(server: RunningServer, calls: Sequence[Call], clients: int, workers: int, seconds: float) -> dict:

@@ -21,7 +21,7 @@ from ecg.stretches import predict_probabilities
 from export_onnx import export_all, write_manifest
 from files import sha256
 from inference import InferenceError
-from inference.backends import BACKENDS
+from inference.backends import BACKENDS, load_network
 from inference.decisions import task_probabilities
 from inference.diagnoser import Diagnoser
 from tests.support.ecgs import demo_recordings, generated
@@ -62,7 +62,7 @@ def test_diagnosing_on_onnx_imports_neither_pytorch_nor_scikit_learn():
 
 
 def test_pytorch_keeps_to_its_threads_and_leaves_those_of_others_alone(served):
-    network = Diagnoser.load(served, backend="pytorch", threads=3).networks["multilabel"]
+    network = load_network(served / "multilabel_best.pth", "pytorch", threads=3)
     in_use, before = [], torch.get_num_threads()
     hook = torch.nn.modules.module.register_module_forward_pre_hook(lambda *_: in_use.append(torch.get_num_threads()))
     try:

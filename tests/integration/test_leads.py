@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -170,6 +170,29 @@ def test_without_a_network_for_missing_leads_a_flat_lead_is_left_to_the_others(w
     diagnosis = without.diagnose(broken)
     assert diagnosis.leads == LEADS
     assert "multilabel" in diagnosis.model
+
+
+# --------------------------------------------------------------------------- threads
+
+
+def outcome(diagnoser, recording, quality):
+    """Everything that is said of a recording, or why nothing is."""
+    try:
+        diagnosis = replace(diagnoser.diagnose(recording, quality), milliseconds=0.0)
+    except RecordingError as error:
+        return str(error)
+    return json.dumps(asdict(diagnosis), default=np.ndarray.tolist)
+
+
+@pytest.mark.parametrize("quality", [True, False])
+def test_a_diagnosis_is_the_same_however_many_threads_work_on_it(served_anylead, diagnoser, whole, quality):
+    helped = Diagnoser.load(served_anylead, threads=2)
+    present = (np.array(LEADS) != "V3")[:, None]
+    silent = replace(whole, signal=whole.signal * present)
+    short = replace(whole, signal=whole.signal[:, :1000])
+    broken = replace(whole, signal=np.where(present, whole.signal, np.nan))
+    several = [whole, with_leads(whole, "I"), silent, short, broken]
+    assert [outcome(helped, one, quality) for one in several] == [outcome(diagnoser, one, quality) for one in several]
 
 
 # --------------------------------------------------------------------------- refusals
