@@ -13,6 +13,7 @@ from ecg.time_scale import TOO_HIGH, TOO_LOW
 from evaluation.metrics import macro_auroc_and_auprc
 from files import sha256
 from inference.decisions import load_decisions
+from inference.diagnoser import Diagnoser
 from inference.lead_sets import load_lead_sets
 from models import ARCHITECTURES, count_parameters
 from models.checkpoint import load_checkpoint
@@ -61,6 +62,19 @@ def test_thresholds_metrics_lead_sets_and_predictions_belong_to_the_checkpoint()
     anylead = sha256(DEFAULT_OUT / ANYLEAD_CHECKPOINT)
     assert lead_sets["checkpoint_sha256"] == anylead
     load_lead_sets(DEFAULT_OUT / "anylead_thresholds.json", anylead)
+
+
+def test_stored_verdicts_are_of_the_files_in_use():
+    """Otherwise the page cannot list the ECGs that are uncertain or read differently from their labels."""
+    files = Diagnoser.load(DEFAULT_OUT).files
+    assert read("verdict_val.json")["files"] == files
+    with np.load(PREDICTIONS / "verdicts_val.npz", allow_pickle=False) as stored:
+        assert json.loads(str(stored["files"])) == files
+
+
+def test_every_exported_file_is_listed():
+    variants = {row["file"] for row in read("variants.json")["variants"]}
+    assert {path.name for path in DEFAULT_OUT.glob("*.onnx")} <= {*variants, *read("manifest.json")["files"]}
 
 
 @pytest.mark.parametrize("task", BINARY_TASKS)

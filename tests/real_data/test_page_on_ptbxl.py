@@ -2,7 +2,7 @@
 
 import pytest
 
-from config import DEFAULT_OUT, SUPERCLASSES, data_directory
+from config import DEFAULT_OUT, SUPERCLASSES, TEST_FOLD, data_directory
 from inference.diagnoser import Diagnoser
 from ui.sources import open_fold, ptbxl_ecg
 
@@ -27,8 +27,8 @@ def test_the_fold_shown_is_the_last_one_installed(real, fold):
 
 
 def test_the_list_of_uncertain_ecgs_is_what_the_page_says_of_each(fold, diagnoser):
-    if fold.predictions is None:
-        pytest.skip("no predictions are stored for the fold installed")
+    if fold.predictions is None and fold.fold == TEST_FOLD:
+        pytest.skip("no verdicts on the test set are stored")
     for number in range(0, len(fold.ecg_ids), 60):
         diagnosis = diagnoser.diagnose(ptbxl_ecg(fold, int(fold.ecg_ids[number])).recording)
         assert fold.predictions.uncertain[number] == diagnosis.uncertain
