@@ -77,7 +77,10 @@ def recording_from_json(body: bytes | bytearray | msgspec.Raw) -> Recording:
 
 
 def of_numbers_alone(body: bytes | bytearray | msgspec.Raw) -> RecordingIn | None:
-    """A recording of which each lead is one flat list of numbers; None if it is not that, whatever else it may be."""
+    """A recording of which each lead is one flat list of numbers, which become arrays.
+
+    None if it is not that, whatever else it may be: then `RECORDING_DECODER` reads it or says what is wrong.
+    """
     try:
         outline = OUTLINE_DECODER.decode(body)
         leads = {name: numbers(bytes(samples)) for name, samples in outline.leads.items()}

@@ -30,7 +30,7 @@ class RunningServer:
     def printed(self) -> str:
         return os.pread(self.log, os.fstat(self.log).st_size, 0).decode()
 
-    def wait_until(self, condition: Callable[[], bool], complaint: str) -> None:
+    def wait_until(self, condition: Callable[[], bool], complaint: str, every_s: float = 0.2) -> None:
         """Raises TimeoutError with the complaint, RuntimeError if the server has ended."""
         deadline = time.monotonic() + STARTUP_S
         while not condition():
@@ -38,7 +38,7 @@ class RunningServer:
                 raise RuntimeError(f"the server has ended: {self.printed()[-2000:]}")
             if time.monotonic() > deadline:
                 raise TimeoutError(complaint)
-            time.sleep(0.2)
+            time.sleep(every_s)
 
 
 @contextmanager

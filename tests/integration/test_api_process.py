@@ -51,9 +51,9 @@ def test_damaged_artifacts_are_never_served(own_artifacts, ecg, name, damage, wo
 def test_health_and_readiness_are_there_while_the_networks_are_loaded(artifacts, ecg, monkeypatch):
     go, load = threading.Event(), Diagnoser.load
 
-    def slow_load(directory):
+    def slow_load(directory, **arguments):
         assert go.wait(30)
-        return load(directory)
+        return load(directory, **arguments)
 
     monkeypatch.setattr(Diagnoser, "load", slow_load)
     with TestClient(create_app(Settings(artifacts=artifacts))) as client:
@@ -103,10 +103,10 @@ def test_told_to_end_it_answers_what_has_arrived_and_waits_for_nothing_else(
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
-    with ready_server(artifacts, workers, time_limit_s="600") as server, ThreadPoolExecutor() as threads:
-        sent = [threads.submit(requests.post, f"{server.url}/predict/file", files=slow_upload) for _ in range(6)]
+    with ready_server(artifacts, workers, time_limit_s="600") as server, ThreadPoolExecutor(16) as threads:
+        sent = [threads.submit(requests.post, f"{server.url}/predict/file", files=slow_upload) for _ in range(16)]
         with unfinished_bodies(server.url, 3) as connections:
-            server.wait_until(lambda: any(temporary.glob("ecg-[!m]*")), "no recording was being read")
+            server.wait_until(lambda: any(temporary.glob("ecg-[!m]*")), "no recording was being read", every_s=0.001)
             server.process.terminate()
             assert server.process.wait(120) == 0
             for connection in connections:
