@@ -72,8 +72,7 @@ def recording_from_json(body: bytes | bytearray | msgspec.Raw) -> Recording:
         raise RecordingError(f"no leads were given; give one or more of {', '.join(LEADS)}")
     if unknown := [printable(name) for name in given.leads if lead_name(name) is None]:  # not passed over as missing
         raise RecordingError(f"unknown leads: {', '.join(unknown[:12])}; the names are {', '.join(LEADS)}")
-    leads = {name: np.array(samples, float) for name, samples in given.leads.items()}
-    return from_leads(leads, given.sampling_rate, given.units)
+    return from_leads(given.leads, given.sampling_rate, given.units)
 
 
 def of_numbers_alone(body: bytes | bytearray | msgspec.Raw) -> RecordingIn | None:
