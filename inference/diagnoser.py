@@ -183,16 +183,13 @@ class Diagnoser:
     def _prepared(self, recording: Recording, quality: bool) -> PreparedRecording | RecordingError:
         """What is done of each recording on its own, or why it cannot be diagnosed."""
         try:
-            if quality:
-                parts = [partial(self._assessed, recording), partial(signal_of, recording)]
-                (seen, heartbeats, assessed), signal = at_once(parts, self.helpers)
-            else:
-                seen, heartbeats, assessed, signal = recording, None, None, signal_of(recording)
+            signal = begun(self.helpers if quality else None, signal_of, recording)
+            seen, heartbeats, assessed = self._assessed(recording) if quality else (recording, None, None)
             answering = self.answering(seen.present)
             rhythm = measure_rhythm(seen, heartbeats) if assessed and assessed.usable else None
             return PreparedRecording(
                 recording=seen,
-                signal=signal if seen is recording else signal_of(seen),
+                signal=signal() if seen is recording else signal_of(seen),
                 quality=assessed,
                 rhythm_signs=rhythm.doubts if rhythm else (),
                 answering=answering,
@@ -219,8 +216,11 @@ def all_probabilities(
     networks: Mapping[str, Network], signals: Sequence[np.ndarray], helpers: ThreadPoolExecutor | None = None
 ) -> dict[str, np.ndarray]:
     """As `Diagnoser.probabilities`, ``(n, classes)`` each; signals: of n recordings, from `signal_of`."""
-    runs = [partial(predict_all, one.probabilities_of, signals, one.batch_size) for one in networks.values()]
-    outputs = dict(zip(networks, at_once(runs, helpers), strict=True))
+    results = {}
+    for task, one in networks.items():
+        beside = None if task == "multilabel" else helpers  # that one runs here, while helpers run the others
+        results[task] = begun(beside, predict_all, one.probabilities_of, signals, one.batch_size)
+    outputs = {task: result() for task, result in results.items()}
     probabilities = {"statements": outputs["multilabel"][:, networks["multilabel"].outputs.statement_columns]}
     for task in TASK_CLASSES:
         source = task if task in networks else "multilabel"
@@ -228,16 +228,9 @@ def all_probabilities(
     return probabilities
 
 
-def at_once(parts: Sequence[Callable], helpers: ThreadPoolExecutor | None) -> list:
-    """The results of all parts: one after the other, or with helpers the first here and the others by them meanwhile.
-
-    Of several errors the first part's is raised, either way.
-    """
-    if helpers is None:
-        return [part() for part in parts]
-    first, *others = parts
-    begun = [helpers.submit(part) for part in others]
-    return [first(), *(one.result() for one in begun)]
+def begun(helpers: ThreadPoolExecutor | None, function: Callable, *arguments) -> Callable:
+    """What gives a function's result: computed by a helper from now on, or without helpers when it is called."""
+    return partial(function, *arguments) if helpers is None else helpers.submit(function, *arguments).result
 
 
 def decisions_of(directory: Path, task: str, networks: dict[str, Network]) -> Decisions:
