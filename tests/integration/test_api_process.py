@@ -103,10 +103,15 @@ def test_told_to_end_it_answers_what_has_arrived_and_waits_for_nothing_else(
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
-    with ready_server(artifacts, workers, time_limit_s="600") as server, ThreadPoolExecutor(16) as threads:
-        sent = [threads.submit(requests.post, f"{server.url}/predict/file", files=slow_upload) for _ in range(16)]
+    with ready_server(artifacts, workers, time_limit_s="600") as server, ThreadPoolExecutor(10) as threads:
         with unfinished_bodies(server.url, 3) as connections:
-            server.wait_until(lambda: any(temporary.glob("ecg-[!m]*")), "no recording was being read", every_s=0.001)
+            sent = [threads.submit(requests.post, f"{server.url}/predict/file", files=slow_upload) for _ in range(10)]
+
+            def reading() -> bool:
+                """One recording is being read, and so many are done that all others have arrived."""
+                return sum(one.done() for one in sent) >= 4 and any(temporary.glob("ecg-[!m]*"))
+
+            server.wait_until(reading, "no recording was being read", every_s=0.001)
             server.process.terminate()
             assert server.process.wait(120) == 0
             for connection in connections:
